@@ -1,0 +1,2 @@
+//! Allod.
+fn main() {}

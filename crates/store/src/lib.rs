@@ -1,0 +1,16 @@
+//! The storage seam: one narrow [`Database`] trait, SQL on both sides of it.
+//!
+//! Owns the schema, the migrations, every SQL text of the project and the engines.
+//! Knows nothing of HTTP, accounts policy or the network. Every write is a
+//! *non-interactive* transaction ([`Txn`]): assertions, statements and events are
+//! handed over together, and engines group waiting transactions into one durable write.
+
+mod database;
+mod event;
+mod sql;
+mod txn;
+
+pub use database::{Database, Db};
+pub use event::{Event, EventKind, NewEvent, Seq};
+pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
+pub use txn::{CommitError, Committed, ReadError, Step, Txn};

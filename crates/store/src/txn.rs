@@ -1,0 +1,129 @@
+//! A write: what must hold, what to change, what to tell, handed over as one.
+
+use crate::{NewEvent, Seq, Statement};
+
+/// One step of a transaction, carried out in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Runs the statement; how many rows it touches is not looked at. A constraint violation is a bug: the commit fails.
+    Run(Statement),
+    /// Runs the statement, which must touch exactly `rows` rows and violate no constraint;
+    /// otherwise the whole transaction is refused with [`CommitError::Conflict`] naming `which`.
+    Expect {
+        /// The conflict's name.
+        which: &'static str,
+        /// How many rows must be touched.
+        rows: u64,
+        /// What to run.
+        statement: Statement,
+    },
+    /// The query must give no row; otherwise the transaction is refused with [`CommitError::Conflict`] naming `which`.
+    Absent {
+        /// The conflict's name.
+        which: &'static str,
+        /// What must find nothing.
+        query: Statement,
+    },
+}
+
+/// A non-interactive transaction: atomic, durable, conditional.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct Txn {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The events, appended in order behind the steps and numbered in one run.
+    pub events: Vec<NewEvent>,
+}
+
+impl Txn {
+    /// Starts an empty transaction.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a statement whose row count does not matter.
+    pub fn run(&mut self, statement: Statement) {
+        self.steps.push(Step::Run(statement));
+    }
+
+    /// Adds a statement that must touch exactly `rows` rows and violate no constraint.
+    pub fn expect(&mut self, which: &'static str, rows: u64, statement: Statement) {
+        self.steps.push(Step::Expect { which, rows, statement });
+    }
+
+    /// Adds a query that must find nothing.
+    pub fn absent(&mut self, which: &'static str, query: Statement) {
+        self.steps.push(Step::Absent { which, query });
+    }
+
+    /// Adds an event.
+    pub fn event(&mut self, event: NewEvent) {
+        self.events.push(event);
+    }
+}
+
+/// What a durable transaction left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of the transaction's first event, when it had any; the others follow without a gap.
+    pub first_seq: Option<Seq>,
+}
+
+/// Why a commit did not succeed, and what that means for the data.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// An assertion failed. Nothing was applied.
+    #[error("assertion {which} failed")]
+    Conflict {
+        /// The assertion's name.
+        which: &'static str,
+    },
+    /// The engine could not take the write (closed, poisoned, full queue, full disk). Nothing was applied.
+    #[error("the store takes no writes: {reason}")]
+    Unavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// The engine failed between writing and answering. The write may have been applied: read before deciding.
+    #[error("the outcome of the write is unknown: {reason}")]
+    Unknown {
+        /// For the log.
+        reason: String,
+    },
+    /// The transaction itself is wrong (bad SQL, a constraint outside an assertion). Nothing was applied; a bug of ours.
+    #[error("the write was refused by the engine: {reason}")]
+    Refused {
+        /// For the log.
+        reason: String,
+    },
+}
+
+/// Why a read did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The engine could not answer (closed, I/O error).
+    #[error("the store can't be read: {reason}")]
+    Unavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// The query is wrong; a bug of ours.
+    #[error("the query was refused by the engine: {reason}")]
+    Refused {
+        /// For the log.
+        reason: String,
+    },
+    /// A column is missing or has another type than the code expects.
+    #[error("column {index} is missing or of another type")]
+    Column {
+        /// Counted from 0.
+        index: usize,
+    },
+    /// A stored value does not parse as what the schema says it is.
+    #[error("stored {what} is not valid")]
+    Corrupt {
+        /// What was read.
+        what: &'static str,
+    },
+}
