@@ -1,1 +1,13 @@
-//! Placeholder head, replaced by the crate.
+//! The AT Protocol, pure: no clock, randomness, network, disk or runtime.
+//!
+//! Bytes and text from elsewhere enter through the `parse` and `decode` functions of this crate,
+//! all of which are bounded in depth and size. Time and randomness are arguments.
+
+mod base58;
+pub mod cid;
+pub mod syntax;
+
+pub use cid::Cid;
+pub use syntax::{
+    AtIdentifier, AtUri, CidString, Datetime, Did, Handle, Language, Nsid, RecordKey, SyntaxError, Tid, Uri,
+};
