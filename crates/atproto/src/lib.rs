@@ -4,7 +4,10 @@
 //! all of which are bounded in depth and size. Time and randomness are arguments.
 
 mod base58;
+pub mod cbor;
 pub mod cid;
+pub mod crypto;
+pub mod json;
 pub mod syntax;
 
 pub use cid::Cid;

@@ -14,8 +14,11 @@ pub enum AtIdentifier {
 impl AtIdentifier {
     /// Parses the text: a DID if it begins with `did:`, a handle otherwise.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let parsed =
-            if text.starts_with("did:") { Did::parse(text).map(Self::Did) } else { Handle::parse(text).map(Self::Handle) };
+        let parsed = if text.starts_with("did:") {
+            Did::parse(text).map(Self::Did)
+        } else {
+            Handle::parse(text).map(Self::Handle)
+        };
         parsed.map_err(|error| SyntaxError { what: "DID or handle", reason: error.reason })
     }
 
