@@ -7,7 +7,9 @@ mod base58;
 pub mod cbor;
 pub mod cid;
 pub mod crypto;
+pub mod did_doc;
 pub mod json;
+pub mod service_auth;
 pub mod syntax;
 
 pub use cid::Cid;
