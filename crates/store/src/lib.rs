@@ -7,10 +7,14 @@
 
 mod database;
 mod event;
+pub mod fault;
+pub mod migrations;
 mod sql;
+pub mod sqlite;
+pub mod tables;
 mod txn;
 
 pub use database::{Database, Db};
-pub use event::{Event, EventKind, NewEvent, Seq};
+pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
 pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
 pub use txn::{CommitError, Committed, ReadError, Step, Txn};

@@ -1,0 +1,44 @@
+//! The numbered schema files, embedded. Adding one is adding a line to [`SQLITE`].
+//!
+//! A file that has been released is never edited: its checksum is kept in every database it was applied to.
+
+/// One step of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// The number, counted from 1 without a gap.
+    pub version: i64,
+    /// The file's name without its ending, number included.
+    pub name: &'static str,
+    /// The SQL text; carried out in one transaction.
+    pub sql: &'static str,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration { version: $version, name: $name, sql: include_str!(concat!("../migrations/sqlite/", $name, ".sql")) }
+    };
+}
+
+/// The SQLite dialect's steps, in order.
+pub const SQLITE: &[Migration] = &[migration!(1, "0001_events"), migration!(2, "0002_accounts")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|name| name.strip_suffix(".sql").unwrap().to_owned())
+            .collect();
+        files.sort();
+        assert_eq!(files, SQLITE.iter().map(|step| step.name).collect::<Vec<_>>());
+        for (index, step) in SQLITE.iter().enumerate() {
+            assert_eq!(step.version, i64::try_from(index).unwrap() + 1);
+            assert!(step.name.starts_with(&format!("{:04}_", step.version)), "{}", step.name);
+        }
+    }
+}

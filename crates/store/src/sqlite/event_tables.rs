@@ -1,0 +1,219 @@
+//! The event log in tables: one for each day, a catalogue of them, and the counter row.
+//!
+//! The writer owns the numbering; readers see a table only once the transaction that made it is durable.
+//! Two days' tables may overlap in their numbers, because a day is the event's own time and a number is its commit's.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rusqlite::{Connection, params};
+
+use crate::{CommitError, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
+
+use super::failure::{self, Failure};
+
+/// How many events one portion of a retention run removes.
+const TRIM_EVENTS_PER_PORTION: u16 = 500;
+/// How many bytes of frames one read of the log holds at most (one event may be larger).
+const EVENTS_READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The writer's view of the log: the newest number and the days that have a table.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    /// The newest number given, durable or in the open group.
+    pub(super) seq: Seq,
+    days: BTreeMap<EventDay, DayTable>,
+    /// The open transaction made or dropped a table, so that rolling it back must reload `days`.
+    pub(super) days_changed: bool,
+}
+
+#[derive(Debug)]
+struct DayTable {
+    insert: String,
+}
+
+/// What is wrong with a stored log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LogError {
+    #[error(transparent)]
+    Engine(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl EventLog {
+    /// Reads the log's state and checks that no stored event is newer than the counter.
+    pub(super) fn load(connection: &Connection) -> Result<Self, LogError> {
+        let seq: Seq = connection.query_row("SELECT seq FROM event_counter WHERE id = 1", [], |row| row.get(0))?;
+        let mut log = Self { seq, days: BTreeMap::new(), days_changed: false };
+        log.reload_days(connection)?;
+        for day in log.days.keys() {
+            let newest: Option<Seq> =
+                connection.query_row(&format!("SELECT max(seq) FROM events_{day}"), [], |row| row.get(0))?;
+            if newest.is_some_and(|newest| newest > seq) {
+                let newest = newest.unwrap_or_default();
+                return Err(LogError::Invalid(format!("event {newest} of day {day} is newer than the counter, {seq}")));
+            }
+        }
+        Ok(log)
+    }
+
+    /// Reads the catalogue again, as the connection sees it now.
+    pub(super) fn reload_days(&mut self, connection: &Connection) -> Result<(), LogError> {
+        let mut statement = connection.prepare_cached("SELECT day FROM event_days")?;
+        let numbers = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+        self.days.clear();
+        for number in numbers {
+            let day = EventDay::from_number(number)
+                .ok_or_else(|| LogError::Invalid(format!("{number} in event_days is not a day")))?;
+            self.days.insert(day, DayTable::new(day));
+        }
+        self.days_changed = false;
+        Ok(())
+    }
+
+    /// Appends an event under the next number.
+    pub(super) fn append(&mut self, connection: &Connection, event: &NewEvent) -> Result<Seq, Failure> {
+        let refused = |reason: &str| Failure::Transaction(CommitError::Refused { reason: reason.to_owned() });
+        let day = EventDay::of_micros(event.time_micros).ok_or_else(|| refused("the event's time is out of range"))?;
+        let seq = self.seq + 1;
+        if seq > SEQ_MAX {
+            return Err(refused("the event log has used up its numbers"));
+        }
+        if !self.days.contains_key(&day) {
+            self.create_day(connection, day, seq).map_err(|error| failure::of_statement(&error, None))?;
+        }
+        let table = self.days.get(&day).ok_or_else(|| refused("the day has no table"))?;
+        let insert = || {
+            connection.prepare_cached(&table.insert)?.execute(params![
+                seq,
+                event.did,
+                event.kind.code(),
+                event.time_micros,
+                event.before.as_ref(),
+                event.after.as_ref()
+            ])
+        };
+        insert().map_err(|error| failure::of_statement(&error, None))?;
+        self.seq = seq;
+        Ok(seq)
+    }
+
+    fn create_day(&mut self, connection: &Connection, day: EventDay, first_seq: Seq) -> rusqlite::Result<()> {
+        self.days_changed = true;
+        connection.execute_batch(&format!(
+            "CREATE TABLE events_{day} (
+                 seq INTEGER NOT NULL PRIMARY KEY,
+                 did TEXT NOT NULL,
+                 kind INTEGER NOT NULL,
+                 time_micros INTEGER NOT NULL,
+                 frame_before BLOB NOT NULL,
+                 frame_after BLOB NOT NULL
+             ) STRICT"
+        ))?;
+        connection
+            .prepare_cached("INSERT INTO event_days (day, first_seq) VALUES (?1, ?2)")?
+            .execute([day.number(), first_seq])?;
+        self.days.insert(day, DayTable::new(day));
+        Ok(())
+    }
+
+    /// Removes a portion of the oldest day before `before`; true while there is more to remove.
+    pub(super) fn trim(&mut self, connection: &Connection, before: EventDay) -> rusqlite::Result<bool> {
+        let Some(day) = self.days.keys().next().copied().filter(|day| *day < before) else { return Ok(false) };
+        let removed = connection.execute(
+            &format!("DELETE FROM events_{day} WHERE seq IN (SELECT seq FROM events_{day} ORDER BY seq LIMIT ?1)"),
+            [TRIM_EVENTS_PER_PORTION],
+        )?;
+        if removed < usize::from(TRIM_EVENTS_PER_PORTION) {
+            self.days_changed = true;
+            connection.execute_batch(&format!("DROP TABLE events_{day}"))?;
+            connection.execute("DELETE FROM event_days WHERE day = ?1", [day.number()])?;
+            self.days.remove(&day);
+        }
+        Ok(true)
+    }
+
+    /// Writes the counter row.
+    pub(super) fn store_counter(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.prepare_cached("UPDATE event_counter SET seq = ?1 WHERE id = 1")?.execute([self.seq]).map(drop)
+    }
+}
+
+impl DayTable {
+    fn new(day: EventDay) -> Self {
+        let insert = format!(
+            "INSERT INTO events_{day} (seq, did, kind, time_micros, frame_before, frame_after) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        );
+        Self { insert }
+    }
+}
+
+/// Reads events with a number above `after` in one snapshot, in order, without a gap between first and last.
+pub(super) fn read(connection: &Connection, after: Seq, limit: usize) -> Result<Vec<Event>, LogError> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let events = read_in_snapshot(connection, after, limit);
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    events
+}
+
+fn read_in_snapshot(connection: &Connection, after: Seq, limit: usize) -> Result<Vec<Event>, LogError> {
+    let mut statement = connection.prepare_cached("SELECT day, first_seq FROM event_days ORDER BY first_seq, day")?;
+    let days = statement
+        .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Seq>(1)?)))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut events = Vec::new();
+    // No event above this number may be given: a table read only in part may have smaller ones left.
+    let mut ceiling = Seq::MAX;
+    for (number, first_seq) in days {
+        if first_seq > ceiling || limit == 0 {
+            break;
+        }
+        let day = EventDay::from_number(number)
+            .ok_or_else(|| LogError::Invalid(format!("{number} in event_days is not a day")))?;
+        if let Some(last) = read_day(connection, day, (after, ceiling), limit, &mut events)? {
+            ceiling = last;
+        }
+    }
+    events.sort_unstable_by_key(|event| event.seq);
+    events.retain(|event| event.seq <= ceiling);
+    events.truncate(limit);
+    Ok(events)
+}
+
+/// Reads one day's events in `range` (both ends: above the first, up to the second); gives the last number read when
+/// it stopped before the end.
+fn read_day(
+    connection: &Connection,
+    day: EventDay,
+    range: (Seq, Seq),
+    limit: usize,
+    into: &mut Vec<Event>,
+) -> Result<Option<Seq>, LogError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT seq, did, kind, time_micros, frame_before, frame_after FROM events_{day} \
+         WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
+    ))?;
+    let mut rows = statement.query([range.0, range.1])?;
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let code = row.get(2)?;
+        let event = Event {
+            seq: row.get(0)?,
+            did: row.get(1)?,
+            kind: EventKind::from_code(code).ok_or_else(|| LogError::Invalid(format!("{code} is not an event kind")))?,
+            time_micros: row.get(3)?,
+            before: Bytes::copy_from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
+            after: Bytes::copy_from_slice(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
+        };
+        count += 1;
+        bytes += event.before.len() + event.after.len();
+        let seq = event.seq;
+        into.push(event);
+        if count >= limit || bytes >= EVENTS_READ_BYTES_MAX {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
+}
