@@ -105,7 +105,7 @@ impl Cid {
     }
 }
 
-/// A link in a record: a [`Cid`], or another CIDv1 kept exactly as found.
+/// A link in a record: a [`Cid`], or another `CIDv1` kept exactly as found.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link(Form);
 
@@ -116,7 +116,7 @@ enum Form {
 }
 
 impl Link {
-    /// Reads the binary form of any CIDv1 of at most 100 bytes.
+    /// Reads the binary form of any `CIDv1` of at most 100 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CidError> {
         if let Ok(cid) = Cid::from_bytes(bytes) {
             return Ok(Self(Form::Cid(cid)));

@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(DidDocument::from_json(json, &Did::parse(DID).unwrap()), Err(DidDocumentError::WrongId));
         let expected = Did::parse(DID).unwrap();
         assert_eq!(DidDocument::parse(b"[1]", &expected), Err(DidDocumentError::Malformed));
-        assert_eq!(DidDocument::parse(&[b' '; DOCUMENT_BYTES_MAX + 1], &expected), Err(DidDocumentError::Size));
+        assert_eq!(DidDocument::parse(&vec![b' '; DOCUMENT_BYTES_MAX + 1], &expected), Err(DidDocumentError::Size));
     }
 
     #[test]

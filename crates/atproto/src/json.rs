@@ -47,10 +47,7 @@ pub enum JsonError {
 
 /// Reads a record or another object.
 pub fn to_map(json: &Json) -> Result<Map, JsonError> {
-    match to_value(json)? {
-        Value::Map(map) => Ok(map),
-        _ => Err(JsonError::NotAnObject),
-    }
+    if let Value::Map(map) = to_value(json)? { Ok(map) } else { Err(JsonError::NotAnObject) }
 }
 
 /// Reads any value.

@@ -10,6 +10,12 @@ const MAJOR_TEXT: u8 = 3 << 5;
 const MAJOR_ARRAY: u8 = 4 << 5;
 const MAJOR_MAP: u8 = 5 << 5;
 
+/// In the first byte: the number follows in one byte.
+const ONE_BYTE: u8 = 0x18;
+const TWO_BYTES: u8 = 0x19;
+const FOUR_BYTES: u8 = 0x1a;
+const EIGHT_BYTES: u8 = 0x1b;
+
 const FALSE: u8 = 0xf4;
 const TRUE: u8 = 0xf5;
 const NULL: u8 = 0xf6;
@@ -17,6 +23,10 @@ const NULL: u8 = 0xf6;
 const LINK_TAG: [u8; 2] = [0xd8, 0x2a];
 /// The byte before a binary CID.
 const LINK_PREFIX: u8 = 0x00;
+/// All that comes before a [`Cid`]: the tag and a byte string of [`LINK_BYTES`].
+const LINK_HEAD: [u8; 5] = [LINK_TAG[0], LINK_TAG[1], MAJOR_BYTES | ONE_BYTE, LINK_BYTES, LINK_PREFIX];
+const LINK_BYTES: u8 = 37;
+const _: () = assert!(LINK_BYTES as usize == CID_BYTES + 1);
 
 /// A writer of CBOR for shapes known in advance. It does not look back: the caller gives as many
 /// elements as it announced, and map keys in order (see [`super::compare_keys`]).
@@ -116,10 +126,7 @@ impl Encoder {
     /// Writes a link.
     #[inline]
     pub fn link(&mut self, cid: &Cid) -> &mut Self {
-        const LENGTH: u8 = 37;
-        const { assert!(LENGTH as usize == CID_BYTES + 1) };
-        const HEAD: [u8; 5] = [LINK_TAG[0], LINK_TAG[1], MAJOR_BYTES | 24, LENGTH, LINK_PREFIX];
-        self.raw(&HEAD).raw(&cid.to_bytes())
+        self.raw(&LINK_HEAD).raw(&cid.to_bytes())
     }
 
     /// Writes a link, or null in its place.
@@ -169,13 +176,13 @@ impl Encoder {
         let [.., b6, b7] = number.to_be_bytes();
         match number {
             0..24 => self.raw(&[major | b7]),
-            24..0x100 => self.raw(&[major | 24, b7]),
-            0x100..0x1_0000 => self.raw(&[major | 25, b6, b7]),
+            24..0x100 => self.raw(&[major | ONE_BYTE, b7]),
+            0x100..0x1_0000 => self.raw(&[major | TWO_BYTES, b6, b7]),
             0x1_0000..0x1_0000_0000 => {
                 let [.., b4, b5, b6, b7] = number.to_be_bytes();
-                self.raw(&[major | 26, b4, b5, b6, b7])
+                self.raw(&[major | FOUR_BYTES, b4, b5, b6, b7])
             }
-            _ => self.raw(&[major | 27]).raw(&number.to_be_bytes()),
+            _ => self.raw(&[major | EIGHT_BYTES]).raw(&number.to_be_bytes()),
         }
     }
 }

@@ -40,3 +40,132 @@ pub fn decode(bytes: &[u8]) -> Result<Value, CborError> {
 pub fn compare_keys(a: &str, b: &str) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cid::{Cid, Link};
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Integer),
+            (-300_i64..70_000).prop_map(Value::Integer),
+            ".{0,40}".prop_map(Value::Text),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
+            any::<[u8; 4]>().prop_map(|bytes| Cid::for_cbor(&bytes).into()),
+            any::<[u8; 4]>()
+                .prop_map(|bytes| Value::Link(Link::from_bytes(&[&[1, 0x70, 0, 4], &bytes[..]].concat()).unwrap())),
+        ];
+        leaf.prop_recursive(6, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..30).prop_map(Value::Array),
+                prop::collection::vec((".{0,30}", inner), 0..8)
+                    .prop_map(|entries| Value::Map(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn what_is_encoded_is_decoded(value in any_value()) {
+            let bytes = encode(&value);
+            prop_assert_eq!(decode(&bytes), Ok(value));
+            let mut decoder = Decoder::new(&bytes);
+            prop_assert_eq!(decoder.skip(), Ok(bytes.as_slice()));
+            prop_assert_eq!(decoder.end(), Ok(()));
+        }
+
+        #[test]
+        fn what_is_decoded_has_no_other_encoding(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut decoder = Decoder::new(&bytes);
+            let skipped = decoder.skip().and_then(|_| decoder.end());
+            match decode(&bytes) {
+                Ok(value) => prop_assert_eq!(encode(&value), bytes),
+                Err(error) => prop_assert_eq!(skipped, Err(error)),
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_refused_or_means_something_else(value in any_value(), at in any::<prop::sample::Index>(), to in any::<u8>()) {
+            let mut bytes = encode(&value);
+            let at = at.index(bytes.len());
+            let is_changed = bytes[at] != to;
+            bytes[at] = to;
+            if let Ok(other) = decode(&bytes) {
+                prop_assert_eq!(encode(&other), bytes);
+                prop_assert_eq!(other != value, is_changed);
+            }
+        }
+    }
+
+    /// Inputs made to exhaust the stack or the memory, decoded on a small stack.
+    #[test]
+    fn bombs_are_refused_cheaply() {
+        const DEEP: usize = 1_000_000;
+        let nested = |byte: u8| vec![byte; DEEP];
+        let head = |major: u8, length: u64| [&[(major << 5) | 0x1b][..], &length.to_be_bytes()].concat();
+        let bombs = [
+            ("arrays in arrays", nested(0x81), CborError::Depth),
+            ("maps in maps", [0xa1, 0x61, b'a'].repeat(DEEP), CborError::Depth),
+            ("arrays in maps", [0xa1, 0x60, 0x81].repeat(DEEP), CborError::Depth),
+            ("tags in tags", nested(0xd8), CborError::Tag),
+            ("links in links", [0xd8, 0x2a].repeat(DEEP), CborError::Link),
+            ("array of 2^40", head(4, 1 << 40), CborError::UnexpectedEnd),
+            ("map of 2^63", head(5, 1 << 63), CborError::UnexpectedEnd),
+            ("text of 2^62", head(3, 1 << 62), CborError::UnexpectedEnd),
+            ("bytes of 2^64 - 1", head(2, u64::MAX), CborError::UnexpectedEnd),
+            ("array of 131,073", [&[0x9a, 0, 2, 0, 1][..], &vec![0xf6; 131_073]].concat(), CborError::Size),
+            ("key of 8193 bytes", [&[0xa1, 0x79, 0x20, 1][..], &vec![b'k'; 8193], &[0xf6]].concat(), CborError::Size),
+            ("map of two thirds of its keys", [&[0xa3][..], &[0xf6; 5]].concat(), CborError::UnexpectedEnd),
+        ];
+        let run = move || {
+            for (name, bytes, expected) in bombs {
+                assert_eq!(decode(&bytes), Err(expected), "{name}");
+                assert_eq!(Decoder::new(&bytes).skip(), Err(expected), "{name}");
+            }
+        };
+        std::thread::Builder::new().stack_size(256 * 1024).spawn(run).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn depth_is_bounded_exactly() {
+        let nested = |depth: usize| [vec![0x81; depth], vec![0xf6]].concat();
+        let run = move || {
+            let deepest = decode(&nested(DEPTH_MAX)).unwrap();
+            assert_eq!(encode(&deepest), nested(DEPTH_MAX));
+            assert_eq!(decode(&nested(DEPTH_MAX + 1)), Err(CborError::Depth));
+        };
+        std::thread::Builder::new().stack_size(256 * 1024).spawn(run).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn the_encoder_writes_what_the_value_does() {
+        let cid = Cid::for_raw(b"blob");
+        let mut encoder = Encoder::with_capacity(64);
+        encoder.map(4).text("a").int(-500).text("b").link(&cid).text("c").array(3).bool(true).null().bytes(&[1]);
+        encoder.text("dd").link_or_null(None);
+        let array = vec![Value::Bool(true), Value::Null, Value::Bytes(vec![1])];
+        let entries = [("dd", Value::Null), ("c", Value::Array(array)), ("b", cid.into()), ("a", Value::Integer(-500))];
+        let map: Map = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        assert_eq!(encoder.len(), encode(&map.clone().into()).len());
+        assert_eq!(encoder.into_bytes(), encode(&map.into()));
+    }
+
+    #[test]
+    fn a_map_keeps_its_order_and_knows_doubles() {
+        let mut map = Map::new();
+        for key in ["bb", "c", "", "a", "aa"] {
+            assert_eq!(map.insert(key, Value::Null), None);
+        }
+        assert_eq!(map.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["", "a", "c", "aa", "bb"]);
+        assert_eq!(map.insert("c", Value::Bool(true)), Some(Value::Null));
+        assert_eq!((map.remove("c"), map.remove("c"), map.len()), (Some(Value::Bool(true)), None, 4));
+        assert_eq!(Map::from_entries(vec![("a".into(), Value::Null), ("a".into(), Value::Null)]), None);
+    }
+}

@@ -17,6 +17,8 @@ const COMPRESSED_BYTES: usize = 33;
 /// The length of a point with both coordinates.
 const UNCOMPRESSED_BYTES: usize = 65;
 
+const NOT_ON_CURVE: KeyError = KeyError("not a point of its curve");
+
 /// A public key, known to be a point of its curve. Its text is a `did:key`.
 #[derive(Clone)]
 pub struct DidKey {
@@ -65,7 +67,6 @@ impl DidKey {
         if !has_shape {
             return Err(KeyError("must be a compressed or uncompressed point"));
         }
-        const NOT_ON_CURVE: KeyError = KeyError("not a point of its curve");
         match curve {
             Curve::K256 => {
                 k256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Self::from_k256).map_err(|_| NOT_ON_CURVE)

@@ -1,9 +1,9 @@
-//! The `cid` string format of lexicons: any CIDv1 text, read no further.
+//! The `cid` string format of lexicons: any `CIDv1` text, read no further.
 
 use super::text_type;
 
 text_type!(
-    /// Text that looks like a CIDv1, in any base and of any codec or hash.
+    /// Text that looks like a `CIDv1`, in any base and of any codec or hash.
     ///
     /// Loose on purpose: records may name content that this server never handles. Where a CID is
     /// looked up or computed, parse it as [`crate::Cid`].

@@ -101,7 +101,26 @@ fn value(byte: u8) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn orders_as_its_number_does(a in any::<u64>(), b in any::<u64>()) {
+            let (left, right) = (Tid::from_u64(a), Tid::from_u64(b));
+            prop_assert_eq!(left.cmp(&right), a.cmp(&b));
+            prop_assert_eq!(left.as_str().cmp(right.as_str()), a.cmp(&b));
+            prop_assert_eq!(left.to_u64(), a);
+            prop_assert_eq!(Tid::parse(left.as_str()), Ok(left));
+        }
+
+        #[test]
+        fn next_is_always_later(previous in 0..u64::MAX, now_micros in any::<u64>(), clock_id in any::<u16>()) {
+            let previous = Tid::from_u64(previous);
+            prop_assert!(Tid::next(Some(&previous), now_micros, clock_id) > previous);
+        }
+    }
 
     #[test]
     fn next_is_later_even_when_the_clock_goes_back() {
