@@ -58,11 +58,6 @@ pub(super) fn text(source: &Source, sources: &[Source]) -> Result<String, Lexgen
         text += &documentation::comment("//!", about);
     }
     text.push('\n');
-    if items.contains("Deserialize)") {
-        text += "use serde::{Deserialize, Serialize};\n";
-    } else if items.contains("Serialize)") {
-        text += "use serde::Serialize;\n";
-    }
     text += &types.imports(&items, is_method);
     Ok(text + &items)
 }

@@ -2,7 +2,6 @@
 //!
 //! Create an account.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

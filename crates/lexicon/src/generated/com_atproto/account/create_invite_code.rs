@@ -3,7 +3,6 @@
 //! Create an invite code.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

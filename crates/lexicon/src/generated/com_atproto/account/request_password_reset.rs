@@ -3,7 +3,6 @@
 //! Initiate a user account password reset via email.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -2,7 +2,6 @@
 //!
 //! Reset a user account password using a token.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

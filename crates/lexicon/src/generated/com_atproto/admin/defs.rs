@@ -2,7 +2,6 @@
 
 use allod_atproto::{AtUri, Cid, Datetime, Did, Handle};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::com_atproto;

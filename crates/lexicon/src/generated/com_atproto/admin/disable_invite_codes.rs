@@ -3,7 +3,6 @@
 //! Disable some set of codes and/or all codes associated with a set of users.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

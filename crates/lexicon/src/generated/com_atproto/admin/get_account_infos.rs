@@ -4,7 +4,6 @@
 
 use allod_atproto::Did;
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

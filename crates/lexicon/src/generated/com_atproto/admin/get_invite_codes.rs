@@ -3,7 +3,6 @@
 //! Get an admin view of invite codes.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

@@ -3,7 +3,6 @@
 //! Get list of accounts that matches your search query.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

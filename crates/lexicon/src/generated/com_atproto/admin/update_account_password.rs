@@ -2,7 +2,6 @@
 //!
 //! Update the password for a user account as an administrator.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::Did;

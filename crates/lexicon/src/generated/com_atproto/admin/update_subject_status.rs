@@ -3,7 +3,6 @@
 //! Update the service-specific admin status of a subject (account, record, or blob).
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::com_atproto;

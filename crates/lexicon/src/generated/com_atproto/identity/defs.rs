@@ -2,7 +2,6 @@
 
 use allod_atproto::{Did, Handle};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The lexicon's NSID.

@@ -4,7 +4,6 @@
 //! service.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::method::{Kind, Method};

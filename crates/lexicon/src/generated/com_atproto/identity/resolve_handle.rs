@@ -5,7 +5,6 @@
 
 use allod_atproto::{Did, Handle};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -2,7 +2,6 @@
 //!
 //! Signs a PLC operation to update some value(s) in the requesting DID's document.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,6 @@
 //! bad state, then submits it to the PLC registry.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::method::{Kind, Method};

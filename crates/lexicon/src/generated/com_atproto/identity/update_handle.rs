@@ -4,7 +4,6 @@
 //! Implemented by PDS, and requires auth.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -2,7 +2,6 @@
 
 use allod_atproto::{Cid, Datetime, Did, Language, Uri};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::wire::Bytes;
 

@@ -4,7 +4,6 @@
 //! sequencing scheme as repo event stream.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::com_atproto;

@@ -5,7 +5,6 @@
 
 use allod_atproto::{Datetime, Did};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::com_atproto;

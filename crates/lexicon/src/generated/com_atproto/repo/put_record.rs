@@ -4,7 +4,6 @@
 
 use allod_atproto::{AtIdentifier, AtUri, Cid, Nsid, RecordKey};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::com_atproto;

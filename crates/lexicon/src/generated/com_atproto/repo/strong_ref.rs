@@ -4,7 +4,6 @@
 
 use allod_atproto::{AtUri, Cid};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 /// The lexicon's NSID.
 pub const NSID: &str = "com.atproto.repo.strongRef";

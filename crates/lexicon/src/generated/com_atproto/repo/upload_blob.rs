@@ -5,7 +5,6 @@
 //! created. Requires auth, implemented by PDS.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 use crate::wire::Blob;

@@ -2,7 +2,6 @@
 //!
 //! Confirm an email using a token from com.atproto.server.requestEmailConfirmation.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,6 @@
 //!
 //! Create an account. Implemented by PDS.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::{Did, Handle};

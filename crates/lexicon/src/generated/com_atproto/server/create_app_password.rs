@@ -2,7 +2,6 @@
 //!
 //! Create an App Password.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::Datetime;

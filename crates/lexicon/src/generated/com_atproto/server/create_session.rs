@@ -2,7 +2,6 @@
 //!
 //! Create an authentication session.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::{Did, Handle};

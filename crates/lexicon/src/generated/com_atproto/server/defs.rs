@@ -2,7 +2,6 @@
 
 use allod_atproto::{Datetime, Did};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 /// The lexicon's NSID.
 pub const NSID: &str = "com.atproto.server.defs";

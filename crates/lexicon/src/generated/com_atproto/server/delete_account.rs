@@ -3,7 +3,6 @@
 //! Delete an actor's account with a token and password. Can only be called after requesting a deletion token.
 //! Requires auth.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::Did;

@@ -3,7 +3,6 @@
 //! Get all invite codes for the current account. Requires auth.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

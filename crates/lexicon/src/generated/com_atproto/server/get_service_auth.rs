@@ -2,7 +2,6 @@
 //!
 //! Get a signed token on behalf of the requesting DID for the requested service.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::Nsid;

@@ -2,7 +2,6 @@
 //!
 //! Refresh an authentication session. Requires auth using the 'refreshJwt' (not the 'accessJwt').
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use allod_atproto::{Did, Handle};

@@ -3,7 +3,6 @@
 //! Request a token in order to update email.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -6,7 +6,6 @@
 
 use allod_atproto::Did;
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -3,7 +3,6 @@
 //! Revoke an App Password by name.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -2,7 +2,6 @@
 //!
 //! Update an account's email.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

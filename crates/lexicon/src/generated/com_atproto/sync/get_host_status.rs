@@ -3,7 +3,6 @@
 //! Returns information about a specified upstream host, as consumed by the server. Implemented by relays.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

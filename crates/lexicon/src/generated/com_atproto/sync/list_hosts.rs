@@ -3,7 +3,6 @@
 //! Enumerates upstream hosts (eg, PDS or relay instances) that this service consumes from. Implemented by relays.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::com_atproto;
 use crate::method::{Kind, Method};

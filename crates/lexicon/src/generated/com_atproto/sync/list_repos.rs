@@ -5,7 +5,6 @@
 
 use allod_atproto::{Cid, Did, Tid};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -5,7 +5,6 @@
 //! Relay. DEPRECATED: just use com.atproto.sync.requestCrawl.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

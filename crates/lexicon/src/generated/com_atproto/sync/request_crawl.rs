@@ -4,7 +4,6 @@
 //! existence to Relays. Does not require auth.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

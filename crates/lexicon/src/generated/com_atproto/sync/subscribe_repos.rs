@@ -7,7 +7,6 @@
 
 use allod_atproto::{Datetime, Did, Handle, Tid};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::method::{Kind, Method};

@@ -3,7 +3,6 @@
 //! Add a handle to the set of reserved handles.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

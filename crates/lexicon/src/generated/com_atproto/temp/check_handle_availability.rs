@@ -5,7 +5,6 @@
 
 use allod_atproto::{Datetime, Handle};
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::method::{Kind, Method};

@@ -3,7 +3,6 @@
 //! Check accounts location in signup queue.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

@@ -3,7 +3,6 @@
 //! Allows finding the oauth permission scope from a reference.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 

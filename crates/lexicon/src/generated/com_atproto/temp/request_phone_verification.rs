@@ -3,7 +3,6 @@
 //! Request a verification code to be sent to the supplied phone number.
 
 use serde::{Deserialize, Serialize};
-use serde::{Deserialize, Serialize};
 
 use crate::method::{Kind, Method};
 
