@@ -352,6 +352,8 @@ mod tests {
             let other = SigningKey::from_bytes(curve, &[seed; 32]).unwrap().did_key();
             assert_eq!(token.verify(&other), Err(ServiceAuthError::Signature));
         }
+        let misnamed = sign(&json!({"alg": "ES256"}), &payload(), &key());
+        assert_eq!(ServiceToken::decode(&misnamed).unwrap().verify(&key().did_key()), Err(ServiceAuthError::Signature));
         let text = encode(&claims(), &key());
         let (signed, signature) = text.rsplit_once('.').unwrap();
         let (header, _) = signed.split_once('.').unwrap();

@@ -119,3 +119,28 @@ fn is_alphabetic(subtag: &str) -> bool {
 fn is_variant(subtag: &str) -> bool {
     subtag.len() >= 5 || (subtag.len() == 4 && subtag.bytes().next().is_some_and(|b| b.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_may_be_repeated_within_an_extension_but_variants_may_not() {
+        let is_distinct = |text| Language::parse(text).unwrap().has_distinct_subtags();
+        assert!(is_distinct("en-a-foobar-foobar"));
+        assert!(is_distinct("en-x-a-a"));
+        assert!(!is_distinct("de-1901-1901"));
+    }
+
+    #[test]
+    fn parts_must_come_in_order() {
+        for text in ["zh-cmn-Hans-CN", "sr-Latn", "x-whatever", "i-klingon", "en-GB-oed", "en-a-bb-x-y"] {
+            assert!(Language::parse(text).is_ok(), "{text}");
+        }
+        for text in
+            ["en-US-Latn", "en-a", "en-a-b-cc", "en-x", "x", "en--US", "en-toolonganything", "i-unknown", "en-us-us"]
+        {
+            assert!(Language::parse(text).is_err(), "{text}");
+        }
+    }
+}
