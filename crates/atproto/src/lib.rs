@@ -9,6 +9,7 @@ pub mod cid;
 pub mod crypto;
 pub mod did_doc;
 pub mod json;
+pub mod plc;
 pub mod service_auth;
 pub mod syntax;
 
