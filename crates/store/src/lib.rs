@@ -5,6 +5,8 @@
 //! *non-interactive* transaction ([`Txn`]): assertions, statements and events are
 //! handed over together, and engines group waiting transactions into one durable write.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod database;
 mod event;
 pub mod fault;

@@ -19,7 +19,7 @@ macro_rules! migration {
     };
 }
 
-/// The SQLite dialect's steps, in order.
+/// The `SQLite` dialect's steps, in order.
 pub const SQLITE: &[Migration] = &[migration!(1, "0001_events"), migration!(2, "0002_accounts")];
 
 #[cfg(test)]

@@ -91,8 +91,7 @@ macro_rules! from_value {
     ($($to:ty : $pattern:pat => $expr:expr),* $(,)?) => {$(
         impl FromValue for $to {
             fn from_value(value: &SqlValue) -> Option<Self> {
-                #[expect(clippy::wildcard_enum_match_arm, reason = "every other type is the same refusal")]
-                match value { $pattern => Some($expr), _ => None }
+                if let $pattern = value { Some($expr) } else { None }
             }
         }
     )*};

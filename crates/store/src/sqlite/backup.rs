@@ -53,9 +53,8 @@ fn copy_to_partial(options: &SqliteOptions, partial: &Path) -> Result<(), Backup
     {
         let backup = Backup::new(&source, &mut target)?;
         // All pages in one step, so under one snapshot.
-        match backup.step(-1)? {
-            rusqlite::backup::StepResult::Done => {}
-            _ => return Err(BackupError::Unfinished),
+        if backup.step(-1)? != rusqlite::backup::StepResult::Done {
+            return Err(BackupError::Unfinished);
         }
     }
     drop(target);

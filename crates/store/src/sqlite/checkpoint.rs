@@ -69,18 +69,18 @@ impl Checkpointer {
     }
 
     /// Works until closed.
-    pub(super) fn run(&self, connection: Connection, health: &Health) {
+    pub(super) fn run(&self, connection: &Connection, health: &Health) {
         let _close = CloseOnDrop(self);
         while self.next_pass() {
             if health.broken().is_none() {
-                pass(&connection, CheckpointMode::PASSIVE, health);
+                pass(connection, CheckpointMode::PASSIVE, health);
             }
             self.state.lock().ended += 1;
             self.changed.notify_all();
         }
         if health.broken().is_none() {
             // The next start then has nothing to recover.
-            pass(&connection, CheckpointMode::TRUNCATE, health);
+            pass(connection, CheckpointMode::TRUNCATE, health);
         }
     }
 

@@ -179,7 +179,23 @@ fn read_in_snapshot(connection: &Connection, after: Seq, limit: usize) -> Result
     events.sort_unstable_by_key(|event| event.seq);
     events.retain(|event| event.seq <= ceiling);
     events.truncate(limit);
+    events.truncate(count_within_bytes(&events));
     Ok(events)
+}
+
+/// How many of the first events one answer may hold.
+fn count_within_bytes(events: &[Event]) -> usize {
+    let mut bytes = 0;
+    let within = events.iter().take_while(|event| {
+        let fits = bytes < EVENTS_READ_BYTES_MAX;
+        bytes += frame_bytes(event);
+        fits
+    });
+    within.count()
+}
+
+fn frame_bytes(event: &Event) -> usize {
+    event.before.len() + event.after.len()
 }
 
 /// Reads one day's events in `range` (both ends: above the first, up to the second); gives the last number read when
@@ -202,13 +218,14 @@ fn read_day(
         let event = Event {
             seq: row.get(0)?,
             did: row.get(1)?,
-            kind: EventKind::from_code(code).ok_or_else(|| LogError::Invalid(format!("{code} is not an event kind")))?,
+            kind: EventKind::from_code(code)
+                .ok_or_else(|| LogError::Invalid(format!("{code} is not an event kind")))?,
             time_micros: row.get(3)?,
             before: Bytes::copy_from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
             after: Bytes::copy_from_slice(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
         };
         count += 1;
-        bytes += event.before.len() + event.after.len();
+        bytes += frame_bytes(&event);
         let seq = event.seq;
         into.push(event);
         if count >= limit || bytes >= EVENTS_READ_BYTES_MAX {

@@ -32,10 +32,10 @@ pub(super) enum Kind {
 
 /// Sorts an engine error.
 pub(super) fn kind(error: &rusqlite::Error) -> Kind {
-    let code = match error {
-        rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => error.extended_code,
-        _ => return Kind::Statement,
+    let (rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. }) = error else {
+        return Kind::Statement;
     };
+    let code = error.extended_code;
     if code == ffi::SQLITE_CONSTRAINT_DATATYPE {
         return Kind::Statement;
     }

@@ -39,8 +39,10 @@ fn begin_schema(connection: &mut Connection) -> Result<bool, OpenError> {
     if id == APPLICATION_ID {
         return Ok(false);
     }
-    let table: Option<String> =
-        connection.query_row("SELECT name FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).optional().map_err(failed)?;
+    let table: Option<String> = connection
+        .query_row("SELECT name FROM sqlite_schema LIMIT 1", [], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
     if id != 0 || table.is_some() {
         return Err(OpenError::NotOurs);
     }

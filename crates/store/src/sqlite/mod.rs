@@ -26,9 +26,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, oneshot, watch};
 
-use crate::{
-    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Txn, migrations,
-};
+use crate::{CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Txn, migrations};
 
 use checkpoint::Checkpointer;
 use connection::Role;
@@ -226,9 +224,8 @@ impl Sqlite {
         let health = Arc::new(Health::default());
         let checkpointer = Checkpointer::new(options.checkpoint_pages, options.wal_pages_max);
         let (newest_sender, newest) = watch::channel(log.seq);
-        let writer =
-            Writer::new(writer_connection, log, newest_sender, Arc::clone(&checkpointer), Arc::clone(&health))
-                .map_err(|source| OpenError::Engine { what: "watch the log's size", source })?;
+        let writer = Writer::new(writer_connection, log, newest_sender, Arc::clone(&checkpointer), Arc::clone(&health))
+            .map_err(|source| OpenError::Engine { what: "watch the log's size", source })?;
         let writes = Arc::new(Queue::new(writer::WRITE_QUEUE_TXNS_MAX));
         let reads = Arc::new(Queue::new(reader::READ_QUEUE_LEN_MAX));
 
@@ -250,7 +247,7 @@ impl Sqlite {
                 .collect::<Result<_, _>>()?,
             checkpointer: spawn("store-checkpoint", {
                 let (checkpointer, health) = (Arc::clone(&checkpointer), Arc::clone(&health));
-                move || checkpointer.run(checkpoint_connection, &health)
+                move || checkpointer.run(&checkpoint_connection, &health)
             })?,
             lock,
         };
@@ -269,10 +266,7 @@ impl Sqlite {
         answer.await.unwrap_or_else(|_| Err(CommitError::Unknown { reason: "the writer is gone".to_owned() }))
     }
 
-    async fn ask<T>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, ReadError>>) -> ReadJob,
-    ) -> Result<T, ReadError> {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, ReadError>>) -> ReadJob) -> Result<T, ReadError> {
         let (reply, answer) = oneshot::channel();
         let unavailable = |reason| ReadError::Unavailable { reason };
         self.reads.push(job(reply)).map_err(|error| unavailable(format!("the readers: {error}")))?;
@@ -334,8 +328,7 @@ impl Database for Sqlite {
             let (writes, reads, checkpointer) = (&self.writes, &self.reads, &self.checkpointer);
             let (reply, answer) = oneshot::channel();
             let end = {
-                let (writes, reads, checkpointer) =
-                    (Arc::clone(writes), Arc::clone(reads), Arc::clone(checkpointer));
+                let (writes, reads, checkpointer) = (Arc::clone(writes), Arc::clone(reads), Arc::clone(checkpointer));
                 move || {
                     ending.end(&writes, &reads, &checkpointer);
                     let _ = reply.send(());
@@ -376,8 +369,9 @@ impl Threads {
 }
 
 fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map_err(|source| OpenError::Io { what: "start a thread for", path: PathBuf::from(name), source })
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|source| OpenError::Io {
+        what: "start a thread for",
+        path: PathBuf::from(name),
+        source,
+    })
 }

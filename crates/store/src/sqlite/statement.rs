@@ -34,11 +34,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
 
 fn prepare_query<'c>(connection: &'c Connection, query: &Statement) -> rusqlite::Result<CachedStatement<'c>> {
     let prepared = prepare(connection, query)?;
-    if prepared.readonly() && prepared.column_count() > 0 {
-        Ok(prepared)
-    } else {
-        Err(rusqlite::Error::InvalidQuery)
-    }
+    if prepared.readonly() && prepared.column_count() > 0 { Ok(prepared) } else { Err(rusqlite::Error::InvalidQuery) }
 }
 
 /// Prepares and binds. `SQLite` numbers `$2, $1` by their place in the text, so each is bound by its name.
@@ -73,9 +69,9 @@ fn portable(index: usize, value: ValueRef<'_>) -> rusqlite::Result<SqlValue> {
     Ok(match value {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Integer(v) => SqlValue::Integer(v),
-        ValueRef::Text(v) => SqlValue::Text(
-            std::str::from_utf8(v).map_err(|error| rusqlite::Error::Utf8Error(index, error))?.to_owned(),
-        ),
+        ValueRef::Text(v) => {
+            SqlValue::Text(std::str::from_utf8(v).map_err(|error| rusqlite::Error::Utf8Error(index, error))?.to_owned())
+        }
         ValueRef::Blob(v) => SqlValue::Blob(Bytes::copy_from_slice(v)),
         ValueRef::Real(_) => {
             return Err(rusqlite::Error::InvalidColumnType(index, String::new(), rusqlite::types::Type::Real));
