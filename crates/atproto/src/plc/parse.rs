@@ -46,10 +46,7 @@ impl Operation {
 
 fn regular(object: &Object) -> Result<PlcOperation, PlcOperationError> {
     only_fields(object, REGULAR_FIELDS, "operation")?;
-    let prev = match field(object, "prev")? {
-        Json::Null => None,
-        _ => Some(prev(object)?),
-    };
+    let prev = if field(object, "prev")?.is_null() { None } else { Some(prev(object)?) };
     let methods = entries(object, "verificationMethods", VERIFICATION_METHODS_MAX)?;
     let services = entries(object, "services", SERVICES_MAX)?;
     Ok(PlcOperation {

@@ -6,5 +6,6 @@ mod crypto;
 mod data_model;
 mod derived;
 mod identity;
+mod plc;
 mod syntax;
 mod vectors;
