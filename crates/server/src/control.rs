@@ -1,0 +1,207 @@
+//! Administrative commands (`allod account`, `allod invite`): what they are, and the socket a running server takes
+//! them on.
+//!
+//! The socket is a file in the data directory that only its owner can open; whoever can open it may do everything the
+//! commands do. One connection carries one line of JSON with a [`Command`] and one line with a [`Reply`].
+//! The same [`execute`] serves a command that found no running server and opened the store itself.
+
+mod execute;
+mod socket;
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub use execute::execute;
+pub use socket::{CallError, ListenError, Listener, call};
+
+/// The socket's file name in the data directory.
+pub const SOCKET_FILE: &str = "control.sock";
+
+/// The longest request line, in bytes.
+pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// The longest answer line, in bytes.
+pub const REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long the other side may take over sending its line, in seconds.
+pub const LINE_SECS_MAX: u64 = 10;
+
+/// How long a command may take in all before the caller gives up waiting, in seconds.
+pub const COMMAND_SECS_MAX: u64 = 60;
+
+/// How many commands are carried out at once; further connections wait.
+pub const COMMANDS_AT_ONCE_MAX: usize = 4;
+
+/// How many accounts or codes one list holds at most.
+pub const LIST_ITEMS_MAX: u32 = 1000;
+
+/// How many invite codes one command makes at most.
+pub const INVITES_AT_ONCE_MAX: u32 = 500;
+
+/// What an operator asks for.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Creates an account, without an invite code.
+    AccountCreate {
+        /// The handle as typed.
+        handle: String,
+        /// The e-mail address as typed.
+        email: Option<String>,
+        /// The password.
+        password: Password,
+    },
+    /// Lists accounts, oldest first.
+    AccountList {
+        /// Where the previous page ended.
+        cursor: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Shows one account.
+    AccountShow {
+        /// Its handle, DID or e-mail address.
+        account: String,
+    },
+    /// Creates invite codes.
+    InviteCreate {
+        /// How many accounts each makes.
+        uses: u32,
+        /// How many codes.
+        count: u32,
+        /// The DID they are given to.
+        for_account: Option<String>,
+    },
+    /// Lists invite codes, newest first.
+    InviteList {
+        /// How many at most.
+        limit: u32,
+    },
+}
+
+/// A password on its way to the server; wiped when dropped.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes a password in.
+    pub fn new(password: String) -> Self {
+        Self(password)
+    }
+
+    /// Shows it to code that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a command gives.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The account that was created.
+    AccountCreated(AccountCreated),
+    /// A page of accounts.
+    Accounts(AccountPage),
+    /// One account.
+    Account(AccountDetails),
+    /// The codes that were created.
+    InvitesCreated(InvitesCreated),
+    /// Codes.
+    Invites(InviteList),
+}
+
+/// An account that was just created.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountCreated {
+    /// Its DID.
+    pub did: String,
+    /// Its handle, normalised.
+    pub handle: String,
+}
+
+/// A page of accounts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountPage {
+    /// The accounts, oldest first.
+    pub accounts: Vec<AccountDetails>,
+    /// Where the next page starts; none on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One account.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountDetails {
+    /// Its DID.
+    pub did: String,
+    /// Its handle.
+    pub handle: String,
+    /// Its e-mail address.
+    pub email: Option<String>,
+    /// Whether that address was confirmed.
+    pub email_confirmed: bool,
+    /// `active`, `deactivated` or `takendown`.
+    pub status: String,
+    /// When it was created, RFC 3339.
+    pub created_at: String,
+    /// The invite code it was made with.
+    pub invite_code: Option<String>,
+    /// When a deactivated account is removed, RFC 3339.
+    pub delete_after: Option<String>,
+}
+
+/// Invite codes that were just created.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InvitesCreated {
+    /// The codes.
+    pub codes: Vec<String>,
+}
+
+/// Invite codes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteList {
+    /// The codes, newest first.
+    pub invites: Vec<InviteDetails>,
+}
+
+/// One invite code.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteDetails {
+    /// The code.
+    pub code: String,
+    /// How many accounts it makes in all.
+    pub uses: u64,
+    /// How many it can still make.
+    pub uses_left: u64,
+    /// Whether it was disabled.
+    pub disabled: bool,
+    /// Whom it was given to: a DID or `admin`.
+    pub for_account: String,
+    /// Who made it: a DID or `admin`.
+    pub created_by: String,
+    /// When, RFC 3339.
+    pub created_at: String,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ControlError {
+    /// A name for scripts: the method's declared error where one fits, else `InvalidRequest`, `NotFound` or
+    /// `InternalServerError`.
+    pub error: String,
+    /// What is wrong, for the operator.
+    pub message: String,
+}
+
+/// The answer line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done.
+    Ok(Answer),
+    /// It was not.
+    Err(ControlError),
+}

@@ -1,0 +1,162 @@
+//! Carries commands out, through the same domain functions as the endpoints.
+
+use std::sync::Arc;
+
+use allod_atproto::Did;
+use allod_store::{
+    ReadError,
+    tables::{accounts::Account, invites::InviteCode},
+};
+
+use super::{
+    AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
+    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password,
+};
+use crate::{
+    app::App,
+    domain::{
+        accounts::{self, Status},
+        clock,
+        handles::HandleError,
+        invites::{self, CreateInvitesError},
+        secret::Secret,
+        sign_up::{SignUpError, SignUpRequest, sign_up},
+    },
+};
+
+/// Carries a command out.
+pub async fn execute(app: &Arc<App>, command: Command) -> Result<Answer, ControlError> {
+    match command {
+        Command::AccountCreate { handle, email, password } => {
+            create_account(app, handle, email, &password).await.map(Answer::AccountCreated)
+        }
+        Command::AccountList { cursor, limit } => {
+            let page = accounts::list(app, cursor.as_deref(), i64::from(limit.min(LIST_ITEMS_MAX))).await?;
+            Ok(Answer::Accounts(AccountPage {
+                accounts: page.accounts.iter().map(details).collect(),
+                cursor: page.cursor,
+            }))
+        }
+        Command::AccountShow { account } => match accounts::find(app, &account).await? {
+            Some(account) => Ok(Answer::Account(details(&account))),
+            None => Err(refusal("NotFound", format!("there is no account {account}"))),
+        },
+        Command::InviteCreate { uses, count, for_account } => {
+            create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
+        }
+        Command::InviteList { limit } => {
+            let invites = invites::list(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?;
+            Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect() }))
+        }
+    }
+}
+
+async fn create_account(
+    app: &Arc<App>,
+    handle: String,
+    email: Option<String>,
+    password: &Password,
+) -> Result<AccountCreated, ControlError> {
+    let request = SignUpRequest {
+        handle,
+        email,
+        password: Some(Secret::new(password.expose().to_owned())),
+        by_operator: true,
+        ..SignUpRequest::default()
+    };
+    let signed_up = sign_up(app, request).await.map_err(|error| sign_up_refusal(&error))?;
+    Ok(AccountCreated { did: signed_up.account.did.to_string(), handle: signed_up.account.handle.to_string() })
+}
+
+async fn create_invites(
+    app: &App,
+    uses: u32,
+    count: u32,
+    for_account: Option<String>,
+) -> Result<InvitesCreated, ControlError> {
+    if !(1..=INVITES_AT_ONCE_MAX).contains(&count) {
+        return Err(refusal("InvalidRequest", format!("count must be from 1 to {INVITES_AT_ONCE_MAX}")));
+    }
+    let owner = match for_account {
+        Some(did) => Did::parse(&did).map_err(|error| refusal("InvalidRequest", error.to_string()))?.to_string(),
+        None => invites::ADMIN.to_owned(),
+    };
+    match invites::create(app, i64::from(count), i64::from(uses), &[owner]).await {
+        Ok(codes) => Ok(InvitesCreated { codes: codes.into_iter().map(|invite| invite.code).collect() }),
+        Err(error @ (CreateInvitesError::UseCount | CreateInvitesError::CodeCount)) => {
+            Err(refusal("InvalidRequest", error.to_string()))
+        }
+        Err(error @ CreateInvitesError::Store(_)) => Err(failure(&error)),
+    }
+}
+
+fn details(account: &Account) -> AccountDetails {
+    AccountDetails {
+        did: account.did.to_string(),
+        handle: account.handle.to_string(),
+        email: account.email.clone(),
+        email_confirmed: account.email_confirmed_at.is_some(),
+        status: Status::of(account).name().unwrap_or("active").to_owned(),
+        created_at: clock::datetime(clock::from_store(account.created_at)),
+        invite_code: account.invite_code.clone(),
+        delete_after: account.delete_after.map(|micros| clock::datetime(clock::from_store(micros))),
+    }
+}
+
+fn invite_details(invite: InviteCode) -> InviteDetails {
+    InviteDetails {
+        code: invite.code,
+        uses: u64::try_from(invite.uses_max).unwrap_or(0),
+        uses_left: u64::try_from(invite.uses_left).unwrap_or(0),
+        disabled: invite.disabled,
+        for_account: invite.for_account,
+        created_by: invite.created_by,
+        created_at: clock::datetime(clock::from_store(invite.created_at)),
+    }
+}
+
+fn refusal(error: &str, message: String) -> ControlError {
+    ControlError { error: error.to_owned(), message }
+}
+
+/// The operator sees the cause: it is their machine.
+fn failure(error: &dyn std::error::Error) -> ControlError {
+    tracing::error!(%error, "an administrative command failed");
+    refusal("InternalServerError", error.to_string())
+}
+
+impl From<ReadError> for ControlError {
+    fn from(error: ReadError) -> Self {
+        failure(&error)
+    }
+}
+
+fn sign_up_refusal(error: &SignUpError) -> ControlError {
+    let name = match error {
+        SignUpError::Handle(HandleError::Reserved) | SignUpError::HandleTaken(_) => "HandleNotAvailable",
+        SignUpError::Handle(_) => "InvalidHandle",
+        SignUpError::UnsupportedDomain => "UnsupportedDomain",
+        SignUpError::PasswordMissing | SignUpError::PasswordTooShort(_) | SignUpError::PasswordTooLong(_) => {
+            "InvalidPassword"
+        }
+        SignUpError::InviteMissing | SignUpError::InviteUnusable => "InvalidInviteCode",
+        SignUpError::UnresolvableDid(_) => "UnresolvableDid",
+        SignUpError::IncompatibleDidDoc(_) => "IncompatibleDidDoc",
+        SignUpError::HandleUnresolved
+        | SignUpError::EmailMissing
+        | SignUpError::Email(_)
+        | SignUpError::EmailTaken(_)
+        | SignUpError::VerificationUnused
+        | SignUpError::RecoveryKey
+        | SignUpError::AuthMissing(_)
+        | SignUpError::AuthReplayed
+        | SignUpError::AccountExists
+        | SignUpError::DirectoryRefused(_) => "InvalidRequest",
+        SignUpError::DirectoryUnreachable => "UpstreamFailure",
+        SignUpError::Pending | SignUpError::Hash(_) => "NotEnoughResources",
+        SignUpError::Read(_) | SignUpError::Commit(_) | SignUpError::Key(_) | SignUpError::Internal(_) => {
+            return failure(error);
+        }
+    };
+    refusal(name, error.to_string())
+}

@@ -1,0 +1,43 @@
+//! Work that nobody asked for in a request: finishing or undoing sign-ups, removing accounts whose time is over.
+
+use std::sync::Arc;
+
+use crate::{
+    app::App,
+    domain::{
+        accounts,
+        clock::MICROS_PER_SEC,
+        service_auth,
+        sign_up::reconcile::{self, PASS_EVERY_SECS},
+    },
+};
+
+/// Does the work at once and then on a timer, until it is dropped. Dropping it loses nothing: every step is durable.
+pub async fn run(app: Arc<App>) {
+    match reconcile::recover(&app).await {
+        Ok(done) if done != reconcile::Reconciled::default() => {
+            tracing::info!(done.finished, done.released, done.waiting, "took up the sign-ups of an earlier run");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "the sign-ups of an earlier run could not be looked at"),
+    }
+    loop {
+        pass(&app).await;
+        app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
+    }
+}
+
+/// Does what is due now.
+pub async fn pass(app: &Arc<App>) {
+    if let Err(error) = reconcile::pass(app).await {
+        tracing::error!(%error, "unfinished sign-ups could not be looked at");
+    }
+    match accounts::remove_due(app).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "removed accounts that were never activated"),
+        Err(error) => tracing::error!(%error, "accounts that were never activated could not be removed"),
+    }
+    if let Err(error) = service_auth::forget_used(app).await {
+        tracing::error!(%error, "used tokens that have expired could not be forgotten");
+    }
+}
