@@ -1,4 +1,4 @@
-//! The suite of [`allod_store::conformance`] on the SQLite engine, bare and behind the fault wrapper.
+//! The suite of [`allod_store::conformance`] on the `SQLite` engine, bare and behind the fault wrapper.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{path::PathBuf, sync::Arc};
