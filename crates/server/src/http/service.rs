@@ -1,0 +1,148 @@
+//! The PDS as a [`Service`]: gives a request its id and sends it where its path belongs.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
+    request::Parts,
+};
+use http_body::Body;
+use tracing::Instrument;
+
+use super::{
+    Service,
+    address::client_address,
+    body::{RequestBody, ResponseBody},
+    cors, reply,
+};
+use crate::{
+    app::App,
+    domain::randomness,
+    pages, well_known,
+    xrpc::{self, Routes},
+};
+
+/// Names a request in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    /// Makes an id of a number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Gives the id as a header.
+    pub fn header(self) -> HeaderValue {
+        HeaderValue::from_str(&self.to_string()).unwrap_or_else(|_| HeaderValue::from_static("?"))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What is known of a request beside its content.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestContext {
+    /// Its name in the log.
+    pub id: RequestId,
+    /// Who sent it, behind our own proxies.
+    pub client: IpAddr,
+}
+
+/// The PDS's answers to HTTP requests.
+pub struct PdsService {
+    app: Arc<App>,
+    routes: Routes<App>,
+    next_id: AtomicU64,
+}
+
+impl PdsService {
+    /// Answers for this server.
+    pub fn new(app: Arc<App>) -> Self {
+        let first_id = u64::from_be_bytes(randomness::bytes(&*app.randomness));
+        Self { app, routes: xrpc::routes(), next_id: AtomicU64::new(first_id) }
+    }
+
+    async fn answer(&self, parts: Parts, body: RequestBody, context: RequestContext) -> Response<ResponseBody> {
+        if let Some(refusal) = refuse_ambiguous(&parts) {
+            return refusal;
+        }
+        let path = parts.uri.path().to_owned();
+        if let Some(name) = path.strip_prefix("/xrpc/") {
+            let mut response = if parts.method == Method::OPTIONS {
+                cors::preflight(&parts.headers)
+            } else if name == "_health" && is_read(&parts.method) {
+                xrpc::health(&self.app).await
+            } else {
+                self.routes.answer(Arc::clone(&self.app), name, parts, body, context).await
+            };
+            cors::allow(response.headers_mut());
+            return response;
+        }
+        if let Some(name) = path.strip_prefix("/.well-known/") {
+            let mut response = match parts.method {
+                Method::OPTIONS => cors::preflight(&parts.headers),
+                ref verb if is_read(verb) => well_known::answer(&self.app, name, &parts.headers, context).await,
+                _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", "Method Not Allowed"),
+            };
+            cors::allow(response.headers_mut());
+            return response;
+        }
+        pages::answer(&self.app, &parts)
+    }
+}
+
+impl Service for PdsService {
+    async fn call(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let (parts, body) = request.into_parts();
+        let id = RequestId(self.next_id.fetch_add(1, Relaxed));
+        let context = RequestContext { id, client: client_address(peer.ip(), &parts.headers) };
+        let span = tracing::info_span!("request", %id, path = parts.uri.path());
+        let is_head = parts.method == Method::HEAD;
+        let answered = async {
+            let response = self.answer(parts, body, context).await;
+            tracing::debug!(status = response.status().as_u16(), client = %context.client, "answered");
+            response
+        };
+        let response = answered.instrument(span).await;
+        if is_head { without_body(response) } else { response }
+    }
+}
+
+/// Whether a verb only reads.
+fn is_read(verb: &Method) -> bool {
+    verb == Method::GET || verb == Method::HEAD
+}
+
+/// Refuses a request that two servers could understand differently.
+fn refuse_ambiguous(parts: &Parts) -> Option<Response<ResponseBody>> {
+    for name in [HOST, AUTHORIZATION, http::HeaderName::from_static("dpop")] {
+        let mut values = parts.headers.get_all(&name).iter();
+        if values.next().is_some() && values.next().is_some() {
+            let message = format!("More than one {name} header");
+            return Some(reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", &message));
+        }
+    }
+    None
+}
+
+/// Answers a HEAD: what a GET would say of its body, without it.
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(bytes) = body.size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes));
+    }
+    Response::from_parts(parts, ResponseBody::empty())
+}

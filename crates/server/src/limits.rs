@@ -1,0 +1,52 @@
+//! Every bound on what a client can make this server hold, wait for or compute. Units are in the names.
+
+/// The largest request head taken, in bytes; beyond it the answer is 431.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// How many header fields a request may have.
+pub const HEADER_FIELDS_MAX: usize = 100;
+
+/// How long a client may take to send a request head.
+pub const HEADER_TIMEOUT_SECS: u64 = 10;
+
+/// How long a connection may stay open without a request, or with a response the client does not read.
+pub const CONNECTION_IDLE_SECS: u64 = 60;
+
+/// How long a connection that was asked to end may take over it.
+pub const CONNECTION_CLOSE_SECS: u64 = 5;
+
+/// How many connections are held at once; further ones wait in the kernel's backlog.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// How many connections one address may hold (IPv6: one /64). Trusted proxies are exempt.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 128;
+
+/// How many requests may run at once on one HTTP/2 connection.
+pub const H2_STREAMS_MAX: u32 = 100;
+
+/// How long accepting pauses after the system refused a connection, e.g. for want of file descriptors.
+pub const ACCEPT_RETRY_MILLIS: u64 = 50;
+
+/// How long running requests are given to end when the server stops.
+pub const SHUTDOWN_SECS: u64 = 30;
+
+/// How long the server waits for a request body's bytes before the minimum rate counts.
+pub const BODY_GRACE_SECS: u64 = 10;
+
+/// The slowest request body taken, in bytes a second of waiting.
+pub const BODY_BYTES_PER_SEC_MIN: u64 = 1024;
+
+/// The largest JSON request body, both as sent and decoded, in bytes.
+pub const JSON_BYTES_MAX: usize = 150 * 1024;
+
+/// The largest JSON request body of a record write, in bytes.
+pub const JSON_RECORD_BYTES_MAX: usize = 1_000_000;
+
+/// How deeply arrays and objects of a JSON request body may nest.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// How many content codings a request body may be wrapped in.
+pub const CONTENT_CODINGS_MAX: usize = 2;
+
+/// How many parameters a query string may have.
+pub const QUERY_PARAMS_MAX: usize = 200;

@@ -1,0 +1,105 @@
+//! `/dev/mail`: the mail that dev mode captured, newest first, as a page or with `?format=json`.
+
+use std::fmt::Write;
+
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::{
+    domain::{
+        clock,
+        mail::{Mailbox, Message},
+    },
+    http::{body::ResponseBody, reply},
+};
+
+/// Shows the mailbox.
+pub(super) fn show(mailbox: &Mailbox, query: Option<&str>) -> Response<ResponseBody> {
+    let messages = mailbox.messages();
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    if pairs.any(|(key, value)| key == "format" && value == "json") {
+        return reply::bytes(StatusCode::OK, reply::JSON, json(&messages));
+    }
+    let mut response = reply::bytes(StatusCode::OK, reply::HTML, page(&messages));
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn json(messages: &[Message]) -> String {
+    let messages: Vec<_> = messages
+        .iter()
+        .rev()
+        .map(|m| {
+            json!({ "to": m.to, "subject": m.subject, "text": m.text, "time": clock::datetime(m.time_micros) })
+        })
+        .collect();
+    json!({ "messages": messages }).to_string()
+}
+
+fn page(messages: &[Message]) -> String {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Captured mail</title>\
+         <style>body{font-family:sans-serif;max-width:50em;margin:2em auto}pre{white-space:pre-wrap}</style>\
+         <h1>Captured mail</h1>",
+    );
+    if messages.is_empty() {
+        page.push_str("<p>Nothing yet.</p>");
+    }
+    for message in messages.iter().rev() {
+        let time = clock::datetime(message.time_micros);
+        let (subject, to, text) = (escape(&message.subject), escape(&message.to), escape(&message.text));
+        // Writing to a String can't fail.
+        let _ = write!(page, "<h2>{subject}</h2><p>To {to}, {time}</p><pre>{text}</pre>");
+    }
+    page.push_str("</html>");
+    page
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailbox() -> Mailbox {
+        let mailbox = Mailbox::default();
+        for subject in ["first", "<script>alert('x')</script>"] {
+            mailbox.deliver(Message {
+                to: "alice@example.com".to_owned(),
+                subject: subject.to_owned(),
+                text: "\"a\" & b".to_owned(),
+                time_micros: 1_700_000_000_000_000,
+            });
+        }
+        mailbox
+    }
+
+    #[test]
+    fn a_message_can_not_bring_markup() {
+        let page = page(&mailbox().messages());
+        assert!(!page.contains("<script"));
+        assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)") && page.contains("&quot;a&quot; &amp; b"));
+    }
+
+    #[test]
+    fn programs_get_json_newest_first() {
+        let value: serde_json::Value = serde_json::from_str(&json(&mailbox().messages())).unwrap();
+        assert_eq!(value["messages"][1]["subject"], "first");
+        assert_eq!(value["messages"][0]["time"], "2023-11-14T22:13:20.000Z");
+    }
+}

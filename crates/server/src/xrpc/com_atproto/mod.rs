@@ -1,0 +1,3 @@
+//! `com.atproto.*`.
+
+pub mod server;

@@ -1,0 +1,3 @@
+//! `com.atproto.server.*`.
+
+pub mod describe_server;

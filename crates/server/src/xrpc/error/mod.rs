@@ -1,0 +1,215 @@
+//! How a request fails: with a name its lexicon declares, with one every method shares, or through a fault of ours.
+//!
+//! Every error leaves through [`respond`]: the status comes from [`status`], the client reads the name and the
+//! message, and what only we may know goes to the log beside the request's id.
+
+pub mod status;
+
+use std::{borrow::Cow, error::Error as StdError};
+
+use allod_lexicon::{DeclaredError, method::NoErrors};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use crate::http::{RequestId, body::ResponseBody, cors::X_REQUEST_ID, reply};
+
+/// A source that is logged and never shown.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What the client reads.
+pub type Message = Cow<'static, str>;
+
+/// Why a method call fails. `E` is the enum of exactly the names the method's lexicon declares.
+#[derive(Debug)]
+pub enum XrpcError<E = NoErrors> {
+    /// A name of the method's own.
+    Declared(E, Message),
+    /// A name any method may answer.
+    Common(CommonError, Message),
+    /// A fault of ours: logged with its sources, answered with nothing but a request id.
+    Internal(BoxError),
+}
+
+impl<E> XrpcError<E> {
+    /// Answers with a name of the method's own.
+    pub fn declared(error: E, message: impl Into<Message>) -> Self {
+        Self::Declared(error, message.into())
+    }
+
+    /// Answers with a name any method may answer.
+    pub fn common(error: CommonError, message: impl Into<Message>) -> Self {
+        Self::Common(error, message.into())
+    }
+
+    /// Answers that the request is wrong.
+    pub fn invalid_request(message: impl Into<Message>) -> Self {
+        Self::common(CommonError::InvalidRequest, message)
+    }
+
+    /// Answers a 500; the source is for the log alone.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+impl XrpcError<NoErrors> {
+    /// Takes an error that every method may answer as one of this method's.
+    pub fn widen<E>(self) -> XrpcError<E> {
+        match self {
+            Self::Declared(never, _) => match never {},
+            Self::Common(error, message) => XrpcError::Common(error, message),
+            Self::Internal(source) => XrpcError::Internal(source),
+        }
+    }
+}
+
+/// Names that any method may answer; their statuses are in [`status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommonError {
+    /// The request is wrong in a way no other name says.
+    InvalidRequest,
+    /// No credential was sent where one is needed.
+    AuthMissing,
+    /// The credential is not good, or of a kind this method does not take.
+    AuthenticationRequired,
+    /// The token is none of ours, or allows something else.
+    InvalidToken,
+    /// The token has ended: refresh the session.
+    ExpiredToken,
+    /// The account was taken down.
+    AccountTakedown,
+    /// The account is deactivated.
+    AccountDeactivated,
+    /// A service token is malformed.
+    BadJwt,
+    /// A service token is of another type.
+    BadJwtType,
+    /// A service token has ended.
+    JwtExpired,
+    /// A service token is for another audience.
+    BadJwtAudience,
+    /// A service token is for another method.
+    BadJwtLexiconMethod,
+    /// A service token's issuer is none, or not the one needed.
+    BadJwtIss,
+    /// A service token's signature is wrong.
+    BadJwtSignature,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The body came too slowly.
+    RequestTimeout,
+    /// The body is larger than this method takes.
+    PayloadTooLarge,
+    /// The body's content coding is unknown.
+    UnsupportedMediaType,
+    /// The caller asked too often.
+    RateLimitExceeded {
+        /// When to come back, in seconds.
+        retry_after_secs: u32,
+    },
+    /// The server can't do this now; nothing was changed, or the same request may be sent again.
+    NotEnoughResources {
+        /// When to come back, in seconds.
+        retry_after_secs: u32,
+    },
+    /// Another server failed us.
+    UpstreamFailure,
+    /// Another server did not answer in time.
+    UpstreamTimeout,
+    /// No such method here.
+    MethodNotImplemented,
+}
+
+impl CommonError {
+    /// Gives the name as clients read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequest",
+            Self::AuthMissing => "AuthMissing",
+            Self::AuthenticationRequired => "AuthenticationRequired",
+            Self::InvalidToken => "InvalidToken",
+            Self::ExpiredToken => "ExpiredToken",
+            Self::AccountTakedown => "AccountTakedown",
+            Self::AccountDeactivated => "AccountDeactivated",
+            Self::BadJwt => "BadJwt",
+            Self::BadJwtType => "BadJwtType",
+            Self::JwtExpired => "JwtExpired",
+            Self::BadJwtAudience => "BadJwtAudience",
+            Self::BadJwtLexiconMethod => "BadJwtLexiconMethod",
+            Self::BadJwtIss => "BadJwtIss",
+            Self::BadJwtSignature => "BadJwtSignature",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "NotFound",
+            Self::RequestTimeout => "RequestTimeout",
+            Self::PayloadTooLarge => "PayloadTooLarge",
+            Self::UnsupportedMediaType => "UnsupportedMediaType",
+            Self::RateLimitExceeded { .. } => "RateLimitExceeded",
+            Self::NotEnoughResources { .. } => "NotEnoughResources",
+            Self::UpstreamFailure => "UpstreamFailure",
+            Self::UpstreamTimeout => "UpstreamTimeout",
+            Self::MethodNotImplemented => "MethodNotImplemented",
+        }
+    }
+
+    const fn retry_after_secs(self) -> Option<u32> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only a refusal for load says when to come back")]
+        match self {
+            Self::RateLimitExceeded { retry_after_secs } | Self::NotEnoughResources { retry_after_secs } => {
+                Some(retry_after_secs)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Answers an error. A 401 carries `challenge`; whatever is our fault is logged under the request's id, which the
+/// client gets in `X-Request-Id`.
+pub fn respond<E: DeclaredError>(
+    error: XrpcError<E>,
+    challenge: &'static str,
+    request: RequestId,
+) -> Response<ResponseBody> {
+    let (name, message, retry_after_secs) = match error {
+        XrpcError::Declared(error, message) => (error.name(), message, None),
+        XrpcError::Common(error, message) => (error.name(), message, error.retry_after_secs()),
+        XrpcError::Internal(source) => {
+            tracing::error!(%request, error = %Chain(&*source), "internal error");
+            (status::INTERNAL, Message::Borrowed("Internal Server Error"), None)
+        }
+    };
+    let status = status::of(name);
+    if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::warn!(%request, name, %message, "request refused");
+    }
+    let mut response = reply::error(status, name, &message);
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(secs) = retry_after_secs {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    if status.is_server_error() {
+        headers.insert(X_REQUEST_ID, request.header());
+    }
+    response
+}
+
+/// An error and its sources on one line.
+struct Chain<'a>(&'a (dyn StdError + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

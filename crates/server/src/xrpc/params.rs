@@ -1,0 +1,31 @@
+//! Query parameters: parsed, checked against the lexicon, then typed.
+
+use allod_lexicon::{Method, method::NoErrors, schema};
+use url::form_urlencoded;
+
+use super::error::XrpcError;
+use crate::limits;
+
+/// Reads a method's parameters. Unknown ones are ignored; `key[]` is taken for `key`.
+pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
+    let pairs = pairs(query.unwrap_or_default())?;
+    let params = schema::set()
+        .validate_params(M::NSID, &pairs)
+        .map_err(|invalid| XrpcError::invalid_request(format!("Invalid {} params: {invalid}", M::NSID)))?;
+    // What the schema takes the type takes; where it does not, it is still the client's value that is wrong.
+    serde_json::from_value(params)
+        .map_err(|error| XrpcError::invalid_request(format!("Invalid {} params: {error}", M::NSID)))
+}
+
+fn pairs(query: &str) -> Result<Vec<(String, String)>, XrpcError<NoErrors>> {
+    let mut pairs = Vec::new();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        if pairs.len() == limits::QUERY_PARAMS_MAX {
+            let message = format!("Too many query parameters (maximum {})", limits::QUERY_PARAMS_MAX);
+            return Err(XrpcError::invalid_request(message));
+        }
+        let key = key.strip_suffix("[]").map_or_else(|| key.to_string(), str::to_owned);
+        pairs.push((key, value.into_owned()));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,182 @@
+//! The route table's machinery: NSID to handler in one look-up, and the one order in which a call is checked.
+//!
+//! Verb, query parameters, caller, body, handler. So a caller without the right credential learns nothing of what
+//! is wrong with the body.
+
+use std::{collections::HashMap, future::Future, sync::Arc};
+
+use allod_atproto::Nsid;
+use allod_lexicon::{Kind, Method, method::NoErrors};
+use futures_util::future::BoxFuture;
+use http::{
+    HeaderValue, Method as Verb, Response,
+    header::{CACHE_CONTROL, VARY},
+    request::Parts,
+};
+
+use super::{
+    auth::{Anonymous, AuthRequest, Authenticate},
+    body,
+    error::{self, CommonError, XrpcError},
+    params,
+    request::XrpcRequest,
+    response::XrpcResponse,
+};
+use crate::{
+    http::{
+        RequestContext,
+        body::{RequestBody, ResponseBody},
+    },
+    limits,
+};
+
+/// A method and what answers it.
+pub struct Route<S> {
+    nsid: &'static str,
+    kind: Kind,
+    answer: Answer<S>,
+}
+
+type Answer<S> = Box<dyn Fn(Call<S>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync>;
+
+/// One request on its way to a handler.
+struct Call<S> {
+    state: Arc<S>,
+    parts: Parts,
+    body: RequestBody,
+    context: RequestContext,
+}
+
+/// What a method answers.
+pub type XrpcResult<M> = Result<XrpcResponse<M>, XrpcError<<M as Method>::Error>>;
+
+/// Makes a route of a handler; which method and which kind of caller is read off the handler's argument.
+///
+/// A JSON body may have [`limits::JSON_BYTES_MAX`] bytes.
+pub fn route<S, M, A, H, F>(handler: H) -> Route<S>
+where
+    S: Send + Sync + 'static,
+    M: Method,
+    A: Authenticate<S>,
+    H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = XrpcResult<M>> + Send + 'static,
+{
+    route_with_limit(handler, limits::JSON_BYTES_MAX)
+}
+
+/// As [`route`], with a JSON body of at most `json_bytes_max` bytes.
+pub fn route_with_limit<S, M, A, H, F>(handler: H, json_bytes_max: usize) -> Route<S>
+where
+    S: Send + Sync + 'static,
+    M: Method,
+    A: Authenticate<S>,
+    H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = XrpcResult<M>> + Send + 'static,
+{
+    let answer = move |call: Call<S>| -> BoxFuture<'static, Response<ResponseBody>> {
+        Box::pin(async move {
+            let id = call.context.id;
+            let answered = run::<S, M, A, H, F>(call, handler, json_bytes_max).await;
+            let mut response = match answered {
+                Ok(response) => response,
+                Err(error) => error::respond(error, A::CHALLENGE, id),
+            };
+            if A::IS_PRIVATE {
+                let headers = response.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+                headers.append(VARY, HeaderValue::from_static("Authorization"));
+            }
+            response
+        })
+    };
+    Route { nsid: M::NSID, kind: M::KIND, answer: Box::new(answer) }
+}
+
+async fn run<S, M, A, H, F>(
+    call: Call<S>,
+    handler: H,
+    json_bytes_max: usize,
+) -> Result<Response<ResponseBody>, XrpcError<M::Error>>
+where
+    S: Send + Sync + 'static,
+    M: Method,
+    A: Authenticate<S>,
+    H: Fn(Arc<S>, XrpcRequest<M, A>) -> F,
+    F: Future<Output = XrpcResult<M>> + Send,
+{
+    let Call { state, parts, body, context } = call;
+    let params = params::read::<M>(parts.uri.query()).map_err(XrpcError::widen)?;
+    let caller = AuthRequest { headers: &parts.headers, nsid: M::NSID, state: &state };
+    let auth = A::authenticate(caller).await.map_err(XrpcError::widen)?;
+    let input = match M::KIND {
+        Kind::Procedure => body::read::<M>(&parts.headers, body, json_bytes_max).await,
+        Kind::Query | Kind::Subscription => body::none::<M>(),
+    };
+    let body::Input { typed, raw } = input.map_err(XrpcError::widen)?;
+    let request = XrpcRequest { params, input: typed, raw_body: raw, auth, context, headers: parts.headers };
+    let response = handler(state, request).await?;
+    response.into_response().map_err(XrpcError::internal)
+}
+
+/// Every method this server answers.
+pub struct Routes<S> {
+    by_nsid: HashMap<&'static str, Route<S>>,
+}
+
+impl<S: Send + Sync + 'static> Routes<S> {
+    /// Collects routes; of two for one method the first stays, and [`Routes::len`] tells.
+    pub fn new(routes: impl IntoIterator<Item = Route<S>>) -> Self {
+        let mut by_nsid = HashMap::new();
+        for route in routes {
+            by_nsid.entry(route.nsid).or_insert(route);
+        }
+        Self { by_nsid }
+    }
+
+    /// How many methods there are.
+    pub fn len(&self) -> usize {
+        self.by_nsid.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_nsid.is_empty()
+    }
+
+    /// Lists the methods' NSIDs, in no order.
+    pub fn nsids(&self) -> impl Iterator<Item = &'static str> {
+        self.by_nsid.keys().copied()
+    }
+
+    /// Answers a call of `/xrpc/<name>`.
+    pub async fn answer(
+        &self,
+        state: Arc<S>,
+        name: &str,
+        parts: Parts,
+        body: RequestBody,
+        context: RequestContext,
+    ) -> Response<ResponseBody> {
+        let nsid = name.strip_suffix('/').unwrap_or(name);
+        match self.find(nsid, &parts.method) {
+            Ok(route) => (route.answer)(Call { state, parts, body, context }).await,
+            Err(error) => error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id),
+        }
+    }
+
+    fn find(&self, nsid: &str, verb: &Verb) -> Result<&Route<S>, XrpcError<NoErrors>> {
+        let Some(route) = self.by_nsid.get(nsid) else {
+            return Err(match Nsid::parse(nsid) {
+                Ok(_) => XrpcError::common(CommonError::MethodNotImplemented, "Method Not Implemented"),
+                Err(_) => XrpcError::invalid_request("invalid xrpc path"),
+            });
+        };
+        let expected = match route.kind {
+            Kind::Query | Kind::Subscription if verb == Verb::GET || verb == Verb::HEAD => return Ok(route),
+            Kind::Procedure if verb == Verb::POST => return Ok(route),
+            Kind::Query | Kind::Subscription => "GET",
+            Kind::Procedure => "POST",
+        };
+        Err(XrpcError::invalid_request(format!("Incorrect HTTP method ({verb}) expected {expected}")))
+    }
+}
