@@ -240,9 +240,9 @@ impl<'a> Types<'a> {
 
 /// Writes the function that gives a field's default.
 fn default_function(function: &str, rust: &str, default: &Value) -> String {
-    match default {
-        Value::String(text) => format!("fn {function}() -> {rust} {{ {text:?}.to_owned() }}\n\n"),
-        other => format!("const fn {function}() -> {rust} {{ {other} }}\n\n"),
+    match default.as_str() {
+        Some(text) => format!("fn {function}() -> {rust} {{ {text:?}.to_owned() }}\n\n"),
+        None => format!("const fn {function}() -> {rust} {{ {default} }}\n\n"),
     }
 }
 

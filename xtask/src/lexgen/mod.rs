@@ -3,6 +3,13 @@
 //!
 //! Owns which lexicons get types; knows nothing of what the types are used for.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "templates read best as they are; speed is no matter"
+)]
+#![expect(clippy::indexing_slicing, reason = "a missing key of a JSON value gives null")]
+
 mod documentation;
 mod field;
 mod method;
@@ -30,6 +37,13 @@ pub(crate) struct Options {
     /// Fails when the checked-in code is not what lexicons/ gives, and writes nothing.
     #[arg(long)]
     check: bool,
+}
+
+impl Options {
+    /// Asks for the check alone.
+    pub(crate) fn to_check() -> Self {
+        Self { check: true }
+    }
 }
 
 /// Why no code could be generated, or why the checked-in code is wrong.

@@ -3,7 +3,7 @@
 /// Words that are no Rust identifiers unless written raw.
 const KEYWORDS: [&str; 12] = ["as", "async", "enum", "fn", "impl", "in", "match", "mod", "move", "ref", "type", "use"];
 
-/// Gives the snake_case form: `createAccount` becomes `create_account`.
+/// Gives the `snake_case` form: `createAccount` becomes `create_account`.
 pub(super) fn snake(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 4);
     let mut previous_lower = false;
@@ -17,7 +17,7 @@ pub(super) fn snake(name: &str) -> String {
     text
 }
 
-/// Gives the UpperCamelCase form: `createAccount` becomes `CreateAccount`.
+/// Gives the `UpperCamelCase` form: `createAccount` becomes `CreateAccount`.
 pub(super) fn pascal(name: &str) -> String {
     let mut characters = name.chars();
     characters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + characters.as_str())

@@ -4,24 +4,24 @@
 pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     (
         "com.atproto.account.create",
-        r##"{"lexicon":1,"id":"com.atproto.account.create","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle","email","password"],"properties":{"email":{"type":"string"},"handle":{"type":"string"},"inviteCode":{"type":"string"},"password":{"type":"string"},"recoveryKey":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string"},"did":{"type":"string"}}}},"errors":[{"name":"InvalidHandle"},{"name":"InvalidPassword"},{"name":"InvalidInviteCode"},{"name":"HandleNotAvailable"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.account.create","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle","email","password"],"properties":{"email":{"type":"string"},"handle":{"type":"string"},"inviteCode":{"type":"string"},"password":{"type":"string"},"recoveryKey":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string"},"did":{"type":"string"}}}},"errors":[{"name":"InvalidHandle"},{"name":"InvalidPassword"},{"name":"InvalidInviteCode"},{"name":"HandleNotAvailable"}]}}}"#,
     ),
     (
         "com.atproto.account.createInviteCode",
-        r##"{"lexicon":1,"id":"com.atproto.account.createInviteCode","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["useCount"],"properties":{"useCount":{"type":"integer"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["code"],"properties":{"code":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.account.createInviteCode","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["useCount"],"properties":{"useCount":{"type":"integer"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["code"],"properties":{"code":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.account.delete",
-        r##"{"lexicon":1,"id":"com.atproto.account.delete","defs":{"main":{"type":"procedure"}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.account.delete","defs":{"main":{"type":"procedure"}}}"#,
     ),
-    ("com.atproto.account.get", r##"{"lexicon":1,"id":"com.atproto.account.get","defs":{"main":{"type":"query"}}}"##),
+    ("com.atproto.account.get", r#"{"lexicon":1,"id":"com.atproto.account.get","defs":{"main":{"type":"query"}}}"#),
     (
         "com.atproto.account.requestPasswordReset",
-        r##"{"lexicon":1,"id":"com.atproto.account.requestPasswordReset","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.account.requestPasswordReset","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.account.resetPassword",
-        r##"{"lexicon":1,"id":"com.atproto.account.resetPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["token","password"],"properties":{"token":{"type":"string"},"password":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.account.resetPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["token","password"],"properties":{"token":{"type":"string"},"password":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"#,
     ),
     (
         "com.atproto.admin.defs",
@@ -29,103 +29,103 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.admin.deleteAccount",
-        r##"{"lexicon":1,"id":"com.atproto.admin.deleteAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did"],"properties":{"did":{"type":"string","format":"did"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.deleteAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did"],"properties":{"did":{"type":"string","format":"did"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.disableAccountInvites",
-        r##"{"lexicon":1,"id":"com.atproto.admin.disableAccountInvites","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"did"},"note":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.disableAccountInvites","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"did"},"note":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.disableInviteCodes",
-        r##"{"lexicon":1,"id":"com.atproto.admin.disableInviteCodes","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"codes":{"type":"array","items":{"type":"string"}},"accounts":{"type":"array","items":{"type":"string"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.disableInviteCodes","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"codes":{"type":"array","items":{"type":"string"}},"accounts":{"type":"array","items":{"type":"string"}}}}}}}}"#,
     ),
     (
         "com.atproto.admin.enableAccountInvites",
-        r##"{"lexicon":1,"id":"com.atproto.admin.enableAccountInvites","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"did"},"note":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.enableAccountInvites","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"did"},"note":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.getAccountInfo",
-        r##"{"lexicon":1,"id":"com.atproto.admin.getAccountInfo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.getAccountInfo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}"#,
     ),
     (
         "com.atproto.admin.getAccountInfos",
-        r##"{"lexicon":1,"id":"com.atproto.admin.getAccountInfos","defs":{"main":{"type":"query","parameters":{"type":"params","required":["dids"],"properties":{"dids":{"type":"array","items":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["infos"],"properties":{"infos":{"type":"array","items":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.getAccountInfos","defs":{"main":{"type":"query","parameters":{"type":"params","required":["dids"],"properties":{"dids":{"type":"array","items":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["infos"],"properties":{"infos":{"type":"array","items":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}}}}"#,
     ),
     (
         "com.atproto.admin.getInviteCodes",
-        r##"{"lexicon":1,"id":"com.atproto.admin.getInviteCodes","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"sort":{"type":"string","knownValues":["recent","usage"],"default":"recent"},"limit":{"type":"integer","minimum":1,"maximum":500,"default":100},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["codes"],"properties":{"cursor":{"type":"string"},"codes":{"type":"array","items":{"type":"ref","ref":"com.atproto.server.defs#inviteCode"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.getInviteCodes","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"sort":{"type":"string","knownValues":["recent","usage"],"default":"recent"},"limit":{"type":"integer","minimum":1,"maximum":500,"default":100},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["codes"],"properties":{"cursor":{"type":"string"},"codes":{"type":"array","items":{"type":"ref","ref":"com.atproto.server.defs#inviteCode"}}}}}}}}"#,
     ),
     (
         "com.atproto.admin.getSubjectStatus",
-        r##"{"lexicon":1,"id":"com.atproto.admin.getSubjectStatus","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"did":{"type":"string","format":"did"},"uri":{"type":"string","format":"at-uri"},"blob":{"type":"string","format":"cid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"},"deactivated":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.getSubjectStatus","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"did":{"type":"string","format":"did"},"uri":{"type":"string","format":"at-uri"},"blob":{"type":"string","format":"cid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"},"deactivated":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.searchAccounts",
-        r##"{"lexicon":1,"id":"com.atproto.admin.searchAccounts","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"email":{"type":"string"},"cursor":{"type":"string"},"limit":{"type":"integer","minimum":1,"maximum":100,"default":50}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accounts"],"properties":{"cursor":{"type":"string"},"accounts":{"type":"array","items":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.searchAccounts","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"email":{"type":"string"},"cursor":{"type":"string"},"limit":{"type":"integer","minimum":1,"maximum":100,"default":50}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accounts"],"properties":{"cursor":{"type":"string"},"accounts":{"type":"array","items":{"type":"ref","ref":"com.atproto.admin.defs#accountView"}}}}}}}}"#,
     ),
     (
         "com.atproto.admin.sendEmail",
-        r##"{"lexicon":1,"id":"com.atproto.admin.sendEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["recipientDid","content","senderDid"],"properties":{"recipientDid":{"type":"string","format":"did"},"content":{"type":"string"},"subject":{"type":"string"},"senderDid":{"type":"string","format":"did"},"comment":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["sent"],"properties":{"sent":{"type":"boolean"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.sendEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["recipientDid","content","senderDid"],"properties":{"recipientDid":{"type":"string","format":"did"},"content":{"type":"string"},"subject":{"type":"string"},"senderDid":{"type":"string","format":"did"},"comment":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["sent"],"properties":{"sent":{"type":"boolean"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.updateAccountEmail",
-        r##"{"lexicon":1,"id":"com.atproto.admin.updateAccountEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account","email"],"properties":{"account":{"type":"string","format":"at-identifier"},"email":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.updateAccountEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account","email"],"properties":{"account":{"type":"string","format":"at-identifier"},"email":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.updateAccountHandle",
-        r##"{"lexicon":1,"id":"com.atproto.admin.updateAccountHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","handle"],"properties":{"did":{"type":"string","format":"did"},"handle":{"type":"string","format":"handle"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.updateAccountHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","handle"],"properties":{"did":{"type":"string","format":"did"},"handle":{"type":"string","format":"handle"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.updateAccountPassword",
-        r##"{"lexicon":1,"id":"com.atproto.admin.updateAccountPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","password"],"properties":{"did":{"type":"string","format":"did"},"password":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.updateAccountPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","password"],"properties":{"did":{"type":"string","format":"did"},"password":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.updateAccountSigningKey",
-        r##"{"lexicon":1,"id":"com.atproto.admin.updateAccountSigningKey","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","signingKey"],"properties":{"did":{"type":"string","format":"did"},"signingKey":{"type":"string","format":"did"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.updateAccountSigningKey","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","signingKey"],"properties":{"did":{"type":"string","format":"did"},"signingKey":{"type":"string","format":"did"}}}}}}}"#,
     ),
     (
         "com.atproto.admin.updateSubjectStatus",
-        r##"{"lexicon":1,"id":"com.atproto.admin.updateSubjectStatus","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"},"deactivated":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.admin.updateSubjectStatus","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"},"deactivated":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["subject"],"properties":{"subject":{"type":"union","refs":["com.atproto.admin.defs#repoRef","com.atproto.repo.strongRef","com.atproto.admin.defs#repoBlobRef"]},"takedown":{"type":"ref","ref":"com.atproto.admin.defs#statusAttr"}}}}}}}"#,
     ),
     (
         "com.atproto.identity.defs",
-        r##"{"lexicon":1,"id":"com.atproto.identity.defs","defs":{"identityInfo":{"type":"object","required":["did","handle","didDoc"],"properties":{"did":{"type":"string","format":"did"},"handle":{"type":"string","format":"handle"},"didDoc":{"type":"unknown"}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.defs","defs":{"identityInfo":{"type":"object","required":["did","handle","didDoc"],"properties":{"did":{"type":"string","format":"did"},"handle":{"type":"string","format":"handle"},"didDoc":{"type":"unknown"}}}}}"#,
     ),
     (
         "com.atproto.identity.getRecommendedDidCredentials",
-        r##"{"lexicon":1,"id":"com.atproto.identity.getRecommendedDidCredentials","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","properties":{"rotationKeys":{"type":"array","items":{"type":"string"}},"alsoKnownAs":{"type":"array","items":{"type":"string"}},"verificationMethods":{"type":"unknown"},"services":{"type":"unknown"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.getRecommendedDidCredentials","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","properties":{"rotationKeys":{"type":"array","items":{"type":"string"}},"alsoKnownAs":{"type":"array","items":{"type":"string"}},"verificationMethods":{"type":"unknown"},"services":{"type":"unknown"}}}}}}}"#,
     ),
     (
         "com.atproto.identity.refreshIdentity",
-        r##"{"lexicon":1,"id":"com.atproto.identity.refreshIdentity","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["identifier"],"properties":{"identifier":{"type":"string","format":"at-identifier"}}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.identity.defs#identityInfo"}},"errors":[{"name":"HandleNotFound"},{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.refreshIdentity","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["identifier"],"properties":{"identifier":{"type":"string","format":"at-identifier"}}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.identity.defs#identityInfo"}},"errors":[{"name":"HandleNotFound"},{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.identity.requestPlcOperationSignature",
-        r##"{"lexicon":1,"id":"com.atproto.identity.requestPlcOperationSignature","defs":{"main":{"type":"procedure"}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.requestPlcOperationSignature","defs":{"main":{"type":"procedure"}}}"#,
     ),
     (
         "com.atproto.identity.resolveDid",
-        r##"{"lexicon":1,"id":"com.atproto.identity.resolveDid","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["didDoc"],"properties":{"didDoc":{"type":"unknown"}}}},"errors":[{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.resolveDid","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["didDoc"],"properties":{"didDoc":{"type":"unknown"}}}},"errors":[{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.identity.resolveHandle",
-        r##"{"lexicon":1,"id":"com.atproto.identity.resolveHandle","defs":{"main":{"type":"query","parameters":{"type":"params","required":["handle"],"properties":{"handle":{"type":"string","format":"handle"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["did"],"properties":{"did":{"type":"string","format":"did"}}}},"errors":[{"name":"HandleNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.resolveHandle","defs":{"main":{"type":"query","parameters":{"type":"params","required":["handle"],"properties":{"handle":{"type":"string","format":"handle"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["did"],"properties":{"did":{"type":"string","format":"did"}}}},"errors":[{"name":"HandleNotFound"}]}}}"#,
     ),
     (
         "com.atproto.identity.resolveIdentity",
-        r##"{"lexicon":1,"id":"com.atproto.identity.resolveIdentity","defs":{"main":{"type":"query","parameters":{"type":"params","required":["identifier"],"properties":{"identifier":{"type":"string","format":"at-identifier"}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.identity.defs#identityInfo"}},"errors":[{"name":"HandleNotFound"},{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.resolveIdentity","defs":{"main":{"type":"query","parameters":{"type":"params","required":["identifier"],"properties":{"identifier":{"type":"string","format":"at-identifier"}}},"output":{"encoding":"application/json","schema":{"type":"ref","ref":"com.atproto.identity.defs#identityInfo"}},"errors":[{"name":"HandleNotFound"},{"name":"DidNotFound"},{"name":"DidDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.identity.signPlcOperation",
-        r##"{"lexicon":1,"id":"com.atproto.identity.signPlcOperation","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"token":{"type":"string"},"rotationKeys":{"type":"array","items":{"type":"string"}},"alsoKnownAs":{"type":"array","items":{"type":"string"}},"verificationMethods":{"type":"unknown"},"services":{"type":"unknown"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["operation"],"properties":{"operation":{"type":"unknown"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.signPlcOperation","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"token":{"type":"string"},"rotationKeys":{"type":"array","items":{"type":"string"}},"alsoKnownAs":{"type":"array","items":{"type":"string"}},"verificationMethods":{"type":"unknown"},"services":{"type":"unknown"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["operation"],"properties":{"operation":{"type":"unknown"}}}}}}}"#,
     ),
     (
         "com.atproto.identity.submitPlcOperation",
-        r##"{"lexicon":1,"id":"com.atproto.identity.submitPlcOperation","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["operation"],"properties":{"operation":{"type":"unknown"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.submitPlcOperation","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["operation"],"properties":{"operation":{"type":"unknown"}}}}}}}"#,
     ),
     (
         "com.atproto.identity.updateHandle",
-        r##"{"lexicon":1,"id":"com.atproto.identity.updateHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"handle":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.identity.updateHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"handle":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.label.defs",
@@ -133,7 +133,7 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.label.queryLabels",
-        r##"{"lexicon":1,"id":"com.atproto.label.queryLabels","defs":{"main":{"type":"query","parameters":{"type":"params","required":["uriPatterns"],"properties":{"uriPatterns":{"type":"array","items":{"type":"string"}},"sources":{"type":"array","items":{"type":"string","format":"did"}},"limit":{"type":"integer","minimum":1,"maximum":250,"default":50},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["labels"],"properties":{"cursor":{"type":"string"},"labels":{"type":"array","items":{"type":"ref","ref":"com.atproto.label.defs#label"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.label.queryLabels","defs":{"main":{"type":"query","parameters":{"type":"params","required":["uriPatterns"],"properties":{"uriPatterns":{"type":"array","items":{"type":"string"}},"sources":{"type":"array","items":{"type":"string","format":"did"}},"limit":{"type":"integer","minimum":1,"maximum":250,"default":50},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["labels"],"properties":{"cursor":{"type":"string"},"labels":{"type":"array","items":{"type":"ref","ref":"com.atproto.label.defs#label"}}}}}}}}"#,
     ),
     (
         "com.atproto.label.subscribeLabels",
@@ -141,11 +141,11 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.lexicon.resolveLexicon",
-        r##"{"lexicon":1,"id":"com.atproto.lexicon.resolveLexicon","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"nsid":{"format":"nsid","type":"string"}},"required":["nsid"]},"output":{"encoding":"application/json","schema":{"type":"object","properties":{"cid":{"type":"string","format":"cid"},"schema":{"type":"ref","ref":"com.atproto.lexicon.schema#main"},"uri":{"type":"string","format":"at-uri"}},"required":["uri","cid","schema"]}},"errors":[{"name":"LexiconNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.lexicon.resolveLexicon","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"nsid":{"format":"nsid","type":"string"}},"required":["nsid"]},"output":{"encoding":"application/json","schema":{"type":"object","properties":{"cid":{"type":"string","format":"cid"},"schema":{"type":"ref","ref":"com.atproto.lexicon.schema#main"},"uri":{"type":"string","format":"at-uri"}},"required":["uri","cid","schema"]}},"errors":[{"name":"LexiconNotFound"}]}}}"#,
     ),
     (
         "com.atproto.lexicon.schema",
-        r##"{"lexicon":1,"id":"com.atproto.lexicon.schema","defs":{"main":{"type":"record","key":"nsid","record":{"type":"object","required":["lexicon"],"properties":{"lexicon":{"type":"integer"}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.lexicon.schema","defs":{"main":{"type":"record","key":"nsid","record":{"type":"object","required":["lexicon"],"properties":{"lexicon":{"type":"integer"}}}}}}"#,
     ),
     (
         "com.atproto.moderation.createReport",
@@ -153,7 +153,7 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.moderation.defs",
-        r##"{"lexicon":1,"id":"com.atproto.moderation.defs","defs":{"reasonType":{"type":"string","knownValues":["com.atproto.moderation.defs#reasonSpam","com.atproto.moderation.defs#reasonViolation","com.atproto.moderation.defs#reasonMisleading","com.atproto.moderation.defs#reasonSexual","com.atproto.moderation.defs#reasonRude","com.atproto.moderation.defs#reasonOther","com.atproto.moderation.defs#reasonAppeal","tools.ozone.report.defs#reasonAppeal","tools.ozone.report.defs#reasonOther","tools.ozone.report.defs#reasonViolenceAnimal","tools.ozone.report.defs#reasonViolenceThreats","tools.ozone.report.defs#reasonViolenceGraphicContent","tools.ozone.report.defs#reasonViolenceGlorification","tools.ozone.report.defs#reasonViolenceExtremistContent","tools.ozone.report.defs#reasonViolenceTrafficking","tools.ozone.report.defs#reasonViolenceOther","tools.ozone.report.defs#reasonSexualAbuseContent","tools.ozone.report.defs#reasonSexualNCII","tools.ozone.report.defs#reasonSexualDeepfake","tools.ozone.report.defs#reasonSexualAnimal","tools.ozone.report.defs#reasonSexualUnlabeled","tools.ozone.report.defs#reasonSexualOther","tools.ozone.report.defs#reasonChildSafetyCSAM","tools.ozone.report.defs#reasonChildSafetyGroom","tools.ozone.report.defs#reasonChildSafetyPrivacy","tools.ozone.report.defs#reasonChildSafetyHarassment","tools.ozone.report.defs#reasonChildSafetyOther","tools.ozone.report.defs#reasonHarassmentTroll","tools.ozone.report.defs#reasonHarassmentTargeted","tools.ozone.report.defs#reasonHarassmentHateSpeech","tools.ozone.report.defs#reasonHarassmentDoxxing","tools.ozone.report.defs#reasonHarassmentOther","tools.ozone.report.defs#reasonMisleadingBot","tools.ozone.report.defs#reasonMisleadingImpersonation","tools.ozone.report.defs#reasonMisleadingSpam","tools.ozone.report.defs#reasonMisleadingScam","tools.ozone.report.defs#reasonMisleadingElections","tools.ozone.report.defs#reasonMisleadingOther","tools.ozone.report.defs#reasonRuleSiteSecurity","tools.ozone.report.defs#reasonRuleProhibitedSales","tools.ozone.report.defs#reasonRuleBanEvasion","tools.ozone.report.defs#reasonRuleOther","tools.ozone.report.defs#reasonSelfHarmContent","tools.ozone.report.defs#reasonSelfHarmED","tools.ozone.report.defs#reasonSelfHarmStunts","tools.ozone.report.defs#reasonSelfHarmSubstances","tools.ozone.report.defs#reasonSelfHarmOther"]},"reasonSpam":{"type":"token"},"reasonViolation":{"type":"token"},"reasonMisleading":{"type":"token"},"reasonSexual":{"type":"token"},"reasonRude":{"type":"token"},"reasonOther":{"type":"token"},"reasonAppeal":{"type":"token"},"subjectType":{"type":"string","knownValues":["account","record","chat"]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.moderation.defs","defs":{"reasonType":{"type":"string","knownValues":["com.atproto.moderation.defs#reasonSpam","com.atproto.moderation.defs#reasonViolation","com.atproto.moderation.defs#reasonMisleading","com.atproto.moderation.defs#reasonSexual","com.atproto.moderation.defs#reasonRude","com.atproto.moderation.defs#reasonOther","com.atproto.moderation.defs#reasonAppeal","tools.ozone.report.defs#reasonAppeal","tools.ozone.report.defs#reasonOther","tools.ozone.report.defs#reasonViolenceAnimal","tools.ozone.report.defs#reasonViolenceThreats","tools.ozone.report.defs#reasonViolenceGraphicContent","tools.ozone.report.defs#reasonViolenceGlorification","tools.ozone.report.defs#reasonViolenceExtremistContent","tools.ozone.report.defs#reasonViolenceTrafficking","tools.ozone.report.defs#reasonViolenceOther","tools.ozone.report.defs#reasonSexualAbuseContent","tools.ozone.report.defs#reasonSexualNCII","tools.ozone.report.defs#reasonSexualDeepfake","tools.ozone.report.defs#reasonSexualAnimal","tools.ozone.report.defs#reasonSexualUnlabeled","tools.ozone.report.defs#reasonSexualOther","tools.ozone.report.defs#reasonChildSafetyCSAM","tools.ozone.report.defs#reasonChildSafetyGroom","tools.ozone.report.defs#reasonChildSafetyPrivacy","tools.ozone.report.defs#reasonChildSafetyHarassment","tools.ozone.report.defs#reasonChildSafetyOther","tools.ozone.report.defs#reasonHarassmentTroll","tools.ozone.report.defs#reasonHarassmentTargeted","tools.ozone.report.defs#reasonHarassmentHateSpeech","tools.ozone.report.defs#reasonHarassmentDoxxing","tools.ozone.report.defs#reasonHarassmentOther","tools.ozone.report.defs#reasonMisleadingBot","tools.ozone.report.defs#reasonMisleadingImpersonation","tools.ozone.report.defs#reasonMisleadingSpam","tools.ozone.report.defs#reasonMisleadingScam","tools.ozone.report.defs#reasonMisleadingElections","tools.ozone.report.defs#reasonMisleadingOther","tools.ozone.report.defs#reasonRuleSiteSecurity","tools.ozone.report.defs#reasonRuleProhibitedSales","tools.ozone.report.defs#reasonRuleBanEvasion","tools.ozone.report.defs#reasonRuleOther","tools.ozone.report.defs#reasonSelfHarmContent","tools.ozone.report.defs#reasonSelfHarmED","tools.ozone.report.defs#reasonSelfHarmStunts","tools.ozone.report.defs#reasonSelfHarmSubstances","tools.ozone.report.defs#reasonSelfHarmOther"]},"reasonSpam":{"type":"token"},"reasonViolation":{"type":"token"},"reasonMisleading":{"type":"token"},"reasonSexual":{"type":"token"},"reasonRude":{"type":"token"},"reasonOther":{"type":"token"},"reasonAppeal":{"type":"token"},"subjectType":{"type":"string","knownValues":["account","record","chat"]}}}"#,
     ),
     (
         "com.atproto.repo.applyWrites",
@@ -161,27 +161,27 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.repo.createRecord",
-        r##"{"lexicon":1,"id":"com.atproto.repo.createRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","record"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key","maxLength":512},"validate":{"type":"boolean"},"record":{"type":"unknown"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"},"validationStatus":{"type":"string","knownValues":["valid","unknown"]}}}},"errors":[{"name":"InvalidSwap"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.createRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","record"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key","maxLength":512},"validate":{"type":"boolean"},"record":{"type":"unknown"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"},"validationStatus":{"type":"string","knownValues":["valid","unknown"]}}}},"errors":[{"name":"InvalidSwap"}]}}}"#,
     ),
     (
         "com.atproto.repo.defs",
-        r##"{"lexicon":1,"id":"com.atproto.repo.defs","defs":{"commitMeta":{"type":"object","required":["cid","rev"],"properties":{"cid":{"type":"string","format":"cid"},"rev":{"type":"string","format":"tid"}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.defs","defs":{"commitMeta":{"type":"object","required":["cid","rev"],"properties":{"cid":{"type":"string","format":"cid"},"rev":{"type":"string","format":"tid"}}}}}"#,
     ),
     (
         "com.atproto.repo.deleteRecord",
-        r##"{"lexicon":1,"id":"com.atproto.repo.deleteRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","rkey"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"},"swapRecord":{"type":"string","format":"cid"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","properties":{"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"}}}},"errors":[{"name":"InvalidSwap"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.deleteRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","rkey"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"},"swapRecord":{"type":"string","format":"cid"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","properties":{"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"}}}},"errors":[{"name":"InvalidSwap"}]}}}"#,
     ),
     (
         "com.atproto.repo.describeRepo",
-        r##"{"lexicon":1,"id":"com.atproto.repo.describeRepo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["repo"],"properties":{"repo":{"type":"string","format":"at-identifier"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["handle","did","didDoc","collections","handleIsCorrect"],"properties":{"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"collections":{"type":"array","items":{"type":"string","format":"nsid"}},"handleIsCorrect":{"type":"boolean"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.describeRepo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["repo"],"properties":{"repo":{"type":"string","format":"at-identifier"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["handle","did","didDoc","collections","handleIsCorrect"],"properties":{"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"collections":{"type":"array","items":{"type":"string","format":"nsid"}},"handleIsCorrect":{"type":"boolean"}}}}}}}"#,
     ),
     (
         "com.atproto.repo.getRecord",
-        r##"{"lexicon":1,"id":"com.atproto.repo.getRecord","defs":{"main":{"type":"query","parameters":{"type":"params","required":["repo","collection","rkey"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"},"cid":{"type":"string","format":"cid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","value"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"value":{"type":"unknown"}}}},"errors":[{"name":"RecordNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.getRecord","defs":{"main":{"type":"query","parameters":{"type":"params","required":["repo","collection","rkey"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"},"cid":{"type":"string","format":"cid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","value"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"value":{"type":"unknown"}}}},"errors":[{"name":"RecordNotFound"}]}}}"#,
     ),
     (
         "com.atproto.repo.importRepo",
-        r##"{"lexicon":1,"id":"com.atproto.repo.importRepo","defs":{"main":{"type":"procedure","input":{"encoding":"application/vnd.ipld.car"}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.importRepo","defs":{"main":{"type":"procedure","input":{"encoding":"application/vnd.ipld.car"}}}}"#,
     ),
     (
         "com.atproto.repo.listMissingBlobs",
@@ -193,31 +193,31 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.repo.putRecord",
-        r##"{"lexicon":1,"id":"com.atproto.repo.putRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","rkey","record"],"nullable":["swapRecord"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key","maxLength":512},"validate":{"type":"boolean"},"record":{"type":"unknown"},"swapRecord":{"type":"string","format":"cid"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"},"validationStatus":{"type":"string","knownValues":["valid","unknown"]}}}},"errors":[{"name":"InvalidSwap"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.putRecord","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["repo","collection","rkey","record"],"nullable":["swapRecord"],"properties":{"repo":{"type":"string","format":"at-identifier"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key","maxLength":512},"validate":{"type":"boolean"},"record":{"type":"unknown"},"swapRecord":{"type":"string","format":"cid"},"swapCommit":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"},"commit":{"type":"ref","ref":"com.atproto.repo.defs#commitMeta"},"validationStatus":{"type":"string","knownValues":["valid","unknown"]}}}},"errors":[{"name":"InvalidSwap"}]}}}"#,
     ),
     (
         "com.atproto.repo.strongRef",
-        r##"{"lexicon":1,"id":"com.atproto.repo.strongRef","defs":{"main":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.strongRef","defs":{"main":{"type":"object","required":["uri","cid"],"properties":{"uri":{"type":"string","format":"at-uri"},"cid":{"type":"string","format":"cid"}}}}}"#,
     ),
     (
         "com.atproto.repo.uploadBlob",
-        r##"{"lexicon":1,"id":"com.atproto.repo.uploadBlob","defs":{"main":{"type":"procedure","input":{"encoding":"*/*"},"output":{"encoding":"application/json","schema":{"type":"object","required":["blob"],"properties":{"blob":{"type":"blob"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.repo.uploadBlob","defs":{"main":{"type":"procedure","input":{"encoding":"*/*"},"output":{"encoding":"application/json","schema":{"type":"object","required":["blob"],"properties":{"blob":{"type":"blob"}}}}}}}"#,
     ),
     (
         "com.atproto.server.activateAccount",
-        r##"{"lexicon":1,"id":"com.atproto.server.activateAccount","defs":{"main":{"type":"procedure"}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.activateAccount","defs":{"main":{"type":"procedure"}}}"#,
     ),
     (
         "com.atproto.server.checkAccountStatus",
-        r##"{"lexicon":1,"id":"com.atproto.server.checkAccountStatus","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["activated","validDid","repoCommit","repoRev","repoBlocks","indexedRecords","privateStateValues","expectedBlobs","importedBlobs"],"properties":{"activated":{"type":"boolean"},"validDid":{"type":"boolean"},"repoCommit":{"type":"string","format":"cid"},"repoRev":{"type":"string"},"repoBlocks":{"type":"integer"},"indexedRecords":{"type":"integer"},"privateStateValues":{"type":"integer"},"expectedBlobs":{"type":"integer"},"importedBlobs":{"type":"integer"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.checkAccountStatus","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["activated","validDid","repoCommit","repoRev","repoBlocks","indexedRecords","privateStateValues","expectedBlobs","importedBlobs"],"properties":{"activated":{"type":"boolean"},"validDid":{"type":"boolean"},"repoCommit":{"type":"string","format":"cid"},"repoRev":{"type":"string"},"repoBlocks":{"type":"integer"},"indexedRecords":{"type":"integer"},"privateStateValues":{"type":"integer"},"expectedBlobs":{"type":"integer"},"importedBlobs":{"type":"integer"}}}}}}}"#,
     ),
     (
         "com.atproto.server.confirmEmail",
-        r##"{"lexicon":1,"id":"com.atproto.server.confirmEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email","token"],"properties":{"email":{"type":"string"},"token":{"type":"string"}}}},"errors":[{"name":"AccountNotFound"},{"name":"ExpiredToken"},{"name":"InvalidToken"},{"name":"InvalidEmail"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.confirmEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email","token"],"properties":{"email":{"type":"string"},"token":{"type":"string"}}}},"errors":[{"name":"AccountNotFound"},{"name":"ExpiredToken"},{"name":"InvalidToken"},{"name":"InvalidEmail"}]}}}"#,
     ),
     (
         "com.atproto.server.createAccount",
-        r##"{"lexicon":1,"id":"com.atproto.server.createAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"email":{"type":"string"},"handle":{"type":"string"},"did":{"type":"string","format":"did"},"inviteCode":{"type":"string"},"verificationCode":{"type":"string"},"verificationPhone":{"type":"string"},"password":{"type":"string"},"recoveryKey":{"type":"string"},"plcOp":{"type":"unknown"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"}}}},"errors":[{"name":"InvalidHandle"},{"name":"InvalidPassword"},{"name":"InvalidInviteCode"},{"name":"HandleNotAvailable"},{"name":"UnsupportedDomain"},{"name":"UnresolvableDid"},{"name":"IncompatibleDidDoc"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.createAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"email":{"type":"string"},"handle":{"type":"string"},"did":{"type":"string","format":"did"},"inviteCode":{"type":"string"},"verificationCode":{"type":"string"},"verificationPhone":{"type":"string"},"password":{"type":"string"},"recoveryKey":{"type":"string"},"plcOp":{"type":"unknown"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"}}}},"errors":[{"name":"InvalidHandle"},{"name":"InvalidPassword"},{"name":"InvalidInviteCode"},{"name":"HandleNotAvailable"},{"name":"UnsupportedDomain"},{"name":"UnresolvableDid"},{"name":"IncompatibleDidDoc"}]}}}"#,
     ),
     (
         "com.atproto.server.createAppPassword",
@@ -225,7 +225,7 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.server.createInviteCode",
-        r##"{"lexicon":1,"id":"com.atproto.server.createInviteCode","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["useCount"],"properties":{"useCount":{"type":"integer"},"forAccount":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["code"],"properties":{"code":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.createInviteCode","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["useCount"],"properties":{"useCount":{"type":"integer"},"forAccount":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["code"],"properties":{"code":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.server.createInviteCodes",
@@ -233,11 +233,11 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.server.createSession",
-        r##"{"lexicon":1,"id":"com.atproto.server.createSession","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["identifier","password"],"properties":{"identifier":{"type":"string"},"password":{"type":"string"},"authFactorToken":{"type":"string"},"allowTakendown":{"type":"boolean"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}},"errors":[{"name":"AccountTakedown"},{"name":"AuthFactorTokenRequired"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.createSession","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["identifier","password"],"properties":{"identifier":{"type":"string"},"password":{"type":"string"},"authFactorToken":{"type":"string"},"allowTakendown":{"type":"boolean"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}},"errors":[{"name":"AccountTakedown"},{"name":"AuthFactorTokenRequired"}]}}}"#,
     ),
     (
         "com.atproto.server.deactivateAccount",
-        r##"{"lexicon":1,"id":"com.atproto.server.deactivateAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"deleteAfter":{"type":"string","format":"datetime"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.deactivateAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"deleteAfter":{"type":"string","format":"datetime"}}}}}}}"#,
     ),
     (
         "com.atproto.server.defs",
@@ -245,11 +245,11 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.server.deleteAccount",
-        r##"{"lexicon":1,"id":"com.atproto.server.deleteAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","password","token"],"properties":{"did":{"type":"string","format":"did"},"password":{"type":"string"},"token":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.deleteAccount","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["did","password","token"],"properties":{"did":{"type":"string","format":"did"},"password":{"type":"string"},"token":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"#,
     ),
     (
         "com.atproto.server.deleteSession",
-        r##"{"lexicon":1,"id":"com.atproto.server.deleteSession","defs":{"main":{"type":"procedure","errors":[{"name":"InvalidToken"},{"name":"ExpiredToken"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.deleteSession","defs":{"main":{"type":"procedure","errors":[{"name":"InvalidToken"},{"name":"ExpiredToken"}]}}}"#,
     ),
     (
         "com.atproto.server.describeServer",
@@ -257,15 +257,15 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.server.getAccountInviteCodes",
-        r##"{"lexicon":1,"id":"com.atproto.server.getAccountInviteCodes","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"includeUsed":{"type":"boolean","default":true},"createAvailable":{"type":"boolean","default":true}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["codes"],"properties":{"codes":{"type":"array","items":{"type":"ref","ref":"com.atproto.server.defs#inviteCode"}}}}},"errors":[{"name":"DuplicateCreate"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.getAccountInviteCodes","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"includeUsed":{"type":"boolean","default":true},"createAvailable":{"type":"boolean","default":true}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["codes"],"properties":{"codes":{"type":"array","items":{"type":"ref","ref":"com.atproto.server.defs#inviteCode"}}}}},"errors":[{"name":"DuplicateCreate"}]}}}"#,
     ),
     (
         "com.atproto.server.getServiceAuth",
-        r##"{"lexicon":1,"id":"com.atproto.server.getServiceAuth","defs":{"main":{"type":"query","parameters":{"type":"params","required":["aud"],"properties":{"aud":{"type":"string","maxLength":2048},"exp":{"type":"integer"},"lxm":{"type":"string","format":"nsid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["token"],"properties":{"token":{"type":"string"}}}},"errors":[{"name":"BadExpiration"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.getServiceAuth","defs":{"main":{"type":"query","parameters":{"type":"params","required":["aud"],"properties":{"aud":{"type":"string","maxLength":2048},"exp":{"type":"integer"},"lxm":{"type":"string","format":"nsid"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["token"],"properties":{"token":{"type":"string"}}}},"errors":[{"name":"BadExpiration"}]}}}"#,
     ),
     (
         "com.atproto.server.getSession",
-        r##"{"lexicon":1,"id":"com.atproto.server.getSession","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["handle","did"],"properties":{"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.getSession","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["handle","did"],"properties":{"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}}}}}"#,
     ),
     (
         "com.atproto.server.listAppPasswords",
@@ -273,83 +273,83 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.server.refreshSession",
-        r##"{"lexicon":1,"id":"com.atproto.server.refreshSession","defs":{"main":{"type":"procedure","output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}},"errors":[{"name":"AccountTakedown"},{"name":"InvalidToken"},{"name":"ExpiredToken"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.refreshSession","defs":{"main":{"type":"procedure","output":{"encoding":"application/json","schema":{"type":"object","required":["accessJwt","refreshJwt","handle","did"],"properties":{"accessJwt":{"type":"string"},"refreshJwt":{"type":"string"},"handle":{"type":"string","format":"handle"},"did":{"type":"string","format":"did"},"didDoc":{"type":"unknown"},"email":{"type":"string"},"emailConfirmed":{"type":"boolean"},"emailAuthFactor":{"type":"boolean"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deactivated"]}}}},"errors":[{"name":"AccountTakedown"},{"name":"InvalidToken"},{"name":"ExpiredToken"}]}}}"#,
     ),
     (
         "com.atproto.server.requestAccountDelete",
-        r##"{"lexicon":1,"id":"com.atproto.server.requestAccountDelete","defs":{"main":{"type":"procedure"}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.requestAccountDelete","defs":{"main":{"type":"procedure"}}}"#,
     ),
     (
         "com.atproto.server.requestEmailConfirmation",
-        r##"{"lexicon":1,"id":"com.atproto.server.requestEmailConfirmation","defs":{"main":{"type":"procedure"}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.requestEmailConfirmation","defs":{"main":{"type":"procedure"}}}"#,
     ),
     (
         "com.atproto.server.requestEmailUpdate",
-        r##"{"lexicon":1,"id":"com.atproto.server.requestEmailUpdate","defs":{"main":{"type":"procedure","output":{"encoding":"application/json","schema":{"type":"object","required":["tokenRequired"],"properties":{"tokenRequired":{"type":"boolean"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.requestEmailUpdate","defs":{"main":{"type":"procedure","output":{"encoding":"application/json","schema":{"type":"object","required":["tokenRequired"],"properties":{"tokenRequired":{"type":"boolean"}}}}}}}"#,
     ),
     (
         "com.atproto.server.requestPasswordReset",
-        r##"{"lexicon":1,"id":"com.atproto.server.requestPasswordReset","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.requestPasswordReset","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.server.reserveSigningKey",
-        r##"{"lexicon":1,"id":"com.atproto.server.reserveSigningKey","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"did":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["signingKey"],"properties":{"signingKey":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.reserveSigningKey","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","properties":{"did":{"type":"string","format":"did"}}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["signingKey"],"properties":{"signingKey":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.server.resetPassword",
-        r##"{"lexicon":1,"id":"com.atproto.server.resetPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["token","password"],"properties":{"token":{"type":"string"},"password":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.resetPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["token","password"],"properties":{"token":{"type":"string"},"password":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"}]}}}"#,
     ),
     (
         "com.atproto.server.revokeAppPassword",
-        r##"{"lexicon":1,"id":"com.atproto.server.revokeAppPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.revokeAppPassword","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.server.updateEmail",
-        r##"{"lexicon":1,"id":"com.atproto.server.updateEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"},"emailAuthFactor":{"type":"boolean"},"token":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"},{"name":"TokenRequired"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.server.updateEmail","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["email"],"properties":{"email":{"type":"string"},"emailAuthFactor":{"type":"boolean"},"token":{"type":"string"}}}},"errors":[{"name":"ExpiredToken"},{"name":"InvalidToken"},{"name":"TokenRequired"}]}}}"#,
     ),
     (
         "com.atproto.sync.defs",
-        r##"{"lexicon":1,"id":"com.atproto.sync.defs","defs":{"hostStatus":{"type":"string","knownValues":["active","idle","offline","throttled","banned"]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.defs","defs":{"hostStatus":{"type":"string","knownValues":["active","idle","offline","throttled","banned"]}}}"#,
     ),
     (
         "com.atproto.sync.getBlob",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getBlob","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","cid"],"properties":{"did":{"type":"string","format":"did"},"cid":{"type":"string","format":"cid"}}},"output":{"encoding":"*/*"},"errors":[{"name":"BlobNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getBlob","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","cid"],"properties":{"did":{"type":"string","format":"did"},"cid":{"type":"string","format":"cid"}}},"output":{"encoding":"*/*"},"errors":[{"name":"BlobNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.getBlocks",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getBlocks","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","cids"],"properties":{"did":{"type":"string","format":"did"},"cids":{"type":"array","items":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"BlockNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getBlocks","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","cids"],"properties":{"did":{"type":"string","format":"did"},"cids":{"type":"array","items":{"type":"string","format":"cid"}}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"BlockNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.getCheckout",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getCheckout","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/vnd.ipld.car"}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getCheckout","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/vnd.ipld.car"}}}}"#,
     ),
     (
         "com.atproto.sync.getHead",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getHead","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["root"],"properties":{"root":{"type":"string","format":"cid"}}}},"errors":[{"name":"HeadNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getHead","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["root"],"properties":{"root":{"type":"string","format":"cid"}}}},"errors":[{"name":"HeadNotFound"}]}}}"#,
     ),
     (
         "com.atproto.sync.getHostStatus",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getHostStatus","defs":{"main":{"type":"query","parameters":{"type":"params","required":["hostname"],"properties":{"hostname":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"},"seq":{"type":"integer"},"accountCount":{"type":"integer"},"status":{"type":"ref","ref":"com.atproto.sync.defs#hostStatus"}}}},"errors":[{"name":"HostNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getHostStatus","defs":{"main":{"type":"query","parameters":{"type":"params","required":["hostname"],"properties":{"hostname":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"},"seq":{"type":"integer"},"accountCount":{"type":"integer"},"status":{"type":"ref","ref":"com.atproto.sync.defs#hostStatus"}}}},"errors":[{"name":"HostNotFound"}]}}}"#,
     ),
     (
         "com.atproto.sync.getLatestCommit",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getLatestCommit","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["cid","rev"],"properties":{"cid":{"type":"string","format":"cid"},"rev":{"type":"string","format":"tid"}}}},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getLatestCommit","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["cid","rev"],"properties":{"cid":{"type":"string","format":"cid"},"rev":{"type":"string","format":"tid"}}}},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.getRecord",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getRecord","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","collection","rkey"],"properties":{"did":{"type":"string","format":"did"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"RecordNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getRecord","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did","collection","rkey"],"properties":{"did":{"type":"string","format":"did"},"collection":{"type":"string","format":"nsid"},"rkey":{"type":"string","format":"record-key"}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"RecordNotFound"},{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.getRepo",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getRepo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"},"since":{"type":"string","format":"tid"}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getRepo","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"},"since":{"type":"string","format":"tid"}}},"output":{"encoding":"application/vnd.ipld.car"},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.getRepoStatus",
-        r##"{"lexicon":1,"id":"com.atproto.sync.getRepoStatus","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["did","active"],"properties":{"did":{"type":"string","format":"did"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deleted","deactivated","desynchronized","throttled"]},"rev":{"type":"string","format":"tid"}}}},"errors":[{"name":"RepoNotFound"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.getRepoStatus","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["did","active"],"properties":{"did":{"type":"string","format":"did"},"active":{"type":"boolean"},"status":{"type":"string","knownValues":["takendown","suspended","deleted","deactivated","desynchronized","throttled"]},"rev":{"type":"string","format":"tid"}}}},"errors":[{"name":"RepoNotFound"}]}}}"#,
     ),
     (
         "com.atproto.sync.listBlobs",
-        r##"{"lexicon":1,"id":"com.atproto.sync.listBlobs","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"},"since":{"type":"string","format":"tid"},"limit":{"type":"integer","minimum":1,"maximum":1000,"default":500},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["cids"],"properties":{"cursor":{"type":"string"},"cids":{"type":"array","items":{"type":"string","format":"cid"}}}}},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.listBlobs","defs":{"main":{"type":"query","parameters":{"type":"params","required":["did"],"properties":{"did":{"type":"string","format":"did"},"since":{"type":"string","format":"tid"},"limit":{"type":"integer","minimum":1,"maximum":1000,"default":500},"cursor":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["cids"],"properties":{"cursor":{"type":"string"},"cids":{"type":"array","items":{"type":"string","format":"cid"}}}}},"errors":[{"name":"RepoNotFound"},{"name":"RepoTakendown"},{"name":"RepoSuspended"},{"name":"RepoDeactivated"}]}}}"#,
     ),
     (
         "com.atproto.sync.listHosts",
@@ -365,11 +365,11 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.sync.notifyOfUpdate",
-        r##"{"lexicon":1,"id":"com.atproto.sync.notifyOfUpdate","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.notifyOfUpdate","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.sync.requestCrawl",
-        r##"{"lexicon":1,"id":"com.atproto.sync.requestCrawl","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"}}}},"errors":[{"name":"HostBanned"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.sync.requestCrawl","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["hostname"],"properties":{"hostname":{"type":"string"}}}},"errors":[{"name":"HostBanned"}]}}}"#,
     ),
     (
         "com.atproto.sync.subscribeRepos",
@@ -377,7 +377,7 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.temp.addReservedHandle",
-        r##"{"lexicon":1,"id":"com.atproto.temp.addReservedHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"handle":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","properties":{}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.addReservedHandle","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["handle"],"properties":{"handle":{"type":"string"}}}},"output":{"encoding":"application/json","schema":{"type":"object","properties":{}}}}}}"#,
     ),
     (
         "com.atproto.temp.checkHandleAvailability",
@@ -385,22 +385,22 @@ pub(crate) const DOCUMENTS: [(&str, &str); 101] = [
     ),
     (
         "com.atproto.temp.checkSignupQueue",
-        r##"{"lexicon":1,"id":"com.atproto.temp.checkSignupQueue","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["activated"],"properties":{"activated":{"type":"boolean"},"placeInQueue":{"type":"integer"},"estimatedTimeMs":{"type":"integer"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.checkSignupQueue","defs":{"main":{"type":"query","output":{"encoding":"application/json","schema":{"type":"object","required":["activated"],"properties":{"activated":{"type":"boolean"},"placeInQueue":{"type":"integer"},"estimatedTimeMs":{"type":"integer"}}}}}}}"#,
     ),
     (
         "com.atproto.temp.dereferenceScope",
-        r##"{"lexicon":1,"id":"com.atproto.temp.dereferenceScope","defs":{"main":{"type":"query","parameters":{"type":"params","required":["scope"],"properties":{"scope":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["scope"],"properties":{"scope":{"type":"string"}}}},"errors":[{"name":"InvalidScopeReference"}]}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.dereferenceScope","defs":{"main":{"type":"query","parameters":{"type":"params","required":["scope"],"properties":{"scope":{"type":"string"}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["scope"],"properties":{"scope":{"type":"string"}}}},"errors":[{"name":"InvalidScopeReference"}]}}}"#,
     ),
     (
         "com.atproto.temp.fetchLabels",
-        r##"{"lexicon":1,"id":"com.atproto.temp.fetchLabels","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"since":{"type":"integer"},"limit":{"type":"integer","minimum":1,"maximum":250,"default":50}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["labels"],"properties":{"labels":{"type":"array","items":{"type":"ref","ref":"com.atproto.label.defs#label"}}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.fetchLabels","defs":{"main":{"type":"query","parameters":{"type":"params","properties":{"since":{"type":"integer"},"limit":{"type":"integer","minimum":1,"maximum":250,"default":50}}},"output":{"encoding":"application/json","schema":{"type":"object","required":["labels"],"properties":{"labels":{"type":"array","items":{"type":"ref","ref":"com.atproto.label.defs#label"}}}}}}}}"#,
     ),
     (
         "com.atproto.temp.requestPhoneVerification",
-        r##"{"lexicon":1,"id":"com.atproto.temp.requestPhoneVerification","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["phoneNumber"],"properties":{"phoneNumber":{"type":"string"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.requestPhoneVerification","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["phoneNumber"],"properties":{"phoneNumber":{"type":"string"}}}}}}}"#,
     ),
     (
         "com.atproto.temp.revokeAccountCredentials",
-        r##"{"lexicon":1,"id":"com.atproto.temp.revokeAccountCredentials","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"at-identifier"}}}}}}}"##,
+        r#"{"lexicon":1,"id":"com.atproto.temp.revokeAccountCredentials","defs":{"main":{"type":"procedure","input":{"encoding":"application/json","schema":{"type":"object","required":["account"],"properties":{"account":{"type":"string","format":"at-identifier"}}}}}}}"#,
     ),
 ];

@@ -1,0 +1,258 @@
+//! Checks JSON against a parsed schema. Recursion follows the value, and is bounded.
+
+use allod_atproto::cid::Link;
+use serde_json::{Map, Value};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::definition::{Definition, Integer, Object, Schema, Span, Target, Text};
+use super::format;
+use super::invalid::{Invalid, integer, quoted, type_of};
+use super::set::SchemaSet;
+
+/// How deep a value is followed.
+const VALUE_DEPTH_MAX: usize = 128;
+
+/// What a value of a union is called in messages.
+const TYPED_OBJECT: &str = "an object or record which includes a \"$type\" property";
+
+/// One check, with the place it has come to.
+pub(super) struct Check<'a> {
+    set: &'a SchemaSet,
+    path: Vec<Segment<'a>>,
+}
+
+/// One step of a path.
+enum Segment<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Check<'a> {
+    /// Starts a check at `$`.
+    pub(super) fn new(set: &'a SchemaSet) -> Self {
+        Self { set, path: Vec::new() }
+    }
+
+    /// Checks the fields of an object.
+    pub(super) fn object(&mut self, object: &'a Object, value: &'a Value) -> Result<(), Invalid> {
+        let Value::Object(map) = value else { return self.wrong_type("object", value) };
+        self.fields(object, map)
+    }
+
+    /// Checks a value of any schema.
+    pub(super) fn value(&mut self, schema: &'a Schema, value: &'a Value) -> Result<(), Invalid> {
+        match schema {
+            Schema::Boolean { constant, .. } => self.boolean(*constant, value),
+            Schema::Integer(rules) => self.integer(rules, value),
+            Schema::String(rules) => self.string(rules, value),
+            Schema::Bytes(length) => match bytes_length(value) {
+                Some(got) => self.span("bytes", *length, || got),
+                None => self.wrong_type("bytes", value),
+            },
+            Schema::CidLink => match link(value) {
+                Some(()) => Ok(()),
+                None => self.wrong_type("cid", value),
+            },
+            Schema::Blob { accept, size_bytes_max } => self.blob(accept, *size_bytes_max, value),
+            Schema::Array { items, count } => self.array(items, *count, value),
+            Schema::Object(object) => self.object(object, value),
+            Schema::Token(name) if value.as_str() == Some(name) => Ok(()),
+            Schema::Token(name) => self.wrong_value(&[quoted(name)], value),
+            Schema::Ref(target) => self.reference(target, value),
+            Schema::Union { variants, closed } => self.union(variants, *closed, value),
+            Schema::Unknown if type_of(value) == "object" => Ok(()),
+            Schema::Unknown => self.wrong_type("object", value),
+        }
+    }
+
+    /// Gives the place the check has come to.
+    pub(super) fn path(&self) -> String {
+        let step = |segment: &Segment<'_>| match segment {
+            Segment::Index(index) => format!("[{index}]"),
+            Segment::Key(key) if is_identifier(key) => format!(".{key}"),
+            Segment::Key(key) => format!("[{}]", quoted(key)),
+        };
+        self.path.iter().fold("$".to_owned(), |path, segment| path + &step(segment))
+    }
+
+    fn fields(&mut self, object: &'a Object, map: &'a Map<String, Value>) -> Result<(), Invalid> {
+        for field in &object.fields {
+            match map.get(&field.key) {
+                None if field.required && field.schema.default().is_none() => {
+                    return Err(Invalid::missing_key(self.path(), &field.key));
+                }
+                None => {}
+                Some(Value::Null) if field.nullable => {}
+                Some(value) => self.below(Segment::Key(&field.key), &field.schema, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn below(&mut self, segment: Segment<'a>, schema: &'a Schema, value: &'a Value) -> Result<(), Invalid> {
+        self.path.push(segment);
+        if self.path.len() > VALUE_DEPTH_MAX {
+            return Err(Invalid::too_deep(self.path()));
+        }
+        self.value(schema, value)?;
+        self.path.pop();
+        Ok(())
+    }
+
+    fn boolean(&self, constant: Option<bool>, value: &Value) -> Result<(), Invalid> {
+        match (value.as_bool(), constant) {
+            (None, _) => self.wrong_type("boolean", value),
+            (Some(got), Some(constant)) if got != constant => self.wrong_value(&[constant.to_string()], value),
+            _ => Ok(()),
+        }
+    }
+
+    fn integer(&self, rules: &Integer, value: &Value) -> Result<(), Invalid> {
+        let Some(got) = integer(value) else { return self.wrong_type("integer", value) };
+        if let Some(maximum) = rules.maximum.filter(|maximum| got > *maximum) {
+            return Err(Invalid::too_big(self.path(), "integer", &maximum.to_string(), &got.to_string()));
+        }
+        if let Some(minimum) = rules.minimum.filter(|minimum| got < *minimum) {
+            return Err(Invalid::too_small(self.path(), "integer", &minimum.to_string(), &got.to_string()));
+        }
+        if !rules.allowed.is_empty() && !rules.allowed.contains(&got) {
+            let allowed: Vec<String> = rules.allowed.iter().map(ToString::to_string).collect();
+            return self.wrong_value(&allowed, value);
+        }
+        Ok(())
+    }
+
+    fn string(&self, rules: &Text, value: &Value) -> Result<(), Invalid> {
+        let Some(text) = value.as_str() else { return self.wrong_type("string", value) };
+        if !rules.allowed.is_empty() && !rules.allowed.iter().any(|allowed| allowed == text) {
+            let allowed: Vec<String> = rules.allowed.iter().map(|allowed| quoted(allowed)).collect();
+            return self.wrong_value(&allowed, value);
+        }
+        self.span("string", rules.bytes, || count(text.len()))?;
+        // A text has no more graphemes than bytes, so that most are never counted.
+        let few = rules.graphemes.maximum.is_none_or(|maximum| count(text.len()) <= maximum);
+        if rules.graphemes.minimum.is_some() || !few {
+            self.span("grapheme", rules.graphemes, || count(text.graphemes(true).count()))?;
+        }
+        match &rules.format {
+            Some(format) if !format::fits(format, text) => Err(Invalid::wrong_format(self.path(), format, text)),
+            _ => Ok(()),
+        }
+    }
+
+    fn blob(&self, accept: &[String], size_bytes_max: Option<u64>, value: &Value) -> Result<(), Invalid> {
+        let Some((media_type, size)) = blob(value) else { return self.wrong_type("blob", value) };
+        if !accept.is_empty() && !accept.iter().any(|pattern| accepts(pattern, media_type)) {
+            let allowed: Vec<String> = accept.iter().map(|pattern| quoted(pattern)).collect();
+            return Err(Invalid::wrong_value(format!("{}.mimeType", self.path()), &allowed, &quoted(media_type)));
+        }
+        self.span("blob", Span { minimum: None, maximum: size_bytes_max }, || size)
+    }
+
+    fn array(&mut self, items: &'a Schema, length: Span, value: &'a Value) -> Result<(), Invalid> {
+        let Value::Array(list) = value else { return self.wrong_type("array", value) };
+        self.span("array", length, || count(list.len()))?;
+        for (index, item) in list.iter().enumerate() {
+            self.below(Segment::Index(index), items, item)?;
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, target: &Target, value: &'a Value) -> Result<(), Invalid> {
+        match self.set.definition(&target.nsid, &target.name) {
+            Some(Definition::Schema(schema)) => self.value(schema, value),
+            Some(Definition::Record(record)) => self.object(&record.object, value),
+            Some(Definition::Method(_) | Definition::PermissionSet) | None => {
+                Err(Invalid::unknown_schema(self.path(), &target.type_name()))
+            }
+        }
+    }
+
+    fn union(&mut self, variants: &'a [Target], closed: bool, value: &'a Value) -> Result<(), Invalid> {
+        let Some(type_name) = value.get("$type").and_then(Value::as_str) else {
+            return self.wrong_type(TYPED_OBJECT, value);
+        };
+        match variants.iter().find(|target| target.is(type_name)) {
+            // An open union takes any type, so also one of a lexicon that is not at hand.
+            Some(target) if closed || self.set.definition(&target.nsid, &target.name).is_some() => {
+                self.reference(target, value)
+            }
+            None if closed => {
+                let allowed: Vec<String> = variants.iter().map(|target| quoted(&target.type_name())).collect();
+                Err(Invalid::wrong_value(format!("{}.$type", self.path()), &allowed, &quoted(type_name)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn span(&self, what: &str, limits: Span, got: impl FnOnce() -> u64) -> Result<(), Invalid> {
+        if limits.minimum.is_none() && limits.maximum.is_none() {
+            return Ok(());
+        }
+        let got = got();
+        if let Some(maximum) = limits.maximum.filter(|maximum| got > *maximum) {
+            return Err(Invalid::too_big(self.path(), what, &maximum.to_string(), &got.to_string()));
+        }
+        match limits.minimum.filter(|minimum| got < *minimum) {
+            Some(minimum) => Err(Invalid::too_small(self.path(), what, &minimum.to_string(), &got.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong_type(&self, expected: &str, value: &Value) -> Result<(), Invalid> {
+        Err(Invalid::wrong_type(self.path(), expected, type_of(value)))
+    }
+
+    fn wrong_value(&self, allowed: &[String], value: &Value) -> Result<(), Invalid> {
+        let got = match value {
+            Value::String(text) => quoted(text),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => type_of(value).to_owned(),
+        };
+        Err(Invalid::wrong_value(self.path(), allowed, &got))
+    }
+}
+
+/// Gives the length of `{"$bytes": …}`, without decoding it.
+fn bytes_length(value: &Value) -> Option<u64> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    let digits = map.get("$bytes")?.as_str()?.trim_end_matches('=').as_bytes();
+    let valid = digits.iter().all(|digit| digit.is_ascii_alphanumeric() || matches!(digit, b'+' | b'/'));
+    (valid && digits.len() % 4 != 1).then(|| count(digits.len()) * 3 / 4)
+}
+
+/// Checks the form `{"$link": …}`.
+fn link(value: &Value) -> Option<()> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    Link::parse(map.get("$link")?.as_str()?).ok().map(|_| ())
+}
+
+/// Reads the media type and size of a blob reference.
+fn blob(value: &Value) -> Option<(&str, u64)> {
+    let map = value.as_object()?;
+    if map.get("$type")?.as_str()? != "blob" {
+        return None;
+    }
+    link(map.get("ref")?)?;
+    let size = u64::try_from(integer(map.get("size")?)?).ok()?;
+    Some((map.get("mimeType")?.as_str().filter(|media_type| !media_type.is_empty())?, size))
+}
+
+/// Says whether a media type fits a pattern: itself, `type/*` or `*/*`.
+fn accepts(pattern: &str, media_type: &str) -> bool {
+    let media_type = media_type.split(';').next().unwrap_or(media_type).trim();
+    match pattern.strip_suffix('*') {
+        Some("*/" | "") => true,
+        Some(start) => media_type.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        None => media_type.eq_ignore_ascii_case(pattern),
+    }
+}
+
+fn is_identifier(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '_' | '$'))
+        && key.chars().skip(1).all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
