@@ -1,6 +1,12 @@
 //! Project tasks, run as `cargo xtask <task>`. Each task is one module with a `run` function.
 
+mod bench;
+mod http;
 mod lexgen;
+mod servers;
+mod test;
+mod tidy;
+mod timing;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,12 +26,22 @@ struct Arguments {
 enum Task {
     /// Generates the wire types in crates/lexicon from lexicons/.
     Lexgen(lexgen::Options),
+    /// Checks what no compiler checks: dependency direction, mirrored tests, licences, sizes, names.
+    Tidy,
+    /// Runs every check and every test, other people's clients included.
+    Test(test::Options),
+    /// Measures a running server, or one that it starts itself.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
     let root = workspace_root();
     let outcome: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().task {
         Task::Lexgen(options) => lexgen::run(&root, &options).map_err(Into::into),
+        Task::Tidy => tidy::run(&root).map_err(Into::into),
+        Task::Test(options) => test::run(&root, &options).map_err(Into::into),
+        Task::Bench(bench) => bench::run(&root, &bench).map_err(Into::into),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,4 +62,10 @@ fn workspace_root() -> PathBuf {
 #[expect(clippy::print_stderr, reason = "a command line tool speaks here and nowhere else")]
 fn say(line: &str) {
     eprintln!("{line}");
+}
+
+/// Writes one line of a result.
+#[expect(clippy::print_stdout, reason = "a command line tool speaks here and nowhere else")]
+fn tell(line: &str) {
+    println!("{line}");
 }

@@ -1,0 +1,152 @@
+//! Other people's clients against a fresh server: what a new user tries first.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use super::count::Count;
+use super::step::{Outcome, stream};
+use super::{Surroundings, documents, tools};
+use crate::servers::{self, Server};
+
+/// Set for `allod dev`, so that the tests know it.
+const ADMIN_PASSWORD: &str = "clients-admin-password";
+/// The documents whose curl lines must work.
+const DOCUMENTS: &[&str] = &["README.md", "docs/legacy.md"];
+/// The suites that need only a server and some directory; the last one judges what all the others made.
+const NODE_SUITES: &[&str] = &["session", "refusals", "identity", "repository", "legacy"];
+const EVERY_LOG: &str = "zz-every-log";
+
+/// A server and its directory, both gone when this is dropped.
+struct Network {
+    pds_url: String,
+    plc_url: String,
+    _processes: Vec<Server>,
+}
+
+/// The curl lines of the documentation, as they are written.
+pub(super) fn curl(at: &Surroundings<'_>) -> io::Result<Outcome> {
+    if tools::version("curl", "--version").is_none() {
+        return Ok(Outcome::Lacks("curl does not run; install curl".to_owned()));
+    }
+    let mut count = Count::default();
+    for document in DOCUMENTS {
+        let network = development(at.root, "curl")?;
+        let blocks = documents::curl_blocks(&fs::read_to_string(at.root.join(document))?);
+        let script = documents::script(&blocks, &network.pds_url, &network.plc_url);
+        crate::say(&format!("the curl lines of {document}: {} blocks", blocks.len()));
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).env("ADMIN_PASSWORD", ADMIN_PASSWORD).current_dir(at.root);
+        let passed = stream(&mut shell, |_| {})?.success() && !blocks.is_empty();
+        count += Count { passed: blocks.len() * usize::from(passed), failed: usize::from(!passed) };
+    }
+    Ok(Outcome::Ran(count))
+}
+
+/// The node clients against `allod dev`, and every audit log in its directory at the end.
+pub(super) fn node(at: &Surroundings<'_>) -> io::Result<Outcome> {
+    let node = match tools::node(at.root)? {
+        Ok(node) => node,
+        Err(missing) => return Ok(Outcome::Lacks(missing.0)),
+    };
+    let network = development(at.root, "node")?;
+    let mut count = run_node(&node, &network, NODE_SUITES)?;
+    count += run_node(&node, &network, &[EVERY_LOG])?;
+    Ok(Outcome::Ran(count))
+}
+
+/// The python client against `allod dev`; its audit logs are judged by the node client, where that is installed.
+pub(super) fn python(at: &Surroundings<'_>) -> io::Result<Outcome> {
+    let python = match tools::python(at.root)? {
+        Ok(python) => python,
+        Err(missing) => return Ok(Outcome::Lacks(missing.0)),
+    };
+    let network = development(at.root, "python")?;
+    let mut count = Count::default();
+    let mut command = Command::new(python);
+    // The report goes to standard error; the shell brings it to standard output, where it is read.
+    command.arg("-c").arg(PYTHON_RUNNER).current_dir(at.root.join("clients/python"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let status = stream(network.environment(&mut command), |line| count += Count::of_unittest(line))?;
+    count = count.with_status(status.success());
+    match tools::node(at.root)? {
+        Ok(node) => count += run_node(&node, &network, &[EVERY_LOG])?,
+        Err(missing) if at.in_ci => return Ok(Outcome::Lacks(missing.0)),
+        Err(missing) => crate::say(&format!("SKIPPED, NOT TESTED: the audit logs: {}", missing.0)),
+    }
+    Ok(Outcome::Ran(count))
+}
+
+/// Runs the tests with their report on standard output.
+const PYTHON_RUNNER: &str = "import sys, unittest
+runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, descriptions=False, warnings='ignore')
+unittest.main(module='test_create_account', testRunner=runner)";
+
+/// `allod serve` with npm's directory in place of ours, and the node clients against both.
+pub(super) fn directory(at: &Surroundings<'_>) -> io::Result<Outcome> {
+    let node = match tools::node(at.root)? {
+        Ok(node) => node,
+        Err(missing) => return Ok(Outcome::Lacks(missing.0)),
+    };
+    let network = foreign_directory(at.root, &node)?;
+    Ok(Outcome::Ran(run_node(&node, &network, NODE_SUITES)?))
+}
+
+/// Starts `allod dev`: a server and Allod's own directory, nothing left behind.
+fn development(root: &Path, name: &str) -> io::Result<Network> {
+    build(root)?;
+    let scratch = servers::scratch(root, &format!("clients-{name}"))?;
+    let (port, plc_port) = (servers::free_port()?, servers::free_port()?);
+    let (pds_url, plc_url) = (format!("http://localhost:{port}"), format!("http://localhost:{plc_port}"));
+    let mut command = Command::new(servers::allod(root, "debug"));
+    command.args(["dev", "--ephemeral", "--port", &port.to_string(), "--plc-port", &plc_port.to_string()]);
+    command.env("ALLOD_ADMIN_PASSWORD", ADMIN_PASSWORD).current_dir(&scratch);
+    let mut server = Server::spawn("allod dev", &mut command, &scratch.join("server.log"))?;
+    server.wait_for(&pds_url, "/xrpc/_health")?;
+    Ok(Network { pds_url, plc_url, _processes: vec![server] })
+}
+
+/// Starts `allod serve` by the reference's environment names, against npm's directory.
+fn foreign_directory(root: &Path, node: &tools::Node) -> io::Result<Network> {
+    build(root)?;
+    let scratch = servers::scratch(root, "clients-directory")?;
+    let (port, plc_port) = (servers::free_port()?, servers::free_port()?);
+    let (pds_url, plc_url) = (format!("http://localhost:{port}"), format!("http://localhost:{plc_port}"));
+
+    let mut command = Command::new(&node.program);
+    command.arg("directory.mjs").arg(plc_port.to_string()).current_dir(&node.folder);
+    let mut directory = Server::spawn("npm @did-plc/server", &mut command, &scratch.join("directory.log"))?;
+    directory.wait_for(&plc_url, "/_health")?;
+
+    let mut command = Command::new(servers::allod(root, "debug"));
+    command.arg("serve").current_dir(&scratch);
+    command.envs(servers::serve_environment(port, &plc_url, &scratch.join("data"), ADMIN_PASSWORD));
+    let mut server = Server::spawn("allod serve", &mut command, &scratch.join("server.log"))?;
+    server.wait_for(&pds_url, "/xrpc/_health")?;
+    Ok(Network { pds_url, plc_url, _processes: vec![server, directory] })
+}
+
+fn build(root: &Path) -> io::Result<()> {
+    let status =
+        Command::new("cargo").args(["build", "--quiet", "--locked", "-p", "allod"]).current_dir(root).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("the allod binary does not build")) }
+}
+
+fn run_node(node: &tools::Node, network: &Network, suites: &[&str]) -> io::Result<Count> {
+    let tap = node.folder.join("report.tap");
+    let mut command = Command::new(&node.program);
+    command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stdout"]);
+    command.arg("--test-reporter=tap").arg(format!("--test-reporter-destination={}", tap.display()));
+    command.args(suites.iter().map(|suite| format!("tests/{suite}.test.mjs"))).current_dir(&node.folder);
+    let status = stream(network.environment(&mut command), |_| {})?;
+    let mut count = Count::default();
+    fs::read_to_string(&tap)?.lines().for_each(|line| count += Count::of_tap(line));
+    Ok(count.with_status(status.success()))
+}
+
+impl Network {
+    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("PDS_URL", &self.pds_url).env("PLC_URL", &self.plc_url).env("ADMIN_PASSWORD", ADMIN_PASSWORD)
+    }
+}

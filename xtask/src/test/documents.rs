@@ -1,0 +1,51 @@
+//! The shell lines in the documentation, taken out so that they can be run as a reader would run them.
+
+/// Takes every block of shell that calls curl out of a Markdown text, in order.
+pub(super) fn curl_blocks(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, bool)> = None;
+    for line in markdown.lines() {
+        match (&mut open, line.trim_end()) {
+            (None, fence) if fence.starts_with("```") => {
+                open = Some((String::new(), matches!(fence, "```sh" | "```bash")));
+            }
+            (Some((text, shell)), "```") => {
+                if *shell && text.contains("curl ") {
+                    blocks.push(std::mem::take(text));
+                }
+                open = None;
+            }
+            (Some((text, _)), line) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, _) => {}
+        }
+    }
+    blocks
+}
+
+/// Makes one script of the blocks, for the server at these addresses. A curl that is refused ends it.
+pub(super) fn script(blocks: &[String], pds_url: &str, plc_url: &str) -> String {
+    let body = blocks.concat().replace("http://localhost:2583", pds_url).replace("http://localhost:2582", plc_url);
+    format!(
+        "set -euo pipefail\ncurl() {{ command curl --silent --show-error --fail-with-body \"$@\" && echo; }}\nset -x\n{body}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_shell_blocks_with_curl_and_no_others() {
+        let text = "a\n```sh\ncurl -s \\\n  x\n```\n```json\n{\"curl \": 1}\n```\n```sh\ncargo test\n```\n";
+        assert_eq!(curl_blocks(text), ["curl -s \\\n  x\n"]);
+    }
+
+    #[test]
+    fn puts_the_servers_in() {
+        let script = script(&["curl http://localhost:2583/x\n".to_owned()], "http://localhost:9", "http://localhost:8");
+        assert!(script.ends_with("\ncurl http://localhost:9/x\n"), "{script}");
+    }
+}
