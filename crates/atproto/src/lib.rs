@@ -4,12 +4,15 @@
 //! all of which are bounded in depth and size. Time and randomness are arguments.
 
 mod base58;
+pub mod car;
 pub mod cbor;
 pub mod cid;
 pub mod crypto;
 pub mod did_doc;
+pub mod frame;
 pub mod json;
 pub mod plc;
+pub mod repo;
 pub mod service_auth;
 pub mod syntax;
 
