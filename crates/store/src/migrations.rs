@@ -20,7 +20,8 @@ macro_rules! migration {
 }
 
 /// The `SQLite` dialect's steps, in order.
-pub const SQLITE: &[Migration] = &[migration!(1, "0001_events"), migration!(2, "0002_accounts")];
+pub const SQLITE: &[Migration] =
+    &[migration!(1, "0001_events"), migration!(2, "0002_accounts"), migration!(3, "0003_plc")];
 
 #[cfg(test)]
 mod tests {
