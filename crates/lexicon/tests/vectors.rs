@@ -1,5 +1,7 @@
 //! The public lexicon vectors, one reader per folder of `tests/vectors`, and the vendored lexicons themselves.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where a file is not as expected")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
