@@ -1,1 +1,14 @@
-//! Placeholder head, replaced by the crate.
+//! The PDS: `domain` (accounts, repositories, identity; no HTTP) and the HTTP around it.
+//!
+//! Inside: `xrpc | pages | well_known -> domain -> store`, never back.
+
+pub mod app;
+pub mod config;
+pub mod control;
+pub mod domain;
+pub mod http;
+pub mod jobs;
+pub mod limits;
+pub mod pages;
+pub mod well_known;
+pub mod xrpc;

@@ -20,9 +20,26 @@ pub use route::{Route, Routes, XrpcResult, route, route_with_limit};
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
-    use com_atproto::server;
+    use com_atproto::{account, identity, server, sync};
 
-    Routes::new([route(server::describe_server::handler)])
+    Routes::new([
+        route(account::create::handler),
+        route(account::create_invite_code::handler),
+        route(account::get::handler),
+        route(identity::resolve_handle::handler),
+        route(server::create_account::handler),
+        route(server::create_invite_code::handler),
+        route(server::create_invite_codes::handler),
+        route(server::create_session::handler),
+        route(server::delete_session::handler),
+        route(server::describe_server::handler),
+        route(server::get_session::handler),
+        route(server::refresh_session::handler),
+        route(server::reserve_signing_key::handler),
+        route(sync::get_latest_commit::handler),
+        route(sync::get_repo::handler),
+        route(sync::get_repo_status::handler),
+    ])
 }
 
 #[cfg(test)]

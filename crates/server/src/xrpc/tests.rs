@@ -45,7 +45,10 @@ impl Authenticate<Reached> for Token {
     }
 }
 
-async fn create_session(state: Arc<Reached>, request: XrpcRequest<CreateSession, Anonymous>) -> XrpcResult<CreateSession> {
+async fn create_session(
+    state: Arc<Reached>,
+    request: XrpcRequest<CreateSession, Anonymous>,
+) -> XrpcResult<CreateSession> {
     state.0.store(true, Relaxed);
     match request.input.identifier.as_str() {
         "taken-down" => Err(XrpcError::declared(CreateSessionError::AccountTakedown, "Account has been taken down")),
@@ -172,9 +175,11 @@ async fn what_is_not_there_is_told_apart() {
 async fn the_verb_comes_first() {
     get(SESSION, &[]).await.is_error(400, "InvalidRequest", "Incorrect HTTP method (GET) expected POST");
     post(LIST, &[], b"").await.is_error(400, "InvalidRequest", "Incorrect HTTP method (POST) expected GET");
-    call(request("DELETE", LIST, &[], b""))
-        .await
-        .is_error(400, "InvalidRequest", "Incorrect HTTP method (DELETE) expected GET");
+    call(request("DELETE", LIST, &[], b"")).await.is_error(
+        400,
+        "InvalidRequest",
+        "Incorrect HTTP method (DELETE) expected GET",
+    );
     assert_eq!(call(request("HEAD", LIST, &[BEARER], b"")).await.status, 200);
 }
 
@@ -258,9 +263,11 @@ async fn an_empty_body_is_taken_where_none_is_defined() {
     let chunked = call(request("POST", DELETE, &[("transfer-encoding", "chunked")], b"")).await;
     assert_eq!((chunked.status.as_u16(), chunked.body.as_slice()), (200, &b""[..]));
     let message = "A request body was provided when none was expected";
-    call(request("POST", DELETE, &[("transfer-encoding", "chunked")], b"{}"))
-        .await
-        .is_error(400, "InvalidRequest", message);
+    call(request("POST", DELETE, &[("transfer-encoding", "chunked")], b"{}")).await.is_error(
+        400,
+        "InvalidRequest",
+        message,
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 
 mod admin;
 mod credential;
+mod session;
+mod sign_up;
 
 use std::{future::Future, sync::Arc};
 
@@ -13,6 +15,8 @@ use super::error::XrpcError;
 
 pub use admin::Admin;
 pub use credential::Credential;
+pub use session::{Access, RefreshToken, RepoReader};
+pub use sign_up::SignUpCaller;
 
 /// Why a caller is refused, or a fault while finding out.
 pub type AuthError = XrpcError<NoErrors>;

@@ -40,7 +40,8 @@ fn undo(coding: &str, coded: &[u8], bytes_max: usize) -> Result<Bytes, Refused> 
         "br" => read_bounded(Decompressor::new(coded, BROTLI_BUFFER_BYTES), bytes_max),
         _ => return Err(unsupported(coding)),
     };
-    let decoded = read.map_err(|_| XrpcError::invalid_request(format!("unable to decode the {coding} request body")))?;
+    let decoded =
+        read.map_err(|_| XrpcError::invalid_request(format!("unable to decode the {coding} request body")))?;
     decoded.ok_or_else(too_large)
 }
 
@@ -141,7 +142,10 @@ mod tests {
     #[test]
     fn what_does_not_decode_is_the_clients_fault() {
         for header in ["gzip", "deflate", "br"] {
-            assert_eq!(undo_all(header, b"\xff\xffnonsense".to_vec(), 1000).unwrap_err().0, CommonError::InvalidRequest);
+            assert_eq!(
+                undo_all(header, b"\xff\xffnonsense".to_vec(), 1000).unwrap_err().0,
+                CommonError::InvalidRequest
+            );
         }
     }
 }

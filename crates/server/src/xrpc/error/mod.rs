@@ -3,6 +3,7 @@
 //! Every error leaves through [`respond`]: the status comes from [`status`], the client reads the name and the
 //! message, and what only we may know goes to the log beside the request's id.
 
+pub mod map;
 pub mod status;
 
 use std::{borrow::Cow, error::Error as StdError};

@@ -11,9 +11,18 @@ pub const INTERNAL: &str = "InternalServerError";
 /// on 400 `ExpiredToken`, for instance.
 pub fn of(name: &str) -> StatusCode {
     match name {
-        "AuthMissing" | "AuthenticationRequired" | "AuthFactorTokenRequired" | "AccountTakedown"
-        | "AccountDeactivated" | "BadJwt" | "BadJwtType" | "JwtExpired" | "BadJwtAudience" | "BadJwtLexiconMethod"
-        | "BadJwtIss" | "BadJwtSignature" => StatusCode::UNAUTHORIZED,
+        "AuthMissing"
+        | "AuthenticationRequired"
+        | "AuthFactorTokenRequired"
+        | "AccountTakedown"
+        | "AccountDeactivated"
+        | "BadJwt"
+        | "BadJwtType"
+        | "JwtExpired"
+        | "BadJwtAudience"
+        | "BadJwtLexiconMethod"
+        | "BadJwtIss"
+        | "BadJwtSignature" => StatusCode::UNAUTHORIZED,
         "Forbidden" => StatusCode::FORBIDDEN,
         "NotFound" => StatusCode::NOT_FOUND,
         "RequestTimeout" => StatusCode::REQUEST_TIMEOUT,

@@ -1,0 +1,104 @@
+//! The running server's parts, put together once and shared by every request.
+
+use std::sync::Arc;
+
+use allod_atproto::crypto::{Curve, SigningKey};
+use allod_plc::client::PlcClient;
+use allod_store::Db;
+
+use crate::{
+    config::Config,
+    domain::{
+        clock::Clock,
+        identity::Resolver,
+        keys::Keyring,
+        mail::Mailbox,
+        passwords::{HashError, PasswordPool},
+        randomness::Randomness,
+        sessions::SessionKeys,
+        sign_up::{SignUps, failpoint::Failpoints},
+    },
+};
+
+/// What a server is made of, handed over by the binary or a test.
+pub struct Parts {
+    /// The operator's choices.
+    pub config: Config,
+    /// The store.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub randomness: Arc<dyn Randomness>,
+    /// The did:plc directory.
+    pub plc: PlcClient,
+    /// Looks up other people's identities.
+    pub resolver: Resolver,
+    /// Places where a sign-up is made to fail; only tests have them.
+    pub failpoints: Option<Arc<dyn Failpoints>>,
+}
+
+/// A server, apart from its sockets.
+pub struct App {
+    /// The operator's choices.
+    pub config: Config,
+    /// The store.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub randomness: Arc<dyn Randomness>,
+    /// The did:plc directory.
+    pub plc: PlcClient,
+    /// Looks up other people's identities.
+    pub resolver: Resolver,
+    /// Wraps and unwraps signing keys.
+    pub keyring: Keyring,
+    /// This server's did:plc rotation key.
+    pub rotation_key: SigningKey,
+    /// Signs and reads session tokens.
+    pub session_keys: SessionKeys,
+    /// Hashes passwords, a bounded number at a time.
+    pub passwords: PasswordPool,
+    /// The sign-ups this process is driving.
+    pub sign_ups: SignUps,
+    /// Captured mail, in dev mode.
+    pub mailbox: Option<Mailbox>,
+    /// Places where a sign-up is made to fail; only tests have them.
+    pub failpoints: Option<Arc<dyn Failpoints>>,
+}
+
+/// Why the parts don't make a server.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The rotation key is no private key of its curve.
+    #[error("the did:plc rotation key is not a secp256k1 private key")]
+    RotationKey,
+    /// The cost of a password hash is outside what argon2 defines.
+    #[error(transparent)]
+    PasswordHashCost(#[from] HashError),
+}
+
+impl App {
+    /// Puts the parts together. Starts nothing.
+    pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
+        let Parts { config, db, clock, randomness, plc, resolver, failpoints } = parts;
+        let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
+            .map_err(|_| AppError::RotationKey)?;
+        Ok(Arc::new(Self {
+            keyring: Keyring::new(config.secrets.master_key.expose()),
+            rotation_key,
+            session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
+            passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
+            sign_ups: SignUps::new(&*randomness),
+            mailbox: config.dev_mode.then(Mailbox::default),
+            config,
+            db,
+            clock,
+            randomness,
+            plc,
+            resolver,
+            failpoints,
+        }))
+    }
+}

@@ -1,0 +1,85 @@
+//! What an operator chooses, as plain values; the binary reads files and environment into it.
+
+use allod_atproto::{Did, crypto::DidKey};
+use url::Url;
+
+use crate::domain::{passwords::HashCost, secret::Secret};
+
+/// The whole configuration of a running server.
+pub struct Config {
+    /// Who the server is.
+    pub service: ServiceConfig,
+    /// Who may sign up, and with what.
+    pub sign_up: SignUpConfig,
+    /// Where identities are looked up and published.
+    pub identity: IdentityConfig,
+    /// Everything that must stay unknown to others.
+    pub secrets: Secrets,
+    /// The largest blob taken, in bytes.
+    pub blob_upload_bytes_max: u64,
+    /// How many passwords are hashed at once.
+    pub password_hash_workers: usize,
+    /// What hashing one password costs.
+    pub password_hash_cost: HashCost,
+    /// Whether this is a local network for development: captured mail is shown, `.test` handles and plain-HTTP
+    /// peers on this machine are allowed.
+    pub dev_mode: bool,
+}
+
+/// Who the server is.
+pub struct ServiceConfig {
+    /// The public host name, without scheme or port.
+    pub hostname: String,
+    /// The origin that clients and DID documents use: scheme, host and an optional port, no trailing slash.
+    pub public_url: String,
+    /// The service's own DID, the audience of its tokens; `did:web:<hostname>` by default.
+    pub did: Did,
+    /// What pages and mail call the server.
+    pub name: String,
+    /// The version that `_health` tells.
+    pub version: String,
+    /// Where the operator can be written to.
+    pub contact_email: Option<String>,
+    /// The privacy policy's address.
+    pub privacy_policy_url: Option<String>,
+    /// The terms of service's address.
+    pub terms_of_service_url: Option<String>,
+}
+
+/// Who may sign up, and with what.
+pub struct SignUpConfig {
+    /// The domains handles are given under, each with its leading dot.
+    pub handle_domains: Vec<String>,
+    /// Whether a sign-up needs an invite code.
+    pub invite_required: bool,
+    /// Whether a sign-up needs an e-mail address.
+    pub email_required: bool,
+    /// The shortest password taken, in characters.
+    pub password_chars_min: usize,
+    /// The longest password taken, in characters.
+    pub password_chars_max: usize,
+    /// Whether an operation brought by the caller must keep this server's rotation key.
+    pub server_rotation_key_required: bool,
+}
+
+/// Where identities are looked up and published.
+pub struct IdentityConfig {
+    /// The did:plc directory's base URL.
+    pub plc_url: Url,
+    /// A rotation key of the operator's that is put before the server's own in every new did:plc.
+    pub recovery_key: Option<DidKey>,
+    /// How long a single DID or handle look-up may take, in milliseconds.
+    pub resolve_timeout_millis: u64,
+}
+
+/// Everything that must stay unknown to others.
+pub struct Secrets {
+    /// Signs session tokens.
+    pub jwt_secret: Secret<String>,
+    /// Opens the administration methods; none closes them.
+    pub admin_password: Option<Secret<String>>,
+    /// The did:plc rotation key, a secp256k1 private key.
+    pub plc_rotation_key: Secret<[u8; 32]>,
+    /// Wraps signing keys at rest.
+    pub master_key: Secret<[u8; 32]>,
+}

@@ -1,0 +1,125 @@
+//! Accounts as others see them, and the removal of those that never came to life.
+
+use std::sync::Arc;
+
+use allod_atproto::{AtIdentifier, Did, Handle};
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::accounts::{self, Account},
+};
+
+use super::{clock, emails};
+use crate::app::App;
+
+/// How many accounts one page lists at the most.
+pub const ACCOUNTS_PER_PAGE_MAX: i64 = 1_000;
+/// How many due accounts one pass removes.
+const REMOVALS_PER_PASS_MAX: i64 = 100;
+
+/// Whether an account takes part in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Active,
+    /// Its owner, or its not having moved in yet, keeps it out.
+    Deactivated,
+    /// A moderation decision keeps it out.
+    TakenDown,
+}
+
+impl Status {
+    /// Reads an account's status.
+    pub fn of(account: &Account) -> Self {
+        if account.takedown_ref.is_some() {
+            Self::TakenDown
+        } else if account.deactivated_at.is_some() {
+            Self::Deactivated
+        } else {
+            Self::Active
+        }
+    }
+
+    /// Whether the account takes part.
+    pub fn is_active(self) -> bool {
+        self == Self::Active
+    }
+
+    /// The protocol's name for an inactive status.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Active => None,
+            Self::Deactivated => Some("deactivated"),
+            Self::TakenDown => Some("takendown"),
+        }
+    }
+}
+
+/// A page of accounts.
+pub struct Page {
+    /// The accounts, oldest first.
+    pub accounts: Vec<Account>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Finds an account by DID, handle or e-mail address.
+pub async fn find(app: &App, identifier: &str) -> Result<Option<Account>, ReadError> {
+    let identifier = identifier.trim();
+    if identifier.contains('@') {
+        return accounts::by_email_key(&*app.db, &emails::lookup_key(identifier)).await;
+    }
+    match AtIdentifier::parse(identifier) {
+        Ok(AtIdentifier::Did(did)) => accounts::by_did(&*app.db, &did).await,
+        Ok(AtIdentifier::Handle(handle)) => accounts::by_handle(&*app.db, &handle).await,
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads the active account with this handle.
+pub async fn active_by_handle(app: &App, handle: &Handle) -> Result<Option<Account>, ReadError> {
+    let account = accounts::by_handle(&*app.db, handle).await?;
+    Ok(account.filter(|account| Status::of(account).is_active()))
+}
+
+/// Reads the account with this DID.
+pub async fn by_did(app: &App, did: &Did) -> Result<Option<Account>, ReadError> {
+    accounts::by_did(&*app.db, did).await
+}
+
+/// Lists accounts, oldest first. A cursor that is none of ours lists from the start.
+pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<Page, ReadError> {
+    let limit = limit.clamp(1, ACCOUNTS_PER_PAGE_MAX);
+    let after = cursor.and_then(|cursor| cursor.split_once("::"));
+    let after = after.and_then(|(time, did)| Some((time.parse().ok()?, did)));
+    let accounts = accounts::page(&*app.db, after, limit).await?;
+    let full = i64::try_from(accounts.len()).is_ok_and(|count| count == limit);
+    let cursor = accounts.last().filter(|_| full).map(|last| format!("{}::{}", last.created_at, last.did));
+    Ok(Page { accounts, cursor })
+}
+
+/// Removes accounts whose time to be activated is over, with all they hold; tells how many.
+pub async fn remove_due(app: &Arc<App>) -> Result<usize, RemoveError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let mut removed = 0;
+    for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
+        let mut txn = Txn::new();
+        accounts::remove_due(&mut txn, &account.did, now);
+        match app.db.commit(txn).await {
+            Ok(_) => removed += 1,
+            Err(CommitError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(removed)
+}
+
+/// Why due accounts could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The removal could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}

@@ -1,0 +1,143 @@
+//! Which handles an account here may have.
+
+use allod_atproto::Handle;
+
+/// The shortest front part of a handle under a service domain, in characters.
+pub const FRONT_CHARS_MIN: usize = 3;
+/// The longest front part of a handle under a service domain, in characters.
+pub const FRONT_CHARS_MAX: usize = 18;
+
+const DISALLOWED_TLDS: &[&str] = &["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion"];
+
+/// Front parts that nobody gets by signing up: the protocol's own words, names of services and roles.
+const RESERVED_FRONTS: &str = include_str!("reserved_handles.txt");
+
+/// Why a handle can't be had.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    /// It is no handle, or breaks a rule of the service's domains.
+    #[error("{0}")]
+    Invalid(String),
+    /// Nobody may have it.
+    #[error("Reserved handle")]
+    Reserved,
+}
+
+/// A handle that may be asked for, and whose domain it is under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdmissibleHandle {
+    /// Under one of the service's domains.
+    Service(Handle),
+    /// Under a domain of its owner's, who must prove it.
+    Own(Handle),
+}
+
+impl AdmissibleHandle {
+    /// The handle itself.
+    pub fn handle(&self) -> &Handle {
+        match self {
+            Self::Service(handle) | Self::Own(handle) => handle,
+        }
+    }
+}
+
+/// Normalises what was typed and checks it against the rules.
+///
+/// `domains` are the service's, each with its leading dot; the first that matches decides.
+/// Spec: <https://atproto.com/specs/handle>.
+pub fn admit(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, HandleError> {
+    let handle = Handle::parse(typed).map_err(|e| HandleError::Invalid(e.to_string()))?;
+    let tld = handle.as_str().rsplit('.').next().unwrap_or_default();
+    if DISALLOWED_TLDS.contains(&tld) {
+        return Err(HandleError::Invalid("Handle TLD is invalid or disallowed".to_owned()));
+    }
+    let Some(front) = domains.iter().find_map(|domain| handle.as_str().strip_suffix(domain.as_str())) else {
+        return Ok(AdmissibleHandle::Own(handle));
+    };
+    check_front(front)?;
+    Ok(AdmissibleHandle::Service(handle))
+}
+
+/// Tells whether a handle is under one of the service's domains.
+pub fn is_under_service_domain(handle: &Handle, domains: &[String]) -> bool {
+    domains.iter().any(|domain| handle.as_str().ends_with(domain.as_str()))
+}
+
+fn check_front(front: &str) -> Result<(), HandleError> {
+    if front.contains('.') {
+        return Err(HandleError::Invalid("Invalid characters in handle".to_owned()));
+    }
+    if front.len() < FRONT_CHARS_MIN {
+        return Err(HandleError::Invalid("Handle too short".to_owned()));
+    }
+    if front.len() > FRONT_CHARS_MAX {
+        return Err(HandleError::Invalid("Handle too long".to_owned()));
+    }
+    if RESERVED_FRONTS.lines().any(|reserved| reserved == front) {
+        return Err(HandleError::Reserved);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domains() -> Vec<String> {
+        vec![".pds.test".to_owned(), ".example.com".to_owned()]
+    }
+
+    fn invalid(typed: &str) -> String {
+        match admit(typed, &domains()) {
+            Err(HandleError::Invalid(message)) => message,
+            other => panic!("{typed}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn lower_cases_and_finds_the_service_domain() {
+        let handle = admit("Alice.PDS.test", &domains()).unwrap();
+        assert_eq!(handle, AdmissibleHandle::Service(Handle::parse("alice.pds.test").unwrap()));
+        let handle = admit("alice.com", &domains()).unwrap();
+        assert_eq!(handle, AdmissibleHandle::Own(Handle::parse("alice.com").unwrap()));
+    }
+
+    #[test]
+    fn refuses_what_is_no_handle() {
+        for typed in ["", "alice", "jo_hn.pds.test", "-a.pds.test", "alice..test", "al ice.pds.test", "alice.pds.test."]
+        {
+            assert!(!invalid(typed).is_empty(), "{typed}");
+        }
+        for typed in ["alice.local", "alice.onion", "alice.internal", "alice.invalid", "alice.localhost"] {
+            assert_eq!(invalid(typed), "Handle TLD is invalid or disallowed");
+        }
+    }
+
+    #[test]
+    fn refuses_fronts_outside_the_rules() {
+        assert_eq!(invalid("al.pds.test"), "Handle too short");
+        assert_eq!(invalid(&format!("{}.pds.test", "a".repeat(19))), "Handle too long");
+        assert_eq!(invalid("a.lice.pds.test"), "Invalid characters in handle");
+        assert!(admit(&format!("{}.pds.test", "a".repeat(18)), &domains()).is_ok());
+        assert!(admit("ali.pds.test", &domains()).is_ok());
+    }
+
+    #[test]
+    fn refuses_reserved_fronts() {
+        assert_eq!(admit("admin.pds.test", &domains()), Err(HandleError::Reserved));
+        assert_eq!(admit("atproto.example.com", &domains()), Err(HandleError::Reserved));
+    }
+
+    #[test]
+    fn reserved_fronts_are_ones_that_could_be_asked_for() {
+        let fronts: Vec<_> = RESERVED_FRONTS.lines().collect();
+        assert!(fronts.len() > 300);
+        for front in &fronts {
+            assert!((FRONT_CHARS_MIN..=FRONT_CHARS_MAX).contains(&front.len()), "{front}");
+            assert!(
+                Handle::parse(&format!("{front}.pds.test")).is_ok_and(|h| h.as_str().starts_with(front)),
+                "{front}"
+            );
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Other people's identities: DID documents and handles, looked up with bounds and kept for a stated time.
+
+mod global_address;
+pub mod outbound;
+
+use std::sync::Arc;
+
+use allod_atproto::{Did, Handle, did_doc::DidDocument};
+use allod_plc::client::PlcClient;
+use allod_store::ReadError as StoreError;
+use quick_cache::sync::Cache;
+use url::Url;
+
+use self::outbound::{Outbound, OutboundError};
+use super::{
+    accounts,
+    clock::{Clock, MICROS_PER_SEC},
+    handles,
+};
+use crate::app::App;
+
+/// How many DID documents are kept.
+pub const CACHED_DOCUMENTS_MAX: usize = 2_000;
+/// Up to which age a document is used without asking again, in seconds.
+pub const DOCUMENT_FRESH_SECS: u64 = 60 * 60;
+/// Up to which age a document is used when asking again fails, in seconds.
+pub const DOCUMENT_USABLE_SECS: u64 = 24 * 60 * 60;
+/// The largest DID document read, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer of a handle's well-known address, in bytes.
+pub const WELL_KNOWN_DID_BYTES_MAX: usize = 2 * 1024;
+
+const DID_WEB_BANNED_TLDS: &[&str] =
+    &["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
+
+/// Why a DID has no document for us.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// Neither did:plc nor a did:web that may be asked.
+    #[error("{0} is of a kind this server does not resolve")]
+    Unsupported(Did),
+    /// The place to ask says there is none, or gives another's.
+    #[error("{0} has no DID document")]
+    NotFound(Did),
+    /// The place to ask could not be reached or answered nonsense.
+    #[error("the DID document of {did} could not be fetched: {reason}")]
+    Unavailable {
+        /// Whose.
+        did: Did,
+        /// For the log.
+        reason: String,
+    },
+}
+
+/// Whether a kept document will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// One that is not older than [`DOCUMENT_FRESH_SECS`].
+    Cached,
+    /// Ask again now, as after a signature that did not verify.
+    Fresh,
+}
+
+/// Resolves a handle for anybody: of an active account here, else by the handle's own means. A handle under one of this
+/// server's domains is nowhere else.
+pub async fn resolve_handle(app: &App, handle: &Handle) -> Result<Option<Did>, StoreError> {
+    if let Some(account) = accounts::active_by_handle(app, handle).await? {
+        return Ok(Some(account.did));
+    }
+    if handles::is_under_service_domain(handle, &app.config.sign_up.handle_domains) {
+        return Ok(None);
+    }
+    Ok(app.resolver.handle(handle).await.unwrap_or_else(|error| {
+        tracing::info!(%handle, %error, "a handle could not be looked up");
+        None
+    }))
+}
+
+struct Kept {
+    document: Arc<DidDocument>,
+    fetched_at_micros: u64,
+}
+
+/// Looks up DID documents and handles.
+pub struct Resolver {
+    plc: PlcClient,
+    outbound: Arc<dyn Outbound>,
+    clock: Arc<dyn Clock>,
+    dev_mode: bool,
+    documents: Cache<Did, Arc<Kept>>,
+}
+
+impl Resolver {
+    /// Makes a resolver. In dev mode `did:web:localhost%3A<port>` is asked over plain HTTP.
+    pub fn new(plc: PlcClient, outbound: Arc<dyn Outbound>, clock: Arc<dyn Clock>, dev_mode: bool) -> Self {
+        Self { plc, outbound, clock, dev_mode, documents: Cache::new(CACHED_DOCUMENTS_MAX) }
+    }
+
+    /// Resolves a DID to its document, which names that DID.
+    pub async fn document(&self, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, ResolveError> {
+        let now = self.clock.now_micros();
+        let kept = self.documents.get(did);
+        let age_secs = |kept: &Kept| now.saturating_sub(kept.fetched_at_micros) / MICROS_PER_SEC;
+        if let Some(kept) = &kept
+            && freshness == Freshness::Cached
+            && age_secs(kept) <= DOCUMENT_FRESH_SECS
+        {
+            return Ok(Arc::clone(&kept.document));
+        }
+        match self.fetch(did).await {
+            Ok(document) => {
+                let document = Arc::new(document);
+                self.remember(did.clone(), Arc::clone(&document));
+                Ok(document)
+            }
+            Err(error @ ResolveError::Unavailable { .. }) => match kept {
+                Some(kept) if freshness == Freshness::Cached && age_secs(&kept) <= DOCUMENT_USABLE_SECS => {
+                    Ok(Arc::clone(&kept.document))
+                }
+                _ => Err(error),
+            },
+            Err(error) => {
+                self.documents.remove(did);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps a document that is known to be current.
+    pub fn remember(&self, did: Did, document: Arc<DidDocument>) {
+        let kept = Kept { document, fetched_at_micros: self.clock.now_micros() };
+        self.documents.insert(did, Arc::new(kept));
+    }
+
+    /// Resolves a handle to a DID by DNS, then by its well-known address. Does not check the way back.
+    ///
+    /// Spec: <https://atproto.com/specs/handle#handle-resolution>.
+    pub async fn handle(&self, handle: &Handle) -> Result<Option<Did>, OutboundError> {
+        let by_dns = self.outbound.txt(&format!("_atproto.{handle}.")).await;
+        if let Ok(records) = &by_dns {
+            let mut dids = records.iter().filter_map(|record| record.strip_prefix("did="));
+            match (dids.next(), dids.next()) {
+                (Some(did), None) => return Ok(Did::parse(did.trim()).ok()),
+                (Some(_), Some(_)) => return Ok(None),
+                (None, _) => {}
+            }
+        }
+        let Ok(url) = Url::parse(&format!("https://{handle}/.well-known/atproto-did")) else { return Ok(None) };
+        let response = self.outbound.get(&url, WELL_KNOWN_DID_BYTES_MAX).await?;
+        if !(200..300).contains(&response.status) {
+            return Ok(None);
+        }
+        Ok(std::str::from_utf8(&response.body).ok().and_then(|text| Did::parse(text.trim()).ok()))
+    }
+
+    async fn fetch(&self, did: &Did) -> Result<DidDocument, ResolveError> {
+        let unavailable = |reason: String| ResolveError::Unavailable { did: did.clone(), reason };
+        let json = if did.as_str().starts_with("did:plc:") {
+            let answer = self.plc.document(did).await.map_err(|e| unavailable(e.to_string()))?;
+            answer.ok_or_else(|| ResolveError::NotFound(did.clone()))?
+        } else {
+            let url = self.did_web_url(did).ok_or_else(|| ResolveError::Unsupported(did.clone()))?;
+            let response = self.outbound.get(&url, DOCUMENT_BYTES_MAX).await.map_err(|e| unavailable(e.to_string()))?;
+            match response.status {
+                200..300 => serde_json::from_slice(&response.body).map_err(|e| unavailable(e.to_string()))?,
+                404 | 410 => return Err(ResolveError::NotFound(did.clone())),
+                status => return Err(unavailable(format!("status {status}"))),
+            }
+        };
+        DidDocument::from_json(json, did).map_err(|_| ResolveError::NotFound(did.clone()))
+    }
+
+    /// Spec: <https://atproto.com/specs/did#blessed-did-methods>: a host name only, no path, a port only on localhost.
+    fn did_web_url(&self, did: &Did) -> Option<Url> {
+        let host = did.as_str().strip_prefix("did:web:")?;
+        if let Some(port) = host.strip_prefix("localhost%3A") {
+            let port: u16 = port.parse().ok().filter(|_| self.dev_mode)?;
+            return Url::parse(&format!("http://localhost:{port}/.well-known/did.json")).ok();
+        }
+        let host = Handle::parse(host).ok()?;
+        let tld = host.as_str().rsplit('.').next()?;
+        if DID_WEB_BANNED_TLDS.contains(&tld) {
+            return None;
+        }
+        Url::parse(&format!("https://{host}/.well-known/did.json")).ok()
+    }
+}

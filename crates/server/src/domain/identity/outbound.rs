@@ -1,0 +1,203 @@
+//! Requests to addresses that somebody else chose: the one guarded way out of the server.
+//!
+//! Only global unicast addresses are dialled, checked on the very address that is connected to; only HTTPS on its
+//! own port; no redirects, no proxies from the environment; size and time are limited.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use hickory_resolver::{TokioResolver, proto::rr::RData};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use super::global_address::is_global_unicast;
+
+/// How long connecting may take, in seconds.
+pub const CONNECT_TIMEOUT_SECS: u64 = 3;
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, at most as long as was allowed.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The address is one we don't ask.
+    #[error("{0} is not an address this server asks")]
+    Forbidden(String),
+    /// The answer was longer than allowed.
+    #[error("the answer is longer than {bytes_max} bytes")]
+    TooLarge {
+        /// What was allowed.
+        bytes_max: usize,
+    },
+    /// No answer came.
+    #[error("no answer: {0}")]
+    Failed(String),
+}
+
+/// The network, as far as identities need it.
+pub trait Outbound: Send + Sync + 'static {
+    /// Fetches a URL, reading at most `bytes_max` bytes.
+    fn get<'a>(&'a self, url: &'a Url, bytes_max: usize) -> BoxFuture<'a, Result<Answer, OutboundError>>;
+
+    /// Reads a name's TXT records, each joined to one string; an empty list when there are none.
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>>;
+}
+
+/// The real network, guarded.
+pub struct Guarded {
+    timeout: Duration,
+    localhost_allowed: bool,
+    client: OnceLock<reqwest::Client>,
+    dns: OnceLock<TokioResolver>,
+}
+
+impl Guarded {
+    /// Makes the client; nothing is opened or read until the first request.
+    ///
+    /// `localhost_allowed` lets plain HTTP to the name `localhost` through, for development on one machine.
+    pub fn new(timeout_millis: u64, localhost_allowed: bool) -> Self {
+        Self {
+            timeout: Duration::from_millis(timeout_millis),
+            localhost_allowed,
+            client: OnceLock::new(),
+            dns: OnceLock::new(),
+        }
+    }
+
+    fn check(&self, url: &Url) -> Result<(), OutboundError> {
+        let forbidden = || OutboundError::Forbidden(url.to_string());
+        let Some(Host::Domain(host)) = url.host() else { return Err(forbidden()) };
+        if self.localhost_allowed && url.scheme() == "http" && host == "localhost" {
+            return Ok(());
+        }
+        let plain = url.username().is_empty() && url.password().is_none();
+        if url.scheme() == "https" && url.port().is_none() && plain && host.contains('.') {
+            Ok(())
+        } else {
+            Err(forbidden())
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, OutboundError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is the guarded client")]
+        let client = reqwest::Client::builder()
+            .dns_resolver(Arc::new(GlobalOnly { localhost_allowed: self.localhost_allowed }))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_SECS))
+            .timeout(self.timeout)
+            .user_agent(concat!("allod/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| OutboundError::Failed(e.to_string()))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn dns(&self) -> Result<&TokioResolver, OutboundError> {
+        if let Some(dns) = self.dns.get() {
+            return Ok(dns);
+        }
+        let dns = TokioResolver::builder_tokio()
+            .and_then(hickory_resolver::ResolverBuilder::build)
+            .map_err(|e| OutboundError::Failed(e.to_string()))?;
+        Ok(self.dns.get_or_init(|| dns))
+    }
+}
+
+impl Outbound for Guarded {
+    fn get<'a>(&'a self, url: &'a Url, bytes_max: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        Box::pin(async move {
+            self.check(url)?;
+            let failed = |e: reqwest::Error| OutboundError::Failed(e.without_url().to_string());
+            let mut response = self.client()?.get(url.clone()).send().await.map_err(failed)?;
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(failed)? {
+                if body.len() + chunk.len() > bytes_max {
+                    return Err(OutboundError::TooLarge { bytes_max });
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Answer { status: response.status().as_u16(), body: body.freeze() })
+        })
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {
+        Box::pin(async move {
+            let looked_up = tokio::time::timeout(self.timeout, self.dns()?.txt_lookup(name)).await;
+            match looked_up.map_err(|_| OutboundError::Failed("DNS timed out".to_owned()))? {
+                Ok(records) => Ok(records
+                    .answers()
+                    .iter()
+                    .filter_map(|record| if let RData::TXT(txt) = &record.data { Some(txt) } else { None })
+                    .map(|txt| txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect())
+                    .collect()),
+                Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+                Err(error) => Err(OutboundError::Failed(error.to_string())),
+            }
+        })
+    }
+}
+
+/// Gives the connector only addresses it may dial, so that what was checked is what is dialled.
+struct GlobalOnly {
+    localhost_allowed: bool,
+}
+
+impl Resolve for GlobalOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let localhost = self.localhost_allowed && name.as_str() == "localhost";
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> =
+                found.filter(|address| localhost || is_global_unicast(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(OutboundError::Forbidden(name.as_str().to_owned()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_only_plain_https_addresses() {
+        let guarded = Guarded::new(1_000, false);
+        let allowed = |url: &str| guarded.check(&Url::parse(url).unwrap()).is_ok();
+        assert!(allowed("https://alice.example.com/.well-known/atproto-did"));
+        for url in [
+            "http://alice.example.com/",
+            "https://alice.example.com:8443/",
+            "https://127.0.0.1/",
+            "https://[::1]/",
+            "https://0x7f000001/",
+            "https://2130706433/",
+            "https://017700000001/",
+            "https://localhost/",
+            "http://localhost:80/",
+            "https://user@alice.example.com/",
+            "https://user:pass@alice.example.com/",
+            "https://intranet/",
+            "ftp://a.example.com/",
+        ] {
+            assert!(!allowed(url), "{url}");
+        }
+        assert!(Guarded::new(1_000, true).check(&Url::parse("http://localhost:2583/").unwrap()).is_ok());
+    }
+}

@@ -1,0 +1,18 @@
+//! What an account is and may do. Knows nothing of HTTP and names no engine.
+
+pub mod accounts;
+pub mod clock;
+pub mod emails;
+pub mod handles;
+pub mod identity;
+pub mod invites;
+pub mod keys;
+pub mod mail;
+pub mod passwords;
+pub mod randomness;
+pub mod repos;
+pub mod reserved_keys;
+pub mod secret;
+pub mod service_auth;
+pub mod sessions;
+pub mod sign_up;

@@ -1,0 +1,68 @@
+//! Signing keys made here before the account they are for, so that its owner can put them into their own operation.
+
+use allod_atproto::{
+    Did,
+    crypto::{Curve, DidKey, SigningKey},
+};
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::signing_keys::{self, WrappedKey},
+};
+
+use super::{
+    clock::{self, MICROS_PER_SEC},
+    keys::Purpose,
+};
+use crate::app::App;
+
+/// How long a reserved key is kept for its account, in seconds.
+pub const RESERVED_KEY_SECS: u64 = 7 * 24 * 60 * 60;
+/// How many keys are reserved at once at the most.
+pub const RESERVED_KEYS_MAX: i64 = 20_000;
+
+/// Why no key was reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveKeyError {
+    /// [`RESERVED_KEYS_MAX`] keys are waiting already.
+    #[error("too many signing keys are reserved; try again later")]
+    Full,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The key could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Reserves a key; asked again for the same DID, gives the same key.
+pub async fn reserve(app: &App, did: Option<&Did>) -> Result<DidKey, ReserveKeyError> {
+    let now = app.clock.now_micros();
+    if let Some(did) = did
+        && let Some(reserved) = signing_keys::reserved_for(&*app.db, did, clock::to_store(now)).await?
+    {
+        return Ok(reserved.did_key);
+    }
+    if signing_keys::reserved_count(&*app.db).await? >= RESERVED_KEYS_MAX {
+        return Err(ReserveKeyError::Full);
+    }
+    let key = generate(app);
+    let did_key = key.did_key();
+    let wrapped = app.keyring.wrap(&key, Purpose::Reserved(&did_key), &*app.randomness);
+    let expires_at = clock::to_store(now + RESERVED_KEY_SECS * MICROS_PER_SEC);
+    let mut txn = Txn::new();
+    let row = WrappedKey { did_key: did_key.clone(), wrapped };
+    signing_keys::reserve(&mut txn, did, &row, clock::to_store(now), expires_at);
+    match (app.db.commit(txn).await, did) {
+        (Ok(_), _) => Ok(did_key),
+        (Err(error @ CommitError::Conflict { .. }), Some(did)) => {
+            let winner = signing_keys::reserved_for(&*app.db, did, clock::to_store(now)).await?;
+            winner.map(|reserved| reserved.did_key).ok_or_else(|| error.into())
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Makes a new signing key.
+pub fn generate(app: &App) -> SigningKey {
+    SigningKey::generate(Curve::K256, &mut |buffer| app.randomness.fill(buffer))
+}

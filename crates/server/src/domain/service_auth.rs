@@ -1,0 +1,91 @@
+//! Tokens that another service, or an account elsewhere, signs to ask something of this one.
+
+use allod_atproto::{
+    Did, Nsid,
+    service_auth::{Audience, ServiceToken, Unverified},
+};
+use allod_store::{CommitError, Txn, tables::used_tokens};
+use sha2::{Digest, Sha256};
+
+use super::{
+    clock::{self, MICROS_PER_SEC},
+    identity::{Freshness, ResolveError},
+};
+use crate::app::App;
+
+/// Who signed a token, and what is needed to use it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePrincipal {
+    /// The issuer.
+    pub did: Did,
+    /// SHA-256 of what was signed: the token's one-use identity.
+    pub token_hash: Vec<u8>,
+    /// When it ends, in seconds since the Unix epoch.
+    pub expires_at_secs: u64,
+}
+
+/// Why a token speaks for nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceAuthError {
+    /// The token is malformed, for somebody else, for another method, or over; the text and name are the protocol's.
+    #[error(transparent)]
+    Token(#[from] allod_atproto::service_auth::ServiceAuthError),
+    /// The issuer's document can't be had.
+    #[error("could not resolve iss did")]
+    Unresolvable {
+        /// Who the issuer says it is.
+        did: Did,
+        /// Why.
+        #[source]
+        source: ResolveError,
+    },
+    /// The issuer's document has no key to check with.
+    #[error("missing or bad key in did doc")]
+    NoKey {
+        /// Who the issuer says it is.
+        did: Did,
+    },
+}
+
+/// Checks a token for one method: form, audience, method, end, then the signature by the key in the issuer's document,
+/// which is fetched anew once when the kept one's key does not fit.
+pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrincipal, ServiceAuthError> {
+    let unverified = ServiceToken::decode(token)?;
+    let now_secs = app.clock.now_micros() / MICROS_PER_SEC;
+    let audience = Audience::from(app.config.service.did.clone());
+    unverified.unverified_claims().check(now_secs, &[audience], Some(method))?;
+    let claims = match check_signature(app, &unverified, Freshness::Cached).await {
+        Ok(claims) => claims,
+        Err(_) => check_signature(app, &unverified, Freshness::Fresh).await?,
+    };
+    // A signature has two valid forms, so what was signed is the token's identity.
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    Ok(ServicePrincipal {
+        token_hash: Sha256::digest(signed.as_bytes()).to_vec(),
+        expires_at_secs: claims.exp,
+        did: claims.iss,
+    })
+}
+
+/// Forgets tokens that were used and have expired since.
+pub async fn forget_used(app: &App) -> Result<(), CommitError> {
+    let now = clock::to_store(app.clock.now_micros());
+    if !used_tokens::any_expired(&*app.db, now).await.unwrap_or(true) {
+        return Ok(());
+    }
+    let mut txn = Txn::new();
+    used_tokens::forget_expired(&mut txn, now);
+    app.db.commit(txn).await.map(|_| ())
+}
+
+async fn check_signature(
+    app: &App,
+    token: &Unverified,
+    freshness: Freshness,
+) -> Result<ServiceToken, ServiceAuthError> {
+    let did = token.issuer();
+    let document = app.resolver.document(did, freshness).await;
+    let document = document.map_err(|source| ServiceAuthError::Unresolvable { did: did.clone(), source })?;
+    let key = document.signing_key().ok_or_else(|| ServiceAuthError::NoKey { did: did.clone() })?;
+    Ok(token.verify(&key)?)
+}

@@ -1,0 +1,148 @@
+//! Who may sign up: every check that needs no write, in order.
+
+use allod_atproto::{Did, Handle, crypto::DidKey};
+use allod_store::tables::accounts;
+
+use super::{
+    Caller, SignUpError, SignUpRequest,
+    operation::{self, Identity},
+};
+use crate::{
+    app::App,
+    domain::{
+        emails::EmailAddress,
+        handles::{self, AdmissibleHandle},
+        identity::{Freshness, ResolveError},
+        invites,
+        secret::Secret,
+        service_auth::ServicePrincipal,
+    },
+};
+
+/// Somebody who may sign up, as far as could be told without writing.
+pub(super) struct Applicant {
+    pub(super) handle: Handle,
+    pub(super) email: Option<EmailAddress>,
+    pub(super) password: Secret<String>,
+    pub(super) invite_code: Option<String>,
+    pub(super) identity: Identity,
+    /// The token to be used up.
+    pub(super) token: Option<ServicePrincipal>,
+}
+
+/// Checks a request.
+pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant, SignUpError> {
+    if given(request.verification_code.as_ref()) || given(request.verification_phone.as_ref()) {
+        return Err(SignUpError::VerificationUnused);
+    }
+    let invite_code = check_invite(app, &request).await?;
+    let password = check_password(app, request.password)?;
+    let email = check_email(app, request.email.as_deref())?;
+    let admissible = handles::admit(&request.handle, &app.config.sign_up.handle_domains)?;
+    let recovery_key = check_recovery_key(request.recovery_key.as_deref())?;
+
+    let brings_identity = request.did.is_some() || request.plc_op.is_some();
+    if !brings_identity && matches!(admissible, AdmissibleHandle::Own(_)) {
+        return Err(SignUpError::UnsupportedDomain);
+    }
+    check_free(app, admissible.handle(), email.as_ref()).await?;
+
+    let (identity, token) = match (request.did, request.plc_op) {
+        (None, None) => (operation::genesis(app, admissible.handle(), recovery_key)?, None),
+        (Some(did), None) => {
+            let principal = check_caller(request.caller, &did)?;
+            (moving_in(app, did).await?, Some(principal))
+        }
+        (did, Some(plc_op)) => {
+            let brought = operation::check_brought(app, &plc_op, did.as_ref(), admissible.handle()).await?;
+            let token = if brought.is_update() { Some(check_caller(request.caller, brought.did())?) } else { None };
+            (brought, token)
+        }
+    };
+    if let AdmissibleHandle::Own(handle) = &admissible {
+        check_own_domain(app, handle, identity.did()).await?;
+    }
+    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token })
+}
+
+fn given(text: Option<&String>) -> bool {
+    text.is_some_and(|text| !text.trim().is_empty())
+}
+
+/// A wrong code is refused also where none is needed.
+async fn check_invite(app: &App, request: &SignUpRequest) -> Result<Option<String>, SignUpError> {
+    let code = request.invite_code.as_deref().map(str::trim).filter(|code| !code.is_empty());
+    let Some(code) = code else {
+        let needed = app.config.sign_up.invite_required && !request.by_operator;
+        return if needed { Err(SignUpError::InviteMissing) } else { Ok(None) };
+    };
+    if invites::is_usable(app, code).await? { Ok(Some(code.to_owned())) } else { Err(SignUpError::InviteUnusable) }
+}
+
+fn check_password(app: &App, password: Option<Secret<String>>) -> Result<Secret<String>, SignUpError> {
+    let (min, max) = (app.config.sign_up.password_chars_min, app.config.sign_up.password_chars_max);
+    let password = password.filter(|password| !password.expose().is_empty()).ok_or(SignUpError::PasswordMissing)?;
+    match password.expose().chars().count() {
+        chars if chars < min => Err(SignUpError::PasswordTooShort(min)),
+        chars if chars > max => Err(SignUpError::PasswordTooLong(max)),
+        _ => Ok(password),
+    }
+}
+
+fn check_email(app: &App, email: Option<&str>) -> Result<Option<EmailAddress>, SignUpError> {
+    match email.map(str::trim).filter(|email| !email.is_empty()) {
+        Some(email) => Ok(Some(EmailAddress::parse(email)?)),
+        None if app.config.sign_up.email_required => Err(SignUpError::EmailMissing),
+        None => Ok(None),
+    }
+}
+
+fn check_recovery_key(recovery_key: Option<&str>) -> Result<Option<DidKey>, SignUpError> {
+    let recovery_key = recovery_key.map(str::trim).filter(|key| !key.is_empty());
+    recovery_key.map(DidKey::parse).transpose().map_err(|_| SignUpError::RecoveryKey)
+}
+
+/// A courtesy that spares work; what decides is the reservation.
+async fn check_free(app: &App, handle: &Handle, email: Option<&EmailAddress>) -> Result<(), SignUpError> {
+    if accounts::handle_holder(&*app.db, handle).await?.is_some() {
+        return Err(SignUpError::HandleTaken(handle.clone()));
+    }
+    if let Some(email) = email
+        && accounts::email_holder(&*app.db, email.key()).await?.is_some()
+    {
+        return Err(SignUpError::EmailTaken(email.as_typed().to_owned()));
+    }
+    Ok(())
+}
+
+fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpError> {
+    match caller {
+        Caller::Verified(principal) if principal.did == *did => Ok(principal),
+        Caller::Unresolvable(issuer) if issuer == *did => Err(SignUpError::UnresolvableDid(issuer)),
+        Caller::NoKey(issuer) if issuer == *did => {
+            Err(SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned()))
+        }
+        Caller::Anonymous | Caller::Verified(_) | Caller::Unresolvable(_) | Caller::NoKey(_) => {
+            Err(SignUpError::AuthMissing(did.clone()))
+        }
+    }
+}
+
+/// An existing DID moves in without an operation of its own: its document may still point elsewhere, but must be one
+/// that an account can be built on.
+async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
+    let document = app.resolver.document(&did, Freshness::Fresh).await.map_err(|error| match error {
+        ResolveError::Unsupported(_) => {
+            SignUpError::IncompatibleDidDoc("DID method is not one that accounts can have".to_owned())
+        }
+        ResolveError::NotFound(did) | ResolveError::Unavailable { did, .. } => SignUpError::UnresolvableDid(did),
+    })?;
+    operation::move_in(app, did, &document).await
+}
+
+async fn check_own_domain(app: &App, handle: &Handle, did: &Did) -> Result<(), SignUpError> {
+    match app.resolver.handle(handle).await {
+        Ok(Some(owner)) if owner == *did => Ok(()),
+        Ok(_) | Err(_) => Err(SignUpError::HandleUnresolved),
+    }
+}

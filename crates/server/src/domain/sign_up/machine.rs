@@ -1,0 +1,306 @@
+//! The state machine: reserve, submit, then only forward; or release and leave nothing.
+
+use allod_atproto::{Cid, Did, plc::Operation};
+use allod_plc::client::SubmitError;
+use allod_store::{
+    CommitError, Txn,
+    tables::{
+        accounts::{self, Account},
+        invites, repos,
+        sign_ups::{self, SignUp, SignUpState},
+        signing_keys::{self, WrappedKey},
+        used_tokens,
+    },
+};
+
+use super::{
+    MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS,
+    admission::Applicant,
+    failpoint::{Failpoint, pass},
+    operation::{AccountKey, Identity, Submission},
+};
+use crate::{
+    app::App,
+    domain::{
+        clock::{self, MICROS_PER_SEC},
+        keys::Purpose,
+        randomness,
+        repos::genesis,
+        sessions::{self, TokenPair},
+    },
+};
+
+/// How soon the reconciler looks at a sign-up whose driver is gone, in seconds.
+const FIRST_LOOK_SECS: u64 = 30;
+
+/// Makes the account of an applicant.
+pub(super) async fn carry_out(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
+    pass(app, Failpoint::Admitted).await?;
+    match &applicant.identity {
+        Identity::MovesIn { .. } => move_in(app, applicant).await,
+        Identity::Submits(_) => create(app, applicant).await,
+    }
+}
+
+async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
+    let Applicant { identity, password, .. } = &applicant;
+    let Identity::Submits(submission) = identity else {
+        return Err(SignUpError::Internal("nothing to submit".to_owned()));
+    };
+    let did = &submission.did;
+    let driving = app.sign_ups.drive(did).ok_or(SignUpError::Pending)?;
+    let row = reserve(app, &applicant, submission).await?;
+
+    let submitted = async {
+        pass(app, Failpoint::Reserved).await?;
+        let hash = app.passwords.hash(password.clone(), randomness::bytes(&*app.randomness)).await?;
+        pass(app, Failpoint::Hashed).await?;
+        mark_submitted(app, did, &hash).await?;
+        Ok::<_, SignUpError>(hash)
+    };
+    let password_hash = match submitted.await {
+        Ok(password_hash) => password_hash,
+        Err(error) => return Err(give_up(app, &row, error).await),
+    };
+    let row = SignUp { state: SignUpState::Submitted, password_hash: Some(password_hash), ..row };
+    let (account, tokens) = submit_and_finish(app, &row, &submission.operation, Attempt::First).await?;
+    drop(driving);
+    Ok(SignedUp { account, tokens, did_document: Some(submission.document.clone()) })
+}
+
+/// Whether the directory may have heard of the operation before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    Again,
+}
+
+/// Sends the operation, and finishes or undoes according to the answer.
+pub(super) async fn submit_and_finish(
+    app: &App,
+    row: &SignUp,
+    operation: &Operation,
+    attempt: Attempt,
+) -> Result<(Account, TokenPair), SignUpError> {
+    pass(app, Failpoint::Submitting).await?;
+    let answer = app.plc.submit(&row.did, operation).await;
+    pass(app, Failpoint::Answered).await?;
+    let definite = match answer {
+        Ok(()) => None,
+        Err(SubmitError::Refused { message, .. }) => Some(SignUpError::DirectoryRefused(message)),
+        Err(SubmitError::Unreachable { .. }) if attempt == Attempt::First => Some(SignUpError::DirectoryUnreachable),
+        Err(SubmitError::Unreachable { reason }) => return Err(pending(row, &reason)),
+        Err(SubmitError::Unknown { reason }) => match is_accepted(app, row, operation).await {
+            Ok(true) => None,
+            Ok(false) | Err(_) => return Err(pending(row, &reason)),
+        },
+    };
+    if let Some(error) = definite {
+        // A directory that refuses what it already has, has it.
+        let has_it = matches!(error, SignUpError::DirectoryRefused(_)) && is_accepted(app, row, operation).await?;
+        if !has_it {
+            release(app, row).await?;
+            return Err(error);
+        }
+    }
+    let (account, tokens) = finish(app, row, Some(app.sign_ups.run_id.as_str())).await?;
+    pass(app, Failpoint::Activated).await?;
+    Ok((account, tokens))
+}
+
+fn pending(row: &SignUp, reason: &str) -> SignUpError {
+    tracing::warn!(did = %row.did, reason, "the directory's answer to a sign-up is not known yet");
+    SignUpError::Pending
+}
+
+/// Asks the directory whether it has the operation.
+pub(super) async fn is_accepted(app: &App, row: &SignUp, operation: &Operation) -> Result<bool, SignUpError> {
+    let wanted: Cid = operation.cid();
+    match app.plc.audit_log(&row.did).await {
+        Ok(log) => Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified)),
+        Err(error) => Err(pending(row, &error.to_string())),
+    }
+}
+
+async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> Result<SignUp, SignUpError> {
+    let now = app.clock.now_micros();
+    let stored_now = clock::to_store(now);
+    let row = SignUp {
+        did: submission.did.clone(),
+        state: SignUpState::Reserved,
+        driver: Some(app.sign_ups.run_id.clone()),
+        handle: applicant.handle.clone(),
+        email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
+        email_key: applicant.email.as_ref().map(|email| email.key().to_owned()),
+        password_hash: None,
+        invite_code: applicant.invite_code.clone(),
+        operation: submission.operation.to_json().to_string(),
+        from_reserved_key: submission.key.reserved,
+        deactivated: submission.is_update,
+        created_at: stored_now,
+        deadline: clock::to_store(now + RESERVATION_SECS * MICROS_PER_SEC),
+        next_try_at: clock::to_store(now + FIRST_LOOK_SECS * MICROS_PER_SEC),
+        tries: 0,
+        last_error: None,
+    };
+    let mut txn = Txn::new();
+    hold(app, &mut txn, applicant, &row.did, &submission.key, stored_now);
+    sign_ups::insert(&mut txn, &row);
+    commit(app, txn, applicant, &row.did).await?;
+    Ok(row)
+}
+
+/// Adds everything that a sign-up holds: names, invite use, key, token.
+fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &AccountKey, now: i64) {
+    accounts::assert_absent(txn, did);
+    accounts::hold_handle(txn, &applicant.handle, did, now);
+    if let Some(email) = &applicant.email {
+        accounts::hold_email(txn, email.key(), did, now);
+    }
+    if let Some(code) = &applicant.invite_code {
+        invites::take_use(txn, code, did, now);
+    }
+    if let Some(token) = &applicant.token {
+        let ends = clock::to_store(token.expires_at_secs.saturating_mul(MICROS_PER_SEC));
+        used_tokens::use_up(txn, &token.token_hash, ends);
+    }
+    let did_key = key.signing.did_key();
+    if key.reserved {
+        signing_keys::consume_reserved(txn, &did_key);
+    }
+    let wrapped = app.keyring.wrap(&key.signing, Purpose::Signing(did), &*app.randomness);
+    signing_keys::insert(txn, did, &WrappedKey { did_key, wrapped }, now);
+}
+
+async fn commit(app: &App, txn: Txn, applicant: &Applicant, did: &Did) -> Result<(), SignUpError> {
+    let Err(error) = app.db.commit(txn).await else { return Ok(()) };
+    let CommitError::Conflict { which } = error else { return Err(error.into()) };
+    Err(match which {
+        accounts::HANDLE_TAKEN => SignUpError::HandleTaken(applicant.handle.clone()),
+        accounts::EMAIL_TAKEN => {
+            SignUpError::EmailTaken(applicant.email.as_ref().map(|e| e.as_typed().to_owned()).unwrap_or_default())
+        }
+        invites::INVITE_UNUSABLE => SignUpError::InviteUnusable,
+        used_tokens::TOKEN_USED => SignUpError::AuthReplayed,
+        accounts::ACCOUNT_EXISTS | sign_ups::SIGN_UP_MOVED | repos::HEAD_MOVED => SignUpError::AccountExists,
+        signing_keys::RESERVED_KEY_MOVED => {
+            SignUpError::IncompatibleDidDoc("the reserved signing key was used for another account".to_owned())
+        }
+        other => SignUpError::Internal(format!("unexpected conflict {other} for {did}")),
+    })
+}
+
+async fn mark_submitted(app: &App, did: &Did, password_hash: &str) -> Result<(), SignUpError> {
+    let mut txn = Txn::new();
+    sign_ups::mark_submitted(&mut txn, did, password_hash);
+    app.db.commit(txn).await?;
+    Ok(())
+}
+
+/// Releases what was reserved after a failure before anything was sent; gives the failure back.
+async fn give_up(app: &App, row: &SignUp, error: SignUpError) -> SignUpError {
+    if let Err(release_error) = release(app, row).await {
+        // The reconciler releases it later.
+        tracing::warn!(did = %row.did, error = %release_error, "a failed sign-up could not be released yet");
+    }
+    error
+}
+
+/// Frees everything a sign-up holds. The directory must not have its operation.
+pub(super) async fn release(app: &App, row: &SignUp) -> Result<(), SignUpError> {
+    pass(app, Failpoint::Releasing).await?;
+    let now = app.clock.now_micros();
+    let mut txn = Txn::new();
+    sign_ups::remove(&mut txn, &row.did, row.state);
+    accounts::release_names(&mut txn, &row.did);
+    if let Some(code) = &row.invite_code {
+        invites::give_back_use(&mut txn, code, &row.did);
+    }
+    if row.from_reserved_key
+        && let Some(key) = signing_keys::by_did(&*app.db, &row.did).await?
+    {
+        let signing = app.keyring.unwrap(&key.wrapped, Purpose::Signing(&row.did))?;
+        let wrapped = app.keyring.wrap(&signing, Purpose::Reserved(&key.did_key), &*app.randomness);
+        let expires_at = clock::to_store(now + crate::domain::reserved_keys::RESERVED_KEY_SECS * MICROS_PER_SEC);
+        let key = WrappedKey { did_key: key.did_key, wrapped };
+        signing_keys::reserve(&mut txn, None, &key, clock::to_store(now), expires_at);
+    }
+    signing_keys::remove(&mut txn, &row.did);
+    app.db.commit(txn).await?;
+    Ok(())
+}
+
+/// Makes the account of a sign-up whose operation the directory has: account, repository, events and session at once.
+pub(super) async fn finish(app: &App, row: &SignUp, driver: Option<&str>) -> Result<(Account, TokenPair), SignUpError> {
+    pass(app, Failpoint::Activating).await?;
+    let now = app.clock.now_micros();
+    let key = signing_keys::by_did(&*app.db, &row.did).await?;
+    let key = key.ok_or_else(|| SignUpError::Internal(format!("{} has no signing key", row.did)))?;
+    let signing = app.keyring.unwrap(&key.wrapped, Purpose::Signing(&row.did))?;
+    let account = account(row, now);
+
+    let mut txn = Txn::new();
+    sign_ups::mark_active(&mut txn, &row.did, driver, clock::to_store(now + UNCLAIMED_SECS * MICROS_PER_SEC));
+    accounts::insert(&mut txn, &account);
+    genesis::add(app, &mut txn, &account, &signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
+    let tokens = sessions::open(app, &mut txn, &row.did);
+    match app.db.commit(txn).await {
+        Ok(_) => Ok((account, tokens)),
+        Err(CommitError::Conflict { .. }) => Err(pending(row, "somebody else is finishing it")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn account(row: &SignUp, now: u64) -> Account {
+    Account {
+        did: row.did.clone(),
+        handle: row.handle.clone(),
+        email: row.email.clone(),
+        password_hash: row.password_hash.clone(),
+        created_at: clock::to_store(now),
+        email_confirmed_at: None,
+        deactivated_at: row.deactivated.then_some(clock::to_store(now)),
+        delete_after: row.deactivated.then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
+        takedown_ref: None,
+        invite_code: row.invite_code.clone(),
+    }
+}
+
+/// An existing DID moves in: nothing is sent, so one transaction does it all.
+async fn move_in(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
+    let Identity::MovesIn { did, key, document } = &applicant.identity else {
+        return Err(SignUpError::Internal("nobody moves in".to_owned()));
+    };
+    accounts_absent(app, did).await?;
+    let salt = randomness::bytes(&*app.randomness);
+    let password_hash = app.passwords.hash(applicant.password.clone(), salt).await?;
+    pass(app, Failpoint::Hashed).await?;
+    let now = app.clock.now_micros();
+    let account = Account {
+        did: did.clone(),
+        handle: applicant.handle.clone(),
+        email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
+        password_hash: Some(password_hash),
+        created_at: clock::to_store(now),
+        email_confirmed_at: None,
+        deactivated_at: Some(clock::to_store(now)),
+        delete_after: Some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
+        takedown_ref: None,
+        invite_code: applicant.invite_code.clone(),
+    };
+    let mut txn = Txn::new();
+    hold(app, &mut txn, &applicant, did, key, clock::to_store(now));
+    accounts::insert(&mut txn, &account);
+    genesis::add(app, &mut txn, &account, &key.signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
+    let tokens = sessions::open(app, &mut txn, did);
+    commit(app, txn, &applicant, did).await?;
+    pass(app, Failpoint::Activated).await?;
+    Ok(SignedUp { account, tokens, did_document: Some(document.clone()) })
+}
+
+async fn accounts_absent(app: &App, did: &Did) -> Result<(), SignUpError> {
+    match accounts::by_did(&*app.db, did).await? {
+        Some(_) => Err(SignUpError::AccountExists),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,225 @@
+//! Sign-up: from a request to an account with a DID, names, a signed repository and a session.
+//!
+//! A state machine whose commit point is the did:plc operation. What is needed to finish or to undo is durable
+//! before the directory hears of anything, so that no crash leaves a DID without an account or a name without an owner.
+//! docs/adr/0003-sign-up-state-machine.md tells why.
+
+mod admission;
+pub mod failpoint;
+mod machine;
+mod operation;
+pub mod reconcile;
+mod resume;
+
+use std::{collections::HashSet, sync::Arc};
+
+use allod_atproto::{Did, Handle};
+use allod_store::{CommitError, ReadError, tables::accounts::Account};
+use data_encoding::BASE64URL_NOPAD;
+use parking_lot::Mutex;
+
+use super::{
+    emails::EmailUnsupported,
+    handles::HandleError,
+    keys::UnwrapError,
+    passwords::HashError,
+    randomness::{self, Randomness},
+    secret::Secret,
+    service_auth::ServicePrincipal,
+    sessions::TokenPair,
+};
+use crate::app::App;
+
+/// How long a reservation outlives an answer that never came, in seconds.
+pub const RESERVATION_SECS: u64 = 10 * 60;
+/// How long a finished sign-up can still be answered to the caller who was told to try again, in seconds.
+pub const UNCLAIMED_SECS: u64 = 24 * 60 * 60;
+/// How long an account that moves in may stay deactivated before it is removed, in seconds.
+pub const MOVE_IN_SECS: u64 = 3 * 24 * 60 * 60;
+
+/// What a person asks for; every input of createAccount, as it came.
+#[derive(Default)]
+pub struct SignUpRequest {
+    /// The handle, as typed.
+    pub handle: String,
+    /// The e-mail address, as typed.
+    pub email: Option<String>,
+    /// The password.
+    pub password: Option<Secret<String>>,
+    /// The invite code.
+    pub invite_code: Option<String>,
+    /// An existing DID that moves in.
+    pub did: Option<Did>,
+    /// A signed did:plc operation to be used in place of ours.
+    pub plc_op: Option<serde_json::Value>,
+    /// A rotation key of the person's own, as typed.
+    pub recovery_key: Option<String>,
+    /// A code sent to a telephone.
+    pub verification_code: Option<String>,
+    /// A telephone number.
+    pub verification_phone: Option<String>,
+    /// Who the request's service token speaks for.
+    pub caller: Caller,
+    /// Whether the operator asks, who needs no invite.
+    pub by_operator: bool,
+}
+
+/// Who a request's service token speaks for.
+#[derive(Default)]
+pub enum Caller {
+    /// There was no token.
+    #[default]
+    Anonymous,
+    /// A token of this DID's was verified; it is used up by the sign-up.
+    Verified(ServicePrincipal),
+    /// The token names this issuer, whose document can't be had.
+    Unresolvable(Did),
+    /// The token names this issuer, whose document has no key to check it with.
+    NoKey(Did),
+}
+
+/// A finished sign-up.
+pub struct SignedUp {
+    /// The account.
+    pub account: Account,
+    /// Its first session.
+    pub tokens: TokenPair,
+    /// Its DID document, when it is known.
+    pub did_document: Option<serde_json::Value>,
+}
+
+/// Why there is no account. Unless the variant says otherwise nothing is left behind: names and invite are free.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// The handle can't be had by anyone, or is none.
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+    /// The handle belongs to somebody, or is being signed up for.
+    #[error("Handle already taken: {0}")]
+    HandleTaken(Handle),
+    /// The handle is under none of our domains and no DID was brought that could own it.
+    #[error("Not a supported handle domain")]
+    UnsupportedDomain,
+    /// The handle under a domain of its own does not lead to the DID.
+    #[error("External handle did not resolve to DID")]
+    HandleUnresolved,
+    /// No e-mail address was given.
+    #[error("Email is required")]
+    EmailMissing,
+    /// The e-mail address is not taken.
+    #[error(transparent)]
+    Email(#[from] EmailUnsupported),
+    /// The e-mail address belongs to another account.
+    #[error("Email already taken: {0}")]
+    EmailTaken(String),
+    /// No password was given.
+    #[error("Password is required")]
+    PasswordMissing,
+    /// The password is too short.
+    #[error("Password too short. Minimum length is {0} characters.")]
+    PasswordTooShort(usize),
+    /// The password is too long.
+    #[error("Password too long. Maximum length is {0} characters.")]
+    PasswordTooLong(usize),
+    /// An invite code is needed.
+    #[error("No invite code provided")]
+    InviteMissing,
+    /// The invite code has no use left, is disabled or unknown.
+    #[error("Provided invite code not available")]
+    InviteUnusable,
+    /// Verification by telephone was tried, which this server does not use.
+    #[error("Phone verification is not used by this server: leave verificationCode and verificationPhone out")]
+    VerificationUnused,
+    /// The recovery key is no did:key of a curve we know.
+    #[error("recoveryKey is not a did:key with a P-256 or K-256 public key")]
+    RecoveryKey,
+    /// A DID was given without proof that the caller speaks for it.
+    #[error("Missing auth to create account with did: {0}")]
+    AuthMissing(Did),
+    /// The token that proved it was used before.
+    #[error("Service auth token was already used")]
+    AuthReplayed,
+    /// The DID has no document to be found.
+    #[error("Could not resolve DID: {0}")]
+    UnresolvableDid(Did),
+    /// The document, or the operation brought, does not fit an account here.
+    #[error("{0}")]
+    IncompatibleDidDoc(String),
+    /// The DID has an account here.
+    #[error("Repo already exists")]
+    AccountExists,
+    /// The directory refused the operation, with its own words.
+    #[error("{0}")]
+    DirectoryRefused(String),
+    /// The directory could not be reached; nothing was sent.
+    #[error("Unable to perform PLC operation")]
+    DirectoryUnreachable,
+    /// The directory's answer is not known. The sign-up goes on by itself; the same request gets its result.
+    #[error("Account creation is still under way; send the same request again in a minute")]
+    Pending,
+    /// Too many passwords are waiting to be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A stored key can't be read.
+    #[error(transparent)]
+    Key(#[from] UnwrapError),
+    /// Something that can't happen did.
+    #[error("sign-up failed: {0}")]
+    Internal(String),
+}
+
+/// The sign-ups this run of the process is driving.
+pub struct SignUps {
+    run_id: String,
+    driving: Mutex<HashSet<Did>>,
+}
+
+impl SignUps {
+    /// Names this run of the process.
+    pub fn new(randomness: &dyn Randomness) -> Self {
+        let run_id = BASE64URL_NOPAD.encode(&randomness::bytes::<12>(randomness));
+        Self { run_id, driving: Mutex::default() }
+    }
+
+    fn is_driven(&self, did: &Did) -> bool {
+        self.driving.lock().contains(did)
+    }
+
+    /// Takes the wheel; `None` when somebody has it.
+    fn drive(&self, did: &Did) -> Option<Driving<'_>> {
+        self.driving.lock().insert(did.clone()).then(|| Driving { sign_ups: self, did: did.clone() })
+    }
+}
+
+/// Holds the wheel of one sign-up until dropped.
+struct Driving<'a> {
+    sign_ups: &'a SignUps,
+    did: Did,
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        self.sign_ups.driving.lock().remove(&self.did);
+    }
+}
+
+/// Signs a person up. Runs to its end even when the caller goes away.
+pub async fn sign_up(app: &Arc<App>, request: SignUpRequest) -> Result<SignedUp, SignUpError> {
+    let app = Arc::clone(app);
+    let task = tokio::spawn(async move { run(&app, request).await });
+    task.await.map_err(|e| SignUpError::Internal(e.to_string()))?
+}
+
+async fn run(app: &App, request: SignUpRequest) -> Result<SignedUp, SignUpError> {
+    if let Some(signed_up) = resume::resume(app, &request).await? {
+        return Ok(signed_up);
+    }
+    let applicant = admission::admit(app, request).await?;
+    machine::carry_out(app, applicant).await
+}

@@ -1,0 +1,188 @@
+//! The did:plc operation of a sign-up: ours, or one the caller brings.
+
+use allod_atproto::{
+    Did, Handle,
+    crypto::{DidKey, SigningKey},
+    did_doc::DidDocument,
+    plc::{Operation, PlcOperation, Service, UnsignedPlcOperation, VerificationKey},
+};
+use allod_store::tables::signing_keys;
+
+use super::SignUpError;
+use crate::{
+    app::App,
+    domain::{clock, keys::Purpose, reserved_keys},
+};
+
+const SIGNING_KEY_NAME: &str = "atproto";
+const PDS_SERVICE_NAME: &str = "atproto_pds";
+const PDS_SERVICE_TYPE: &str = "AtprotoPersonalDataServer";
+
+/// The DID of an account to be, and how it comes to be ours.
+#[expect(clippy::large_enum_variant, reason = "one for each sign-up, moved twice")]
+pub(super) enum Identity {
+    /// An operation makes it so.
+    Submits(Submission),
+    /// It exists, and its owner changes its document later.
+    MovesIn { did: Did, key: AccountKey, document: serde_json::Value },
+}
+
+/// An operation to be sent to the directory.
+pub(super) struct Submission {
+    pub(super) did: Did,
+    pub(super) operation: Operation,
+    pub(super) is_update: bool,
+    pub(super) key: AccountKey,
+    pub(super) document: serde_json::Value,
+}
+
+/// The account's signing key.
+pub(super) struct AccountKey {
+    pub(super) signing: SigningKey,
+    /// Whether it was reserved beforehand.
+    pub(super) reserved: bool,
+}
+
+impl Identity {
+    pub(super) fn did(&self) -> &Did {
+        match self {
+            Self::Submits(submission) => &submission.did,
+            Self::MovesIn { did, .. } => did,
+        }
+    }
+
+    /// Whether an existing DID is changed.
+    pub(super) fn is_update(&self) -> bool {
+        matches!(self, Self::Submits(submission) if submission.is_update)
+    }
+}
+
+/// Makes and signs the genesis operation of a new did:plc.
+///
+/// Rotation keys: the person's own first, then the operator's, then the server's; an earlier one can undo a later one.
+pub(super) fn genesis(app: &App, handle: &Handle, recovery_key: Option<DidKey>) -> Result<Identity, SignUpError> {
+    let signing = reserved_keys::generate(app);
+    let mut rotation_keys: Vec<DidKey> = Vec::new();
+    let keys = [recovery_key, app.config.identity.recovery_key.clone(), Some(app.rotation_key.did_key())];
+    for key in keys.into_iter().flatten() {
+        if !rotation_keys.contains(&key) {
+            rotation_keys.push(key);
+        }
+    }
+    let endpoint = &app.config.service.public_url;
+    let unsigned = UnsignedPlcOperation::atproto(rotation_keys, signing.did_key(), handle, endpoint, None);
+    let operation = unsigned.sign(&app.rotation_key);
+    let did = operation.did().map_err(|e| SignUpError::Internal(e.to_string()))?;
+    let document = document(&did, &operation).unwrap_or_default();
+    let key = AccountKey { signing, reserved: false };
+    Ok(Identity::Submits(Submission { did, operation, is_update: false, key, document }))
+}
+
+/// Renders the DID document that follows from an operation.
+pub(super) fn document(did: &Did, operation: &Operation) -> Option<serde_json::Value> {
+    operation.data().map(|data| data.document(did).into_json())
+}
+
+/// Checks an operation that the caller brings: it makes an account here, and leaves this server able to serve it.
+pub(super) async fn check_brought(
+    app: &App,
+    json: &serde_json::Value,
+    did: Option<&Did>,
+    handle: &Handle,
+) -> Result<Identity, SignUpError> {
+    let incompatible = |message: &str| SignUpError::IncompatibleDidDoc(message.to_owned());
+    let operation = Operation::parse(json).map_err(|e| SignUpError::IncompatibleDidDoc(format!("plcOp: {e}")))?;
+    let Operation::Plc(plc) = &operation else {
+        return Err(incompatible("plcOp must be a plc_operation"));
+    };
+    let is_update = plc.prev.is_some();
+    let subject = match (did, is_update) {
+        (Some(did), true) => {
+            check_update(app, did, &operation).await?;
+            did.clone()
+        }
+        (None, true) => return Err(incompatible("a plcOp that updates a DID needs that DID beside it")),
+        (did, false) => {
+            let made = operation.did().map_err(|e| SignUpError::IncompatibleDidDoc(format!("plcOp: {e}")))?;
+            if did.is_some_and(|did| *did != made) {
+                return Err(incompatible("plcOp makes another DID than the one given"));
+            }
+            if operation.verify_signature(&plc.rotation_keys).is_err() {
+                return Err(incompatible("plcOp is not signed by one of its rotation keys"));
+            }
+            made
+        }
+    };
+    let key = check_contents(app, plc, &subject, handle).await?;
+    let document = document(&subject, &operation).unwrap_or_default();
+    Ok(Identity::Submits(Submission { did: subject, operation, is_update, key, document }))
+}
+
+/// An update must follow the DID's last operation and be signed by one of the keys that one names.
+async fn check_update(app: &App, did: &Did, operation: &Operation) -> Result<(), SignUpError> {
+    let unresolvable = || SignUpError::UnresolvableDid(did.clone());
+    let log = app.plc.audit_log(did).await.map_err(|_| unresolvable())?.ok_or_else(unresolvable)?;
+    let last = log.iter().rev().find(|entry| !entry.nullified).ok_or_else(unresolvable)?;
+    let keys = last.operation.data().map(|data| data.rotation_keys.clone()).unwrap_or_default();
+    if operation.prev() != Some(last.cid) {
+        return Err(SignUpError::IncompatibleDidDoc("plcOp does not belong to the DID given".to_owned()));
+    }
+    if operation.verify_signature(&keys).is_err() {
+        return Err(SignUpError::IncompatibleDidDoc("plcOp is not signed by a rotation key of the DID".to_owned()));
+    }
+    Ok(())
+}
+
+async fn check_contents(app: &App, plc: &PlcOperation, did: &Did, handle: &Handle) -> Result<AccountKey, SignUpError> {
+    let incompatible = |message: &str| SignUpError::IncompatibleDidDoc(message.to_owned());
+    let ours = app.rotation_key.did_key();
+    if app.config.sign_up.server_rotation_key_required && !plc.rotation_keys.contains(&ours) {
+        return Err(incompatible("PLC DID does not include service rotation key"));
+    }
+    let pds = plc.services.get(PDS_SERVICE_NAME);
+    let is_here = |service: &Service| {
+        service.kind == PDS_SERVICE_TYPE && service.endpoint.trim_end_matches('/') == app.config.service.public_url
+    };
+    if !pds.is_some_and(is_here) {
+        return Err(incompatible("DID document pds endpoint does not match service endpoint"));
+    }
+    if plc.also_known_as.first() != Some(&format!("at://{handle}")) {
+        return Err(incompatible("provided handle does not match DID document handle"));
+    }
+    let signing = plc.verification_methods.get(SIGNING_KEY_NAME);
+    let signing = signing.and_then(VerificationKey::did_key);
+    let signing = signing.ok_or_else(|| incompatible("plcOp names no usable atproto signing key"))?;
+    let reserved = reserved_key(app, &signing, did).await?;
+    reserved.ok_or_else(|| incompatible("reserved signing key does not exist"))
+}
+
+/// Makes the key of an account that moves in: the one reserved for its DID, else a new one.
+pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Result<Identity, SignUpError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let Some(published) = document.signing_key() else {
+        return Err(SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned()));
+    };
+    let points_here = document.pds_endpoint().is_some_and(|e| e.trim_end_matches('/') == app.config.service.public_url);
+    let key = match signing_keys::reserved_for(&*app.db, &did, now).await? {
+        Some(reserved) => reserved_key(app, &reserved.did_key, &did).await?,
+        None => None,
+    };
+    let key = key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), reserved: false });
+    if points_here && published != key.signing.did_key() {
+        return Err(SignUpError::IncompatibleDidDoc(
+            "DID document points to this server with a signing key that was not reserved here".to_owned(),
+        ));
+    }
+    Ok(Identity::MovesIn { did, key, document: document.json().clone() })
+}
+
+/// Finds a reserved key that this DID may use: one reserved for it, or for no DID in particular.
+async fn reserved_key(app: &App, did_key: &DidKey, did: &Did) -> Result<Option<AccountKey>, SignUpError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let Some((key, owner)) = signing_keys::reserved(&*app.db, did_key, now).await? else { return Ok(None) };
+    if owner.is_some_and(|owner| owner != did.as_str()) {
+        return Ok(None);
+    }
+    let signing = app.keyring.unwrap(&key.wrapped, Purpose::Reserved(did_key))?;
+    Ok(Some(AccountKey { signing, reserved: true }))
+}

@@ -1,0 +1,75 @@
+//! The same request again: a caller who was told to wait, or never got the answer, gets the same DID.
+
+use allod_atproto::{Handle, plc::Operation};
+use allod_store::{
+    CommitError, Txn,
+    tables::{
+        accounts,
+        sign_ups::{self, SignUp, SignUpState},
+    },
+};
+
+use super::{
+    SignUpError, SignUpRequest, SignedUp,
+    machine::{self, Attempt},
+    operation,
+};
+use crate::{
+    app::App,
+    domain::{emails, sessions},
+};
+
+/// Finds the sign-up this request began and brings it to its end; `None` when there is none of this caller's.
+pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<SignedUp>, SignUpError> {
+    let Ok(handle) = Handle::parse(&request.handle) else { return Ok(None) };
+    let Some(row) = sign_ups::by_handle(&*app.db, &handle).await? else { return Ok(None) };
+    if !is_abandoned(app, &row) || !is_same_caller(app, &row, request).await? {
+        return Ok(None);
+    }
+    let Some(driving) = app.sign_ups.drive(&row.did) else { return Err(SignUpError::Pending) };
+    let operation = stored_operation(&row)?;
+    let (account, tokens) = match row.state {
+        SignUpState::Reserved => return Ok(None),
+        SignUpState::Submitted if machine::is_accepted(app, &row, &operation).await? => {
+            machine::finish(app, &row, Some(app.sign_ups.run_id.as_str())).await?
+        }
+        SignUpState::Submitted => machine::submit_and_finish(app, &row, &operation, Attempt::Again).await?,
+        SignUpState::Active => claim(app, &row).await?,
+    };
+    drop(driving);
+    let did_document = operation::document(&row.did, &operation);
+    Ok(Some(SignedUp { account, tokens, did_document }))
+}
+
+/// Reads the operation of a stored sign-up.
+pub(super) fn stored_operation(row: &SignUp) -> Result<Operation, SignUpError> {
+    let damaged = || SignUpError::Internal(format!("the stored operation of {} can't be read", row.did));
+    let json = serde_json::from_str(&row.operation).map_err(|_| damaged())?;
+    Operation::parse(&json).map_err(|_| damaged())
+}
+
+/// Nobody is driving it, and nobody in this run of the process has answered it.
+fn is_abandoned(app: &App, row: &SignUp) -> bool {
+    let of_this_run = row.driver.as_deref() == Some(app.sign_ups.run_id.as_str());
+    let answered = row.state == SignUpState::Active && of_this_run;
+    !answered && !app.sign_ups.is_driven(&row.did)
+}
+
+async fn is_same_caller(app: &App, row: &SignUp, request: &SignUpRequest) -> Result<bool, SignUpError> {
+    let email_key = request.email.as_deref().map(emails::lookup_key).filter(|key| !key.is_empty());
+    let (Some(password), Some(hash)) = (&request.password, &row.password_hash) else { return Ok(false) };
+    Ok(email_key == row.email_key && app.passwords.verify(password.clone(), Some(hash)).await?)
+}
+
+async fn claim(app: &App, row: &SignUp) -> Result<(accounts::Account, sessions::TokenPair), SignUpError> {
+    let gone = || SignUpError::HandleTaken(row.handle.clone());
+    let account = accounts::by_did(&*app.db, &row.did).await?.ok_or_else(gone)?;
+    let mut txn = Txn::new();
+    sign_ups::remove(&mut txn, &row.did, SignUpState::Active);
+    let tokens = sessions::open(app, &mut txn, &row.did);
+    match app.db.commit(txn).await {
+        Ok(_) => Ok((account, tokens)),
+        Err(CommitError::Conflict { .. }) => Err(gone()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,65 @@
+//! Somebody signed in: by an access token, a refresh token, or optionally.
+
+use super::{AuthError, AuthRequest, Authenticate, Credential};
+use crate::{
+    app::App,
+    domain::{
+        repos::Reader,
+        secret::Secret,
+        sessions::{self, Session},
+    },
+    xrpc::{
+        auth::Admin,
+        error::{CommonError, XrpcError},
+    },
+};
+
+/// An account, by its access token.
+pub struct Access(pub Session);
+
+impl Authenticate<App> for Access {
+    async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
+        let token = bearer(&request.credential()?)?;
+        Ok(Self(sessions::authenticate(request.state, token.expose()).await?))
+    }
+}
+
+/// A refresh token, not looked at yet: what it opens is decided where it is used.
+pub struct RefreshToken(pub Secret<String>);
+
+impl Authenticate<App> for RefreshToken {
+    async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
+        Ok(Self(bearer(&request.credential()?)?))
+    }
+}
+
+/// Who reads a repository: anybody, an account, or the operator.
+pub struct RepoReader(pub Reader);
+
+impl Authenticate<App> for RepoReader {
+    async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
+        let credential = request.credential()?;
+        Ok(Self(match credential {
+            Credential::None => Reader::Public,
+            Credential::Basic { .. } | Credential::UnreadableBasic => {
+                Admin::check(&credential, request.state.config.secrets.admin_password.as_ref())?;
+                Reader::Admin
+            }
+            Credential::Bearer(_) | Credential::Dpop(_) => {
+                let token = bearer(&credential)?;
+                let session = sessions::authenticate(request.state, token.expose()).await?;
+                Reader::Account(session.account.did)
+            }
+        }))
+    }
+}
+
+fn bearer(credential: &Credential<'_>) -> Result<Secret<String>, AuthError> {
+    match credential {
+        Credential::Bearer(token) => Ok(Secret::new((*token).to_owned())),
+        Credential::None => Err(XrpcError::common(CommonError::AuthMissing, "Authentication Required")),
+        Credential::Dpop(_) | Credential::Basic { .. } | Credential::UnreadableBasic => {
+            Err(XrpcError::common(CommonError::InvalidToken, "Unexpected authorization type"))
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `com.atproto.account.create`: createAccount as it was in the protocol's first year.
+//!
+//! Lexicon: `lexicons/legacy/com/atproto/account/create.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::com_atproto::account::create::{Create, Output};
+
+use crate::{
+    app::App,
+    domain::{
+        secret::Secret,
+        sign_up::{SignUpRequest, sign_up},
+    },
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
+};
+
+/// Signs a person up.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<Create, Anonymous>) -> XrpcResult<Create> {
+    let input = request.input;
+    let signed_up = sign_up(
+        &app,
+        SignUpRequest {
+            handle: input.handle,
+            email: Some(input.email),
+            password: Some(Secret::new(input.password)),
+            invite_code: input.invite_code,
+            recovery_key: input.recovery_key,
+            ..SignUpRequest::default()
+        },
+    )
+    .await?;
+    Ok(XrpcResponse::new(Output {
+        access_jwt: signed_up.tokens.access,
+        refresh_jwt: signed_up.tokens.refresh,
+        handle: signed_up.account.handle.to_string(),
+        did: signed_up.account.did.to_string(),
+    }))
+}

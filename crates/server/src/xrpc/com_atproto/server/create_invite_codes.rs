@@ -1,0 +1,31 @@
+//! `com.atproto.server.createInviteCodes`: invite codes for several accounts, by the operator.
+//!
+//! Lexicon: `lexicons/com/atproto/server/createInviteCodes.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::com_atproto::server::create_invite_codes::{AccountCodes, CreateInviteCodes, Output};
+
+use crate::{
+    app::App,
+    domain::invites,
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Admin},
+};
+
+/// Makes the codes, grouped by the account they are for.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateInviteCodes, Admin>) -> XrpcResult<CreateInviteCodes> {
+    let input = request.input;
+    let owners: Vec<String> = match input.for_accounts {
+        Some(dids) if !dids.is_empty() => dids.iter().map(ToString::to_string).collect(),
+        Some(_) | None => vec![invites::ADMIN.to_owned()],
+    };
+    let made = invites::create(&app, input.code_count, input.use_count, &owners).await?;
+    let codes = owners
+        .into_iter()
+        .map(|account| {
+            let codes = made.iter().filter(|code| code.for_account == account).map(|code| code.code.clone()).collect();
+            AccountCodes { account, codes }
+        })
+        .collect();
+    Ok(XrpcResponse::new(Output { codes }))
+}

@@ -1,0 +1,32 @@
+//! `com.atproto.server.createSession`: signs in with a handle, DID or e-mail address and a password.
+//!
+//! Lexicon: `lexicons/com/atproto/server/createSession.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::com_atproto::server::create_session::{CreateSession, Output};
+
+use crate::{
+    app::App,
+    domain::{accounts::Status, secret::Secret, sessions},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
+};
+
+/// Opens a session.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymous>) -> XrpcResult<CreateSession> {
+    let password = Secret::new(request.input.password);
+    let (account, tokens) = sessions::sign_in(&app, &request.input.identifier, password).await?;
+    let status = Status::of(&account);
+    Ok(XrpcResponse::new(Output {
+        access_jwt: tokens.access,
+        refresh_jwt: tokens.refresh,
+        handle: account.handle,
+        did: account.did,
+        did_doc: None,
+        email: account.email,
+        email_confirmed: Some(account.email_confirmed_at.is_some()),
+        email_auth_factor: Some(false),
+        active: Some(status.is_active()),
+        status: status.name().map(str::to_owned),
+    }))
+}

@@ -1,0 +1,32 @@
+//! `com.atproto.server.getSession`: who the access token speaks for.
+//!
+//! Lexicon: `lexicons/com/atproto/server/getSession.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::com_atproto::server::get_session::{GetSession, Output};
+
+use crate::{
+    app::App,
+    domain::{accounts::Status, sessions::SessionError},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
+};
+
+/// Tells the account of the session.
+pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, Access>) -> XrpcResult<GetSession> {
+    let account = request.auth.0.account;
+    let status = Status::of(&account);
+    if status == Status::TakenDown {
+        return Err(SessionError::AccountGone(account.did).into());
+    }
+    Ok(XrpcResponse::new(Output {
+        handle: account.handle,
+        did: account.did,
+        did_doc: None,
+        email: account.email,
+        email_confirmed: Some(account.email_confirmed_at.is_some()),
+        email_auth_factor: Some(false),
+        active: Some(status.is_active()),
+        status: status.name().map(str::to_owned),
+    }))
+}

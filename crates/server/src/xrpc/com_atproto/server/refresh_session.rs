@@ -1,0 +1,31 @@
+//! `com.atproto.server.refreshSession`: exchanges a refresh token for the next pair.
+//!
+//! Lexicon: `lexicons/com/atproto/server/refreshSession.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::com_atproto::server::refresh_session::{Output, RefreshSession};
+
+use crate::{
+    app::App,
+    domain::{accounts::Status, sessions},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::RefreshToken},
+};
+
+/// Rotates the session's tokens.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<RefreshSession, RefreshToken>) -> XrpcResult<RefreshSession> {
+    let (account, tokens) = sessions::refresh(&app, request.auth.0.expose()).await?;
+    let status = Status::of(&account);
+    Ok(XrpcResponse::new(Output {
+        access_jwt: tokens.access,
+        refresh_jwt: tokens.refresh,
+        handle: account.handle,
+        did: account.did,
+        did_doc: None,
+        email: account.email,
+        email_confirmed: Some(account.email_confirmed_at.is_some()),
+        email_auth_factor: Some(false),
+        active: Some(status.is_active()),
+        status: status.name().map(str::to_owned),
+    }))
+}

@@ -1,0 +1,5 @@
+//! `com.atproto.sync.*`.
+
+pub mod get_latest_commit;
+pub mod get_repo;
+pub mod get_repo_status;

@@ -1,0 +1,224 @@
+//! Domain errors to what clients read: the only place where one becomes the other.
+//!
+//! Every `match` lists every variant, so that a new domain error has to be given a name here.
+
+use allod_atproto::service_auth;
+use allod_lexicon::{
+    com_atproto::{account, server, sync},
+    method::NoErrors,
+};
+use allod_store::{CommitError as StoreError, ReadError};
+
+use super::{CommonError, XrpcError};
+use crate::domain::{
+    handles::HandleError,
+    invites::CreateInvitesError,
+    passwords::HashError,
+    repos::RepoError,
+    reserved_keys::ReserveKeyError,
+    sessions::{SessionError, SignInError, TokenError},
+    sign_up::SignUpError,
+};
+
+/// When a caller whose password could not be hashed in time comes back, in seconds.
+const OVERLOADED_RETRY_SECS: u32 = 2;
+/// When a caller whose sign-up waits for the directory comes back, in seconds.
+const PENDING_RETRY_SECS: u32 = 10;
+/// When a caller whose write the store could not take comes back, in seconds.
+const STORE_RETRY_SECS: u32 = 5;
+
+impl<E> From<ReadError> for XrpcError<E> {
+    fn from(error: ReadError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl<E> From<StoreError> for XrpcError<E> {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } | StoreError::Unknown { .. } => {
+                tracing::warn!(%error, "a write was not taken");
+                let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
+                Self::common(retry, "The server can't write at the moment; try again")
+            }
+            StoreError::Conflict { .. } | StoreError::Refused { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl<E> From<HashError> for XrpcError<E> {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded => Self::common(
+                CommonError::NotEnoughResources { retry_after_secs: OVERLOADED_RETRY_SECS },
+                "Too many sign-ins at the moment; try again",
+            ),
+            HashError::Failed(_) => Self::internal(error),
+        }
+    }
+}
+
+impl<E> From<service_auth::ServiceAuthError> for XrpcError<E> {
+    fn from(error: service_auth::ServiceAuthError) -> Self {
+        use service_auth::ServiceAuthError as Token;
+        let name = match error {
+            Token::Malformed | Token::NotYetValid | Token::Lifetime => CommonError::BadJwt,
+            Token::WrongType => CommonError::BadJwtType,
+            Token::Expired => CommonError::JwtExpired,
+            Token::Audience => CommonError::BadJwtAudience,
+            Token::LexiconMethod => CommonError::BadJwtLexiconMethod,
+            Token::Issuer => CommonError::BadJwtIss,
+            Token::Signature => CommonError::BadJwtSignature,
+        };
+        Self::common(name, error.to_string())
+    }
+}
+
+impl<E> From<SessionError> for XrpcError<E> {
+    fn from(error: SessionError) -> Self {
+        let message = error.to_string();
+        match error {
+            SessionError::Token(TokenError::Invalid | TokenError::Scope) => {
+                Self::common(CommonError::InvalidToken, message)
+            }
+            SessionError::Token(TokenError::Expired) | SessionError::Revoked => {
+                Self::common(CommonError::ExpiredToken, message)
+            }
+            SessionError::AccountGone(_) => Self::invalid_request(message),
+            SessionError::TakenDown => Self::common(CommonError::AccountTakedown, message),
+            SessionError::Read(error) => error.into(),
+            SessionError::Commit(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for XrpcError<server::create_session::Error> {
+    fn from(error: SignInError) -> Self {
+        let message = error.to_string();
+        match error {
+            SignInError::Credentials | SignInError::PasswordTooLong => {
+                Self::common(CommonError::AuthenticationRequired, message)
+            }
+            SignInError::TakenDown => Self::declared(server::create_session::Error::AccountTakedown, message),
+            SignInError::Hash(error) => error.into(),
+            SignInError::Read(error) => error.into(),
+            SignInError::Commit(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignUpError> for XrpcError<server::create_account::Error> {
+    fn from(error: SignUpError) -> Self {
+        use server::create_account::Error as Name;
+        let message = error.to_string();
+        match error {
+            SignUpError::Handle(HandleError::Invalid(_)) => Self::declared(Name::InvalidHandle, message),
+            SignUpError::Handle(HandleError::Reserved) | SignUpError::HandleTaken(_) => {
+                Self::declared(Name::HandleNotAvailable, message)
+            }
+            SignUpError::UnsupportedDomain => Self::declared(Name::UnsupportedDomain, message),
+            SignUpError::PasswordMissing | SignUpError::PasswordTooShort(_) | SignUpError::PasswordTooLong(_) => {
+                Self::declared(Name::InvalidPassword, message)
+            }
+            SignUpError::InviteMissing | SignUpError::InviteUnusable => {
+                Self::declared(Name::InvalidInviteCode, message)
+            }
+            SignUpError::UnresolvableDid(_) => Self::declared(Name::UnresolvableDid, message),
+            SignUpError::IncompatibleDidDoc(_) => Self::declared(Name::IncompatibleDidDoc, message),
+            SignUpError::HandleUnresolved
+            | SignUpError::EmailMissing
+            | SignUpError::Email(_)
+            | SignUpError::EmailTaken(_)
+            | SignUpError::VerificationUnused
+            | SignUpError::RecoveryKey
+            | SignUpError::AccountExists
+            | SignUpError::DirectoryRefused(_) => Self::invalid_request(message),
+            SignUpError::AuthMissing(_) => Self::common(CommonError::AuthenticationRequired, message),
+            SignUpError::AuthReplayed => Self::common(CommonError::BadJwt, message),
+            SignUpError::DirectoryUnreachable => Self::common(CommonError::UpstreamFailure, message),
+            SignUpError::Pending => {
+                Self::common(CommonError::NotEnoughResources { retry_after_secs: PENDING_RETRY_SECS }, message)
+            }
+            SignUpError::Hash(error) => error.into(),
+            SignUpError::Read(error) => error.into(),
+            SignUpError::Commit(error) => error.into(),
+            SignUpError::Key(error) => Self::internal(error),
+            SignUpError::Internal(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<SignUpError> for XrpcError<account::create::Error> {
+    fn from(error: SignUpError) -> Self {
+        use account::create::Error as Old;
+        use server::create_account::Error as Name;
+        match XrpcError::<Name>::from(error) {
+            XrpcError::Declared(name, message) => match name {
+                // The old method has no name for a domain that is not ours.
+                Name::InvalidHandle | Name::UnsupportedDomain => Self::Declared(Old::InvalidHandle, message),
+                Name::InvalidPassword => Self::Declared(Old::InvalidPassword, message),
+                Name::InvalidInviteCode => Self::Declared(Old::InvalidInviteCode, message),
+                Name::HandleNotAvailable => Self::Declared(Old::HandleNotAvailable, message),
+                Name::UnresolvableDid | Name::IncompatibleDidDoc => Self::Common(CommonError::InvalidRequest, message),
+            },
+            XrpcError::Common(name, message) => Self::Common(name, message),
+            XrpcError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<CreateInvitesError> for XrpcError<NoErrors> {
+    fn from(error: CreateInvitesError) -> Self {
+        match error {
+            CreateInvitesError::UseCount | CreateInvitesError::CodeCount => Self::invalid_request(error.to_string()),
+            CreateInvitesError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReserveKeyError> for XrpcError<NoErrors> {
+    fn from(error: ReserveKeyError) -> Self {
+        match error {
+            ReserveKeyError::Full => {
+                Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, error.to_string())
+            }
+            ReserveKeyError::Read(error) => error.into(),
+            ReserveKeyError::Commit(error) => error.into(),
+        }
+    }
+}
+
+/// Maps what keeps a repository from being read to the names each sync method declares for it.
+macro_rules! repo_error {
+    ($($method:ident),+) => {$(
+        impl From<RepoError> for XrpcError<sync::$method::Error> {
+            fn from(error: RepoError) -> Self {
+                use sync::$method::Error as Name;
+                let message = error.to_string();
+                match error {
+                    RepoError::NotFound(_) => Self::declared(Name::RepoNotFound, message),
+                    RepoError::TakenDown(_) => Self::declared(Name::RepoTakendown, message),
+                    RepoError::Deactivated(_) => Self::declared(Name::RepoDeactivated, message),
+                    RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
+                    RepoError::Read(error) => error.into(),
+                }
+            }
+        }
+    )+};
+}
+
+repo_error!(get_repo, get_latest_commit);
+
+impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::NotFound(_) => Self::declared(sync::get_repo_status::Error::RepoNotFound, message),
+            // A status is told whatever it is.
+            RepoError::TakenDown(_) | RepoError::Deactivated(_) | RepoError::Damaged { .. } | RepoError::Tree(_) => {
+                Self::internal(error)
+            }
+            RepoError::Read(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Accounts, and the handles and e-mail addresses that belong to one DID each.
+
+use allod_atproto::{Did, Handle};
+
+use super::{all, first, parsed};
+use crate::{Database, ReadError, Row, Txn, sql};
+
+/// The conflict when a handle already belongs to a DID.
+pub const HANDLE_TAKEN: &str = "handle taken";
+/// The conflict when an e-mail address already belongs to a DID.
+pub const EMAIL_TAKEN: &str = "email taken";
+/// The conflict when the DID has an account here.
+pub const ACCOUNT_EXISTS: &str = "account exists";
+/// The conflict when the account is not there (any more) as it was read.
+pub const ACCOUNT_CHANGED: &str = "account changed";
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its DID.
+    pub did: Did,
+    /// Its handle, lower-case.
+    pub handle: Handle,
+    /// The e-mail address as typed.
+    pub email: Option<String>,
+    /// The password's hash in PHC form; none means nobody can sign in with a password.
+    pub password_hash: Option<String>,
+    /// When it was created, in microseconds since the Unix epoch.
+    pub created_at: i64,
+    /// When the address was confirmed.
+    pub email_confirmed_at: Option<i64>,
+    /// Since when it is deactivated.
+    pub deactivated_at: Option<i64>,
+    /// When a deactivated account is removed.
+    pub delete_after: Option<i64>,
+    /// The moderation decision that took it down.
+    pub takedown_ref: Option<String>,
+    /// The invite code it was made with.
+    pub invite_code: Option<String>,
+}
+
+fn account(row: &Row) -> Result<Account, ReadError> {
+    Ok(Account {
+        did: parsed("accounts.did", Did::parse(&row.get::<String>(0)?))?,
+        handle: parsed("accounts.handle", Handle::parse(&row.get::<String>(1)?))?,
+        email: row.get(2)?,
+        password_hash: row.get(3)?,
+        created_at: row.get(4)?,
+        email_confirmed_at: row.get(5)?,
+        deactivated_at: row.get(6)?,
+        delete_after: row.get(7)?,
+        takedown_ref: row.get(8)?,
+        invite_code: row.get(9)?,
+    })
+}
+
+/// Reads the account with this DID.
+pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<Account>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
+         takedown_ref, invite_code FROM accounts WHERE did = $1",
+        did.as_str()
+    ));
+    first(&rows.await?, account)
+}
+
+/// Reads the account with this handle.
+pub async fn by_handle(db: &dyn Database, handle: &Handle) -> Result<Option<Account>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
+         takedown_ref, invite_code FROM accounts WHERE handle = $1",
+        handle.as_str()
+    ));
+    first(&rows.await?, account)
+}
+
+/// Reads the account that holds this e-mail address, given in the form compared for uniqueness.
+pub async fn by_email_key(db: &dyn Database, email_key: &str) -> Result<Option<Account>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT a.did, a.handle, a.email, a.password_hash, a.created_at, a.email_confirmed_at, a.deactivated_at, \
+         a.delete_after, a.takedown_ref, a.invite_code \
+         FROM emails e JOIN accounts a ON a.did = e.did WHERE e.email_key = $1",
+        email_key
+    ));
+    first(&rows.await?, account)
+}
+
+/// Reads up to `limit` accounts in order of age, behind the one named by `after` (its creation time and DID).
+pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<Account>, ReadError> {
+    let (time, did) = after.unwrap_or((i64::MIN, ""));
+    let rows = db.read(sql!(
+        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
+         takedown_ref, invite_code FROM accounts \
+         WHERE created_at > $1 OR (created_at = $1 AND did > $2) ORDER BY created_at, did LIMIT $3",
+        time,
+        did,
+        limit
+    ));
+    all(&rows.await?, account)
+}
+
+/// Reads up to `limit` accounts whose removal is due.
+pub async fn due_for_removal(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<Account>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
+         takedown_ref, invite_code FROM accounts \
+         WHERE delete_after IS NOT NULL AND delete_after <= $1 AND deactivated_at IS NOT NULL \
+         ORDER BY delete_after LIMIT $2",
+        now,
+        limit
+    ));
+    all(&rows.await?, account)
+}
+
+/// Tells which DID holds a handle, account or sign-up under way.
+pub async fn handle_holder(db: &dyn Database, handle: &Handle) -> Result<Option<String>, ReadError> {
+    let rows = db.read(sql!("SELECT did FROM handles WHERE handle = $1", handle.as_str())).await?;
+    first(&rows, |row| row.get(0))
+}
+
+/// Tells which DID holds an e-mail address, account or sign-up under way.
+pub async fn email_holder(db: &dyn Database, email_key: &str) -> Result<Option<String>, ReadError> {
+    let rows = db.read(sql!("SELECT did FROM emails WHERE email_key = $1", email_key)).await?;
+    first(&rows, |row| row.get(0))
+}
+
+/// Adds: the handle belongs to the DID. Conflict: [`HANDLE_TAKEN`].
+pub fn hold_handle(txn: &mut Txn, handle: &Handle, did: &Did, now: i64) {
+    txn.expect(
+        HANDLE_TAKEN,
+        1,
+        sql!("INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3)", handle.as_str(), did.as_str(), now),
+    );
+}
+
+/// Adds: the e-mail address belongs to the DID. Conflict: [`EMAIL_TAKEN`].
+pub fn hold_email(txn: &mut Txn, email_key: &str, did: &Did, now: i64) {
+    txn.expect(
+        EMAIL_TAKEN,
+        1,
+        sql!("INSERT INTO emails (email_key, did, held_since) VALUES ($1, $2, $3)", email_key, did.as_str(), now),
+    );
+}
+
+/// Adds: whatever names the DID holds are free again.
+pub fn release_names(txn: &mut Txn, did: &Did) {
+    txn.run(sql!("DELETE FROM handles WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
+}
+
+/// Adds: there is no account with this DID. Conflict: [`ACCOUNT_EXISTS`].
+pub fn assert_absent(txn: &mut Txn, did: &Did) {
+    txn.absent(ACCOUNT_EXISTS, sql!("SELECT 1 FROM accounts WHERE did = $1", did.as_str()));
+}
+
+/// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
+pub fn insert(txn: &mut Txn, account: &Account) {
+    txn.expect(
+        ACCOUNT_EXISTS,
+        1,
+        sql!(
+            "INSERT INTO accounts (did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, \
+             delete_after, takedown_ref, invite_code) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            account.did.as_str(),
+            account.handle.as_str(),
+            account.email.as_deref(),
+            account.password_hash.as_deref(),
+            account.created_at,
+            account.email_confirmed_at,
+            account.deactivated_at,
+            account.delete_after,
+            account.takedown_ref.as_deref(),
+            account.invite_code.as_deref(),
+        ),
+    );
+}
+
+/// Adds: the still deactivated, due account goes, with its names, sessions, key, repository and records.
+/// Conflict: [`ACCOUNT_CHANGED`] when it is no longer due.
+pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "DELETE FROM accounts WHERE did = $1 AND deactivated_at IS NOT NULL AND delete_after <= $2",
+            did.as_str(),
+            now
+        ),
+    );
+    release_names(txn, did);
+    txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM repos WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM records WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM invite_code_uses WHERE used_by = $1", did.as_str()));
+}

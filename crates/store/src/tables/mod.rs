@@ -1,0 +1,24 @@
+//! The SQL of the project: one module per group of tables, typed reads and typed additions to a transaction.
+
+pub mod accounts;
+pub mod invites;
+pub mod plc;
+pub mod repos;
+pub mod sessions;
+pub mod sign_ups;
+pub mod signing_keys;
+pub mod used_tokens;
+
+use crate::{ReadError, Row, Rows};
+
+fn first<T>(rows: &Rows, read: impl FnOnce(&Row) -> Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    rows.first().map(read).transpose()
+}
+
+fn all<T>(rows: &Rows, read: impl FnMut(&Row) -> Result<T, ReadError>) -> Result<Vec<T>, ReadError> {
+    rows.iter().map(read).collect()
+}
+
+fn parsed<T, E>(what: &'static str, value: Result<T, E>) -> Result<T, ReadError> {
+    value.map_err(|_| ReadError::Corrupt { what })
+}

@@ -1,0 +1,102 @@
+//! Sessions: one row per refresh token, by its hash; a family is one sign-in.
+
+use allod_atproto::Did;
+
+use super::{first, parsed};
+use crate::{Database, ReadError, Row, Txn, sql};
+
+/// The conflict when a refresh token is not there (any more) as it was read.
+pub const SESSION_MOVED: &str = "session moved";
+
+/// One refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionToken {
+    /// SHA-256 of the token's identifier.
+    pub token_hash: Vec<u8>,
+    /// The sign-in it descends from.
+    pub family: String,
+    /// Whose it is.
+    pub did: Did,
+    /// When it was issued, in microseconds since the Unix epoch.
+    pub created_at: i64,
+    /// Until when it can be used.
+    pub expires_at: i64,
+    /// The hash of the token that replaced it.
+    pub next_hash: Option<Vec<u8>>,
+}
+
+fn session(row: &Row) -> Result<SessionToken, ReadError> {
+    Ok(SessionToken {
+        token_hash: row.get(0)?,
+        family: row.get(1)?,
+        did: parsed("sessions.did", Did::parse(&row.get::<String>(2)?))?,
+        created_at: row.get(3)?,
+        expires_at: row.get(4)?,
+        next_hash: row.get(5)?,
+    })
+}
+
+/// Reads a token.
+pub async fn by_hash(db: &dyn Database, token_hash: &[u8]) -> Result<Option<SessionToken>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT token_hash, family, did, created_at, expires_at, next_hash FROM sessions WHERE token_hash = $1",
+        token_hash
+    ));
+    first(&rows.await?, session)
+}
+
+/// Tells whether a family of this account has a token that can still be used.
+pub async fn is_alive(db: &dyn Database, did: &Did, family: &str, now: i64) -> Result<bool, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT 1 FROM sessions WHERE family = $1 AND did = $2 AND expires_at > $3 LIMIT 1",
+        family,
+        did.as_str(),
+        now
+    ));
+    Ok(!rows.await?.is_empty())
+}
+
+/// Adds a token.
+pub fn insert(txn: &mut Txn, session: &SessionToken) {
+    txn.expect(
+        SESSION_MOVED,
+        1,
+        sql!(
+            "INSERT INTO sessions (token_hash, family, did, created_at, expires_at, next_hash) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            session.token_hash.as_slice(),
+            session.family.as_str(),
+            session.did.as_str(),
+            session.created_at,
+            session.expires_at,
+            session.next_hash.as_deref(),
+        ),
+    );
+}
+
+/// Adds: the token is replaced by `next_hash` and itself usable only until `grace_until` at the most.
+/// Conflict: [`SESSION_MOVED`] when it was replaced or revoked meanwhile.
+pub fn rotate(txn: &mut Txn, token_hash: &[u8], next_hash: &[u8], grace_until: i64) {
+    txn.expect(
+        SESSION_MOVED,
+        1,
+        sql!(
+            "UPDATE sessions SET next_hash = $2, \
+             expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
+             WHERE token_hash = $1 AND next_hash IS NULL",
+            token_hash,
+            next_hash,
+            grace_until
+        ),
+    );
+}
+
+/// Adds: every token of the family goes.
+pub fn revoke_family(txn: &mut Txn, family: &str) {
+    txn.run(sql!("DELETE FROM sessions WHERE family = $1", family));
+}
+
+/// Adds: the account's expired tokens go.
+pub fn forget_expired(txn: &mut Txn, did: &Did, now: i64) {
+    txn.run(sql!("DELETE FROM sessions WHERE did = $1 AND expires_at <= $2", did.as_str(), now));
+}
