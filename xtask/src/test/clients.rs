@@ -37,7 +37,8 @@ pub(super) fn curl(at: &Surroundings<'_>) -> io::Result<Outcome> {
         let script = documents::script(&blocks, &network.pds_url, &network.plc_url);
         crate::say(&format!("the curl lines of {document}: {} blocks", blocks.len()));
         let mut shell = Command::new("bash");
-        shell.args(["-c", &script]).env("ADMIN_PASSWORD", ADMIN_PASSWORD).current_dir(at.root);
+        shell.args(["-c", &script]).env("ADMIN_PASSWORD", ADMIN_PASSWORD);
+        shell.current_dir(servers::scratch(at.root, "curl-lines")?);
         let passed = stream(&mut shell, |_| {})?.success() && !blocks.is_empty();
         count += Count { passed: blocks.len() * usize::from(passed), failed: usize::from(!passed) };
     }
