@@ -98,6 +98,8 @@ pub enum ReadError {
 
 impl PlcClient {
     /// Makes a client of the directory at `base_url`, which is an `http` or `https` address with or without a path.
+    ///
+    /// `http` should follow no redirects: a directory has none, and a followed POST may turn into a GET.
     pub fn new(base_url: Url, http: reqwest::Client) -> Self {
         Self::with_timeouts(base_url, http, Timeouts::default())
     }

@@ -5,6 +5,8 @@
 //! any directory, this one or another, and tells a definite refusal from an answer that never came.
 
 pub mod client;
+pub mod directory;
+pub mod limits;
 pub mod rules;
 mod time;
 

@@ -1,0 +1,95 @@
+//! Accepting connections, and ending in good order.
+
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+
+use super::{
+    Directory,
+    http::{Service, router},
+};
+use crate::limits::{CONNECTIONS_MAX, DRAIN_SECS_MAX, HEAD_SECS_MAX, STREAMS_MAX};
+
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// Serves `directory` over HTTP/1.1 on `listener` until `shutdown` is ready; requests under way may finish.
+///
+/// # Errors
+/// When the listener can't be used at all. A connection that fails, or the lack of file descriptors, is not an error.
+pub async fn serve(
+    listener: TcpListener,
+    directory: Directory,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let streams = Arc::clone(&directory.shared.streams);
+    let router = router(Service { directory, stop: stopped.clone() });
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        match accepted {
+            Ok((stream, slot)) => {
+                let connection = serve_connection(stream, router.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+    stop.send_replace(true);
+    let all_ended =
+        async { (slots.acquire_many(CONNECTIONS_MAX).await.is_ok(), streams.acquire_many(STREAMS_MAX).await.is_ok()) };
+    if tokio::time::timeout(Duration::from_secs(DRAIN_SECS_MAX), all_ended).await.is_err() {
+        tracing::warn!("the directory ends with connections still open");
+    }
+    Ok(())
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    // Only a matter of speed: without it, answers go out all the same.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(HEAD_SECS_MAX))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => None,
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
