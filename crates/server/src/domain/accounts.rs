@@ -5,7 +5,10 @@ use std::sync::Arc;
 use allod_atproto::{AtIdentifier, Did, Handle};
 use allod_store::{
     CommitError, ReadError, Txn,
-    tables::accounts::{self, Account},
+    tables::{
+        accounts::{self, Account},
+        invites,
+    },
 };
 
 use super::{clock, emails};
@@ -97,13 +100,16 @@ pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<Page, R
     Ok(Page { accounts, cursor })
 }
 
-/// Removes accounts whose time to be activated is over, with all they hold; tells how many.
+/// Removes accounts whose time to be activated is over, with all they hold, and gives their invites back; tells how many.
 pub async fn remove_due(app: &Arc<App>) -> Result<usize, RemoveError> {
     let now = clock::to_store(app.clock.now_micros());
     let mut removed = 0;
     for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
         let mut txn = Txn::new();
         accounts::remove_due(&mut txn, &account.did, now);
+        if let Some(code) = &account.invite_code {
+            invites::give_back_use(&mut txn, code, &account.did);
+        }
         match app.db.commit(txn).await {
             Ok(_) => removed += 1,
             Err(CommitError::Conflict { .. }) => {}

@@ -175,7 +175,8 @@ pub fn insert(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: the still deactivated, due account goes, with its names, sessions, key, repository and records.
+/// Adds: the still deactivated, due account goes, with its names, sessions, key, repository and records, but not the
+/// use of an invite.
 /// Conflict: [`ACCOUNT_CHANGED`] when it is no longer due.
 pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
     txn.expect(
@@ -192,5 +193,4 @@ pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
     txn.run(sql!("DELETE FROM repos WHERE did = $1", did.as_str()));
     txn.run(sql!("DELETE FROM records WHERE did = $1", did.as_str()));
-    txn.run(sql!("DELETE FROM invite_code_uses WHERE used_by = $1", did.as_str()));
 }
