@@ -1,2 +1,34 @@
-//! Allod.
-fn main() {}
+//! The `allod` binary: reads arguments, environment and files, chooses the engine and starts what was asked for.
+//!
+//! The only place of the project that reads the environment, the system's clock and its randomness.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod cli;
+mod commands;
+mod config;
+mod data_directory;
+mod dev_network;
+mod launch;
+mod local_directory;
+mod logging;
+mod output;
+mod runtime;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The command line's shape.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// The exit codes, as `--help` tells them.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// Allod: an AT Protocol Personal Data Server.
+#[derive(Debug, Parser)]
+#[command(name = "allod", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file [default: ./allod.toml if there]
+    #[arg(long = "config", value_name = "FILE", env = "ALLOD_CONFIG", hide_env_values = true)]
+    path: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The file that was named.
+    pub(crate) fn as_path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole local network for development: a server and a did:plc directory, no configuration
+    Dev(Dev),
+    /// Run the server
+    Serve(ConfigFile),
+    /// Run a did:plc directory alone
+    Plc(Plc),
+    /// Create and look at accounts
+    #[command(subcommand)]
+    Account(Account),
+    /// Create and look at invite codes
+    #[command(subcommand)]
+    Invite(Invite),
+    /// Explain the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Make the secrets a server needs
+    #[command(subcommand)]
+    Secrets(Secrets),
+}
+
+/// `allod dev`
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where the data is kept
+    #[arg(long, value_name = "DIR", default_value = "./allod-dev", conflicts_with = "ephemeral")]
+    pub(crate) data_dir: PathBuf,
+    /// Keep the data in a temporary directory and remove it at the end
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// The server's port; 0 takes a free one
+    #[arg(long, default_value_t = 2583)]
+    pub(crate) port: u16,
+    /// The did:plc directory's port; 0 takes a free one
+    #[arg(long, default_value_t = 2582)]
+    pub(crate) plc_port: u16,
+}
+
+/// `allod plc`
+#[derive(Debug, Args)]
+pub(crate) struct Plc {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 2582)]
+    pub(crate) port: u16,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) bind: std::net::IpAddr,
+    /// Where the data is kept
+    #[arg(long, value_name = "DIR", default_value = "./allod-plc")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Which server an administrative command is for, and how it answers.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The server's data directory [default: the configured one, else ./allod-dev]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+}
+
+/// `allod account`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Create an account; needs no invite code
+    Create {
+        /// The handle, like alice.example.com
+        handle: String,
+        /// The e-mail address
+        #[arg(long)]
+        email: Option<String>,
+        /// Read the password from standard input, instead of making and printing one
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List accounts, oldest first
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Go on behind the previous page; its answer names the cursor
+        #[arg(long)]
+        cursor: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show one account
+    Show {
+        /// Its handle, DID or e-mail address
+        account: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod invite`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Invite {
+    /// Create invite codes
+    Create {
+        /// How many accounts each code makes
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        uses: u32,
+        /// How many codes
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
+        count: u32,
+        /// The DID of the account the codes are given to
+        #[arg(long, value_name = "DID")]
+        for_account: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List invite codes, newest first
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say what is wrong, or which settings hold
+    Check {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// List every setting
+    List {
+        /// As the page docs/configuration.md
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+/// `allod secrets`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Print new secrets in the form of a pds.env file
+    Generate,
+}

@@ -1,0 +1,110 @@
+//! `allod account`: creates and shows accounts, through the running server or on its data directly.
+
+use std::io::Read;
+
+use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Answer, Command, Password};
+use serde_json::json;
+
+use super::{Failure, administer::administer, new_password};
+use crate::{cli::Account, output};
+
+/// The longest password read from standard input, in bytes.
+const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// Carries out the command.
+pub(super) fn run(command: Account) -> Result<(), Failure> {
+    match command {
+        Account::Create { handle, email, password_stdin, target } => {
+            let (password, generated) = if password_stdin { (read_password()?, None) } else { made_password() };
+            let command = Command::AccountCreate { handle, email, password: Password::new(password) };
+            let answer = administer(&target, &command)?;
+            let Answer::AccountCreated(created) = answer else { return Err(unexpected()) };
+            show_created(&created, generated.as_deref(), target.json);
+        }
+        Account::List { limit, cursor, target } => {
+            let answer = administer(&target, &Command::AccountList { cursor, limit })?;
+            let Answer::Accounts(page) = answer else { return Err(unexpected()) };
+            show_page(&page, target.json);
+        }
+        Account::Show { account, target } => {
+            let answer = administer(&target, &Command::AccountShow { account })?;
+            let Answer::Account(details) = answer else { return Err(unexpected()) };
+            show_details(&details, target.json);
+        }
+    }
+    Ok(())
+}
+
+/// The answer to another command came back: the running server is of another version.
+pub(super) fn unexpected() -> Failure {
+    Failure::Failed("the running server answered with something else; is it another version?".to_owned())
+}
+
+fn made_password() -> (String, Option<String>) {
+    let password = new_password();
+    (password.clone(), Some(password))
+}
+
+fn read_password() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).map_err(Failure::failed)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::Usage("--password-stdin: there is no password on standard input".to_owned()));
+    }
+    Ok(password.to_owned())
+}
+
+fn show_created(created: &AccountCreated, password: Option<&str>, json: bool) {
+    if json {
+        let mut value = json!({ "did": created.did, "handle": created.handle });
+        if let (Some(fields), Some(password)) = (value.as_object_mut(), password) {
+            fields.insert("password".to_owned(), json!(password));
+        }
+        return output::json(&value);
+    }
+    output::text(output::fields(&[
+        ("handle", Some(created.handle.clone())),
+        ("did", Some(created.did.clone())),
+        ("password", password.map(str::to_owned)),
+    ]));
+}
+
+fn show_page(page: &AccountPage, json: bool) {
+    if json {
+        return output::json(page);
+    }
+    let rows: Vec<[String; 5]> = page
+        .accounts
+        .iter()
+        .map(|account| {
+            [
+                account.handle.clone(),
+                account.did.clone(),
+                account.status.clone(),
+                account.created_at.clone(),
+                account.email.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    output::text(output::table(["HANDLE", "DID", "STATUS", "CREATED", "EMAIL"], &rows));
+    if let Some(cursor) = &page.cursor {
+        output::remark(format_args!("more: --cursor {cursor}"));
+    }
+}
+
+fn show_details(account: &AccountDetails, json: bool) {
+    if json {
+        return output::json(account);
+    }
+    let confirmed = if account.email_confirmed { "confirmed" } else { "not confirmed" };
+    output::text(output::fields(&[
+        ("handle", Some(account.handle.clone())),
+        ("did", Some(account.did.clone())),
+        ("status", Some(account.status.clone())),
+        ("email", account.email.as_ref().map(|email| format!("{email} ({confirmed})"))),
+        ("created", Some(account.created_at.clone())),
+        ("invite code", account.invite_code.clone()),
+        ("removed after", account.delete_after.clone()),
+    ]));
+}

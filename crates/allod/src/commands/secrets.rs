@@ -1,0 +1,39 @@
+//! `allod secrets`: makes the secrets a server needs.
+
+use allod_atproto::crypto::{Curve, SigningKey};
+use allod_server::domain::randomness::{Randomness, bytes};
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+
+use crate::{output, system::SystemRandomness};
+
+/// Prints new secrets in the form of a pds.env file.
+pub(super) fn generate() {
+    output::text(env_fragment());
+}
+
+fn env_fragment() -> String {
+    format!(
+        "PDS_JWT_SECRET={}\nPDS_ADMIN_PASSWORD={}\nPDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX={}\n",
+        new_token_secret(),
+        new_token_secret(),
+        new_rotation_key()
+    )
+}
+
+/// A secret text of 128 bits, in hexadecimal digits.
+pub(crate) fn new_token_secret() -> String {
+    HEXLOWER.encode(&bytes::<16>(&SystemRandomness))
+}
+
+/// A new secp256k1 private key, in hexadecimal digits.
+pub(crate) fn new_rotation_key() -> String {
+    let key = SigningKey::generate(Curve::K256, &mut |buffer| SystemRandomness.fill(buffer));
+    HEXLOWER.encode(&*key.to_bytes())
+}
+
+/// A password of 100 bits, in four groups that can be read out.
+pub(crate) fn new_password() -> String {
+    let letters = BASE32_NOPAD.encode(&bytes::<13>(&SystemRandomness)).to_lowercase();
+    let letters: Vec<char> = letters.chars().take(20).collect();
+    letters.chunks(5).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+}

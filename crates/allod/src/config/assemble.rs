@@ -1,0 +1,265 @@
+//! Makes the server's configuration out of the settings.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use allod_atproto::{
+    Did,
+    crypto::{Curve, DidKey, SigningKey},
+};
+use allod_server::{
+    config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
+    domain::{passwords::HashCost, secret::Secret},
+};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use url::Url;
+
+use super::{
+    given::{self, Sources},
+    problem::Problem,
+    reader::{Effective, Reader},
+    settings as s,
+    value::{EmailAddress, HandleDomains, Hostname, LogFormat, WebAddress},
+};
+
+/// Separates the master key from every other use of the rotation key.
+const MASTER_KEY_LABEL: &[u8] = b"allod master key v1";
+
+/// The longest password that may be allowed, in characters: hashing must stay cheap to ask for.
+const PASSWORD_CHARS_CEILING: u64 = 1024;
+
+/// The longest look-up that may be allowed, in milliseconds.
+const RESOLVE_TIMEOUT_MILLIS_CEILING: u64 = 60_000;
+
+/// The most password hashing workers that may be asked for.
+const PASSWORD_HASH_WORKERS_CEILING: u64 = 256;
+
+/// A token secret shorter than this, in characters, gets a warning.
+const JWT_SECRET_CHARS_SAFE: usize = 32;
+
+/// A configuration that was read, good or bad.
+pub(crate) struct Loaded {
+    /// The settings, when nothing is wrong.
+    pub(crate) settings: Option<Settings>,
+    /// Where the data is, which commands need even when the rest is wrong.
+    pub(crate) data_directory: Option<PathBuf>,
+    /// Whether the operator said where the data is.
+    pub(crate) data_directory_given: bool,
+    /// What keeps the server from starting.
+    pub(crate) problems: Vec<Problem>,
+    /// What does not.
+    pub(crate) warnings: Vec<Problem>,
+    /// What holds for each setting, in the table's order.
+    pub(crate) effective: Vec<Effective>,
+}
+
+/// Every setting, read and checked.
+pub(crate) struct Settings {
+    /// The address to listen on.
+    pub(crate) bind_address: IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    pub(crate) port: u16,
+    /// Where everything durable is kept.
+    pub(crate) data_directory: PathBuf,
+    /// What is logged.
+    pub(crate) log: String,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    hostname: Hostname,
+    service: Service,
+    sign_up: SignUpConfig,
+    identity: IdentityConfig,
+    secrets: Secrets,
+    blob_upload_bytes_max: u64,
+    password_hash_workers: usize,
+    dev_mode: bool,
+}
+
+struct Service {
+    did: Did,
+    name: String,
+    version: String,
+    contact_email: Option<String>,
+    privacy_policy_url: Option<String>,
+    terms_of_service_url: Option<String>,
+}
+
+impl Settings {
+    /// The server's configuration, once the port that was really taken is known.
+    pub(crate) fn into_config(self, port: u16) -> Config {
+        let public_url = if self.hostname.is_localhost() {
+            format!("http://localhost:{port}")
+        } else {
+            format!("https://{}", self.hostname.0)
+        };
+        let Service { did, name, version, contact_email, privacy_policy_url, terms_of_service_url } = self.service;
+        Config {
+            service: ServiceConfig {
+                hostname: self.hostname.0,
+                public_url,
+                did,
+                name,
+                version,
+                contact_email,
+                privacy_policy_url,
+                terms_of_service_url,
+            },
+            sign_up: self.sign_up,
+            identity: self.identity,
+            secrets: self.secrets,
+            blob_upload_bytes_max: self.blob_upload_bytes_max,
+            password_hash_workers: self.password_hash_workers,
+            password_hash_cost: HashCost::default(),
+            dev_mode: self.dev_mode,
+        }
+    }
+}
+
+/// Reads the configuration. `cores` is the machine's number of cores.
+pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
+    let given = given::collect(sources);
+    let data_directory_given = given.values.contains_key(s::DATA_DIRECTORY.entry.key);
+    let mut reader = Reader::new(given);
+    let hostname = reader.read(&s::HOSTNAME);
+    let port = reader.read(&s::PORT);
+    let bind_address = reader.read(&s::BIND_ADDRESS);
+    let data_directory = reader.read(&s::DATA_DIRECTORY);
+    let service = read_service(&mut reader, hostname.as_ref());
+    let sign_up = read_sign_up(&mut reader, hostname.as_ref());
+    let password_hash_workers = read_hash_workers(&mut reader, cores);
+    let blob_upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
+    let identity = read_identity(&mut reader);
+    let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
+        sign_up.server_rotation_key_required = required;
+        sign_up
+    });
+    let secrets = read_secrets(&mut reader);
+    let dev_mode = reader.read(&s::DEV_MODE);
+    let log = reader.read(&s::LOG);
+    let log_format = reader.read(&s::LOG_FORMAT);
+    check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
+
+    let (problems, warnings, effective) = reader.finish();
+    let settings = (|| {
+        Some(Settings {
+            bind_address: bind_address?,
+            port: port?,
+            data_directory: data_directory.clone()?,
+            log: log?.0,
+            log_format: log_format?,
+            hostname: hostname?,
+            service: service?,
+            sign_up: sign_up?,
+            identity: identity?,
+            secrets: secrets?,
+            blob_upload_bytes_max: blob_upload_bytes_max?,
+            password_hash_workers: password_hash_workers?,
+            dev_mode: dev_mode?,
+        })
+    })();
+    let settings = settings.filter(|_| problems.is_empty());
+    Loaded { settings, data_directory, data_directory_given, problems, warnings, effective }
+}
+
+fn read_service(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Service> {
+    let did = reader.read_or(&s::SERVICE_DID, || Did::parse(&format!("did:web:{}", hostname?.0)).ok());
+    let name = reader.read_or(&s::SERVICE_NAME, || Some(format!("{} PDS", hostname?.0)));
+    let version = reader.read_or(&s::VERSION, || Some(env!("CARGO_PKG_VERSION").to_owned()));
+    let privacy_policy_url = reader.read(&s::PRIVACY_POLICY_URL).map(|WebAddress(text)| text);
+    let terms_of_service_url = reader.read(&s::TERMS_OF_SERVICE_URL).map(|WebAddress(text)| text);
+    let contact_email = reader.read(&s::CONTACT_EMAIL_ADDRESS).map(|EmailAddress(text)| text);
+    Some(Service { did: did?, name: name?, version: version?, contact_email, privacy_policy_url, terms_of_service_url })
+}
+
+fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<SignUpConfig> {
+    let handle_domains = reader.read_or(&s::SERVICE_HANDLE_DOMAINS, || {
+        let hostname = hostname?;
+        let domain = if hostname.is_localhost() { ".test".to_owned() } else { format!(".{}", hostname.0) };
+        Some(HandleDomains(vec![domain]))
+    });
+    let invite_required = reader.read(&s::INVITE_REQUIRED);
+    let email_required = reader.read(&s::EMAIL_REQUIRED);
+    let shortest = reader.read(&s::PASSWORD_CHARS_MIN);
+    let longest = reader.read(&s::PASSWORD_CHARS_MAX);
+    let (shortest, longest) = (shortest?, longest?);
+    if shortest == 0 || shortest > longest || longest > PASSWORD_CHARS_CEILING {
+        let place = reader.place(if longest > PASSWORD_CHARS_CEILING {
+            &s::PASSWORD_CHARS_MAX
+        } else {
+            &s::PASSWORD_CHARS_MIN
+        });
+        reader.problem(Problem::at(
+            place,
+            format!("passwords of {shortest} to {longest} characters make no sense: 1 <= min <= max <= {PASSWORD_CHARS_CEILING}"),
+        ));
+    }
+    Some(SignUpConfig {
+        handle_domains: handle_domains?.0,
+        invite_required: invite_required?,
+        email_required: email_required?,
+        password_chars_min: usize::try_from(shortest).ok()?,
+        password_chars_max: usize::try_from(longest).ok()?,
+        server_rotation_key_required: true,
+    })
+}
+
+fn read_hash_workers(reader: &mut Reader, cores: usize) -> Option<usize> {
+    let workers = reader.read_or(&s::PASSWORD_HASH_WORKERS, || u64::try_from((cores / 2).max(1)).ok())?;
+    if workers == 0 || workers > PASSWORD_HASH_WORKERS_CEILING {
+        let place = reader.place(&s::PASSWORD_HASH_WORKERS);
+        reader.problem(Problem::at(place, format!("must be 1 to {PASSWORD_HASH_WORKERS_CEILING}")));
+    }
+    usize::try_from(workers).ok()
+}
+
+fn read_identity(reader: &mut Reader) -> Option<IdentityConfig> {
+    let plc_url: Option<Url> = reader.read(&s::DID_PLC_URL);
+    let resolve_timeout_millis = reader.read(&s::ID_RESOLVER_TIMEOUT)?;
+    if resolve_timeout_millis == 0 || resolve_timeout_millis > RESOLVE_TIMEOUT_MILLIS_CEILING {
+        let place = reader.place(&s::ID_RESOLVER_TIMEOUT);
+        reader.problem(Problem::at(place, format!("must be 1 to {RESOLVE_TIMEOUT_MILLIS_CEILING} milliseconds")));
+    }
+    let recovery_key: Option<DidKey> = reader.read(&s::RECOVERY_DID_KEY);
+    Some(IdentityConfig { plc_url: plc_url?, recovery_key, resolve_timeout_millis })
+}
+
+fn read_secrets(reader: &mut Reader) -> Option<Secrets> {
+    let jwt_secret = reader.read(&s::JWT_SECRET);
+    if jwt_secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < JWT_SECRET_CHARS_SAFE) {
+        let place = reader.place(&s::JWT_SECRET);
+        let message = format!("is short; {JWT_SECRET_CHARS_SAFE} hexadecimal digits or more are safe against guessing");
+        reader.warning(Problem::at(place, message));
+    }
+    let admin_password = reader.read(&s::ADMIN_PASSWORD);
+    let plc_rotation_key = reader.read(&s::PLC_ROTATION_KEY);
+    if plc_rotation_key.as_ref().is_some_and(|key| SigningKey::from_bytes(Curve::K256, key.expose()).is_err()) {
+        let place = reader.place(&s::PLC_ROTATION_KEY);
+        reader.problem(Problem::at(place, "is not a secp256k1 private key; `allod secrets generate` makes one"));
+    }
+    let master_key = reader.read_or(&s::MASTER_KEY, || plc_rotation_key.as_ref().and_then(derive_master_key));
+    Some(Secrets {
+        jwt_secret: jwt_secret?,
+        admin_password,
+        plc_rotation_key: plc_rotation_key?,
+        master_key: master_key?,
+    })
+}
+
+/// Derives the master key from the rotation key, so that one secret less has to be kept.
+fn derive_master_key(rotation_key: &Secret<[u8; 32]>) -> Option<Secret<[u8; 32]>> {
+    let mut key = [0; 32];
+    Hkdf::<Sha256>::new(None, rotation_key.expose()).expand(MASTER_KEY_LABEL, &mut key).ok()?;
+    Some(Secret::new(key))
+}
+
+fn check_dev_mode(reader: &mut Reader, hostname: Option<&Hostname>, dev_mode: Option<bool>) {
+    let Some(hostname) = hostname else { return };
+    if dev_mode == Some(true) && !hostname.is_private() {
+        let place = reader.place(&s::DEV_MODE);
+        let message = format!(
+            "development mode is refused with the public hostname {}: it shows mail to everyone and reaches into this machine's network",
+            hostname.0
+        );
+        reader.problem(Problem::at(place, message));
+    }
+}

@@ -1,0 +1,132 @@
+//! Every setting, once: its names, its kind, its default and what it is for.
+//!
+//! `allod config check`, `allod config list`, docs/configuration.md and every message about a setting come from here.
+
+use std::{marker::PhantomData, net::IpAddr, path::PathBuf};
+
+use allod_atproto::{Did, crypto::DidKey};
+use allod_server::domain::secret::Secret;
+use url::Url;
+
+use super::value::{EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, WebAddress};
+
+/// What a setting is when nobody sets it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fallback {
+    /// This text, read like a given value.
+    Literal(&'static str),
+    /// A value that follows from other settings or the machine; the text says which.
+    Computed(&'static str),
+    /// Nothing; the feature is off.
+    None,
+    /// The server does not start without it; the text says how to make a value.
+    Required(&'static str),
+}
+
+/// A setting's description, apart from its type.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The TOML key; in capitals behind `ALLOD_` it is the environment's name.
+    pub(crate) key: &'static str,
+    /// The reference's name, when it has one.
+    pub(crate) pds: Option<&'static str>,
+    /// What a value is, for messages ("a port number").
+    pub(crate) kind: &'static str,
+    /// Whether the value must not be shown, and may be given as a file (`<name>_FILE`).
+    pub(crate) secret: bool,
+    /// What holds when nobody sets it.
+    pub(crate) fallback: Fallback,
+    /// What it is for, in one or two sentences.
+    pub(crate) doc: &'static str,
+}
+
+impl Entry {
+    /// The environment's name: `ALLOD_` and the key in capitals.
+    pub(crate) fn allod_name(&self) -> String {
+        format!("ALLOD_{}", self.key.to_uppercase())
+    }
+}
+
+/// A setting of type `T`.
+pub(crate) struct Setting<T> {
+    /// Its description.
+    pub(crate) entry: Entry,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: FromRaw> Setting<T> {
+    const fn new(key: &'static str, pds: Option<&'static str>, fallback: Fallback, doc: &'static str) -> Self {
+        Self { entry: Entry { key, pds, kind: T::KIND, secret: T::SECRET, fallback, doc }, value: PhantomData }
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $key:literal, $pds:expr, $fallback:expr;)*) => {
+        $($(#[doc = $doc])+ pub(crate) static $name: Setting<$type> =
+            Setting::new($key, $pds, $fallback, concat!($($doc),+));)*
+
+        /// Every setting, in the order they are explained.
+        pub(crate) static ALL: &[&Entry] = &[$(&$name.entry),*];
+    };
+}
+
+use Fallback::{Computed, Literal, None as Nothing, Required};
+
+settings! {
+    /// The public host name, without scheme or port. The public URL is `https://<hostname>`; for localhost it is `http://localhost:<port>`.
+    HOSTNAME: Hostname = "hostname", Some("PDS_HOSTNAME"), Literal("localhost");
+    /// The port to listen on, plain HTTP; 0 takes a free one.
+    PORT: u16 = "port", Some("PDS_PORT"), Literal("2583");
+    /// The address to listen on. `127.0.0.1` when a reverse proxy on the same machine is in front.
+    BIND_ADDRESS: IpAddr = "bind_address", None, Literal("0.0.0.0");
+    /// Where everything durable is kept. One server at a time may use it.
+    DATA_DIRECTORY: PathBuf = "data_directory", Some("PDS_DATA_DIRECTORY"), Literal("./allod-data");
+    /// The service's own DID, the audience of the tokens it takes.
+    SERVICE_DID: Did = "service_did", Some("PDS_SERVICE_DID"), Computed("`did:web:<hostname>`");
+    /// What pages and mail call the server.
+    SERVICE_NAME: String = "service_name", Some("PDS_SERVICE_NAME"), Computed("`<hostname> PDS`");
+    /// The version that `/xrpc/_health` tells.
+    VERSION: String = "version", Some("PDS_VERSION"), Computed("Allod's own version");
+    /// The privacy policy's address, told by describeServer.
+    PRIVACY_POLICY_URL: WebAddress = "privacy_policy_url", Some("PDS_PRIVACY_POLICY_URL"), Nothing;
+    /// The terms of service's address, told by describeServer.
+    TERMS_OF_SERVICE_URL: WebAddress = "terms_of_service_url", Some("PDS_TERMS_OF_SERVICE_URL"), Nothing;
+    /// Where people can write to the operator, told by describeServer.
+    CONTACT_EMAIL_ADDRESS: EmailAddress = "contact_email_address", Some("PDS_CONTACT_EMAIL_ADDRESS"), Nothing;
+    /// The domains handles are given under, each with its leading dot.
+    SERVICE_HANDLE_DOMAINS: HandleDomains = "service_handle_domains", Some("PDS_SERVICE_HANDLE_DOMAINS"), Computed("`.<hostname>`; `.test` for localhost");
+    /// Whether a sign-up needs an invite code.
+    INVITE_REQUIRED: bool = "invite_required", Some("PDS_INVITE_REQUIRED"), Literal("true");
+    /// Whether a sign-up needs an e-mail address.
+    EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
+    /// The shortest password taken, in characters.
+    PASSWORD_CHARS_MIN: u64 = "password_chars_min", None, Literal("8");
+    /// The longest password taken, in characters.
+    PASSWORD_CHARS_MAX: u64 = "password_chars_max", None, Literal("256");
+    /// How many passwords are hashed at once; each takes one core for some tens of milliseconds.
+    PASSWORD_HASH_WORKERS: u64 = "password_hash_workers", None, Computed("half the cores, at least 1");
+    /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
+    BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
+    /// The did:plc directory that identities are published to and read from.
+    DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
+    /// How long one look-up of a DID or a handle may take, in milliseconds.
+    ID_RESOLVER_TIMEOUT: u64 = "id_resolver_timeout", Some("PDS_ID_RESOLVER_TIMEOUT"), Literal("3000");
+    /// A did:key of the operator's, put ahead of the server's own rotation key in every new did:plc: with its private half kept elsewhere, identities survive the loss of this server.
+    RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
+    /// Whether a did:plc operation brought by the caller must list this server's rotation key.
+    SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
+    /// Signs session tokens. Whoever has it can be anyone on this server.
+    JWT_SECRET: Secret<String> = "jwt_secret", Some("PDS_JWT_SECRET"), Required("32 hexadecimal digits or more");
+    /// Opens the administration methods (HTTP Basic, user `admin`). Without one they are closed; `allod account` and `allod invite` need none.
+    ADMIN_PASSWORD: Secret<String> = "admin_password", Some("PDS_ADMIN_PASSWORD"), Nothing;
+    /// The server's did:plc rotation key, a secp256k1 private key as 64 hexadecimal digits. It signs every did:plc operation: keep a copy elsewhere.
+    PLC_ROTATION_KEY: Secret<[u8; 32]> = "plc_rotation_key_k256_private_key_hex", Some("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"), Required("64 hexadecimal digits");
+    /// Wraps the accounts' signing keys at rest, 64 hexadecimal digits. Never change it, nor the key it is derived from, while accounts exist.
+    MASTER_KEY: Secret<[u8; 32]> = "master_key_hex", None, Computed("HKDF-SHA256 of the rotation key, label `allod master key v1`");
+    /// A local network for development: captured mail is shown at /dev/mail, `.test` handles and plain-HTTP peers on this machine are allowed. Refused with a public hostname.
+    DEV_MODE: bool = "dev_mode", Some("PDS_DEV_MODE"), Literal("false");
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or `target=level` pairs with commas.
+    LOG: LogFilter = "log", None, Literal("info");
+    /// How log lines look: `text` or `json`.
+    LOG_FORMAT: LogFormat = "log_format", None, Literal("text");
+}

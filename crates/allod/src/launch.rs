@@ -1,0 +1,101 @@
+//! Puts a server together out of its configuration and the real world, and runs it.
+
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use allod_plc::client::PlcClient;
+use allod_server::{
+    app::{App, Parts},
+    config::Config,
+    control,
+    domain::identity::{Resolver, outbound::Guarded},
+    http, jobs,
+};
+use allod_store::{
+    Db,
+    sqlite::{self, SqliteOptions},
+};
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::{
+    commands::Failure,
+    data_directory::DataDirectory,
+    system::{SystemClock, SystemRandomness},
+};
+
+/// How long connecting to the did:plc directory may take, in seconds.
+const PLC_CONNECT_SECS_MAX: u64 = 3;
+
+/// Takes a port; `flag` is what the operator can change it with.
+pub(crate) async fn listen(address: IpAddr, port: u16, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let wanted = SocketAddr::new(address, port);
+    let listener = TcpListener::bind(wanted).await.map_err(|reason| {
+        Failure::Failed(if reason.kind() == std::io::ErrorKind::AddrInUse {
+            format!("port {port} is in use by another process; choose another with {flag}")
+        } else {
+            format!("can't listen on {wanted}: {reason}")
+        })
+    })?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    Ok((listener, address))
+}
+
+/// Opens a database file.
+pub(crate) fn open_store(path: &Path) -> Result<Db, Failure> {
+    sqlite::open(SqliteOptions::new(path)).map_err(Failure::failed)
+}
+
+/// Puts the server's parts together.
+pub(crate) fn app(config: Config, db: Db) -> Result<Arc<App>, Failure> {
+    let clock = Arc::new(SystemClock);
+    let plc = PlcClient::new(config.identity.plc_url.clone(), directory_client()?);
+    let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
+    let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
+    let randomness = Arc::new(SystemRandomness);
+    App::new(Parts { config, db, clock, randomness, plc, resolver, failpoints: None }).map_err(Failure::failed)
+}
+
+/// The client for the did:plc directory, whose address the operator chose.
+fn directory_client() -> Result<reqwest::Client, Failure> {
+    // A provider that is already there is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[expect(clippy::disallowed_methods, reason = "the operator chose the directory; it may well be on this machine")]
+    let builder = reqwest::Client::builder();
+    builder
+        .connect_timeout(Duration::from_secs(PLC_CONNECT_SECS_MAX))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("allod/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(Failure::failed)
+}
+
+/// The base URL of a directory on this machine.
+pub(crate) fn local_url(port: u16) -> Result<Url, Failure> {
+    Url::parse(&format!("http://127.0.0.1:{port}")).map_err(Failure::failed)
+}
+
+/// Runs the server until `stop`: requests, administrative commands and background work. The store is closed at the end.
+pub(crate) async fn run(app: Arc<App>, listener: TcpListener, data: &DataDirectory, stop: impl Future<Output = ()>) {
+    let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
+    // Without the socket the server is as good as ever; only `allod account` and `allod invite` miss it.
+    let control = match control::Listener::bind(data.path()) {
+        Ok(listener) => Some(tokio::spawn(listener.serve(Arc::clone(&app)))),
+        Err(error) => {
+            tracing::warn!(%error, "administrative commands are not taken while this server runs");
+            None
+        }
+    };
+    http::serve(listener, Arc::clone(&app), stop).await;
+    for task in [Some(jobs), control].into_iter().flatten() {
+        task.abort();
+        // Aborted on purpose: how it ended says nothing.
+        let _ = task.await;
+    }
+    app.db.close().await;
+}

@@ -1,0 +1,144 @@
+//! `allod config`: what an operator is told.
+
+use crate::process::Allod;
+
+const SECRETS: &str = "jwt_secret = \"0123456789abcdef0123456789abcdef\"\nadmin_password = \"secret\"\n\
+plc_rotation_key_k256_private_key_hex = \"1111111111111111111111111111111111111111111111111111111111111111\"\n";
+
+/// The number of workers follows the machine; the snapshots must not.
+const WORKERS: &str = "password_hash_workers = 1\n";
+
+fn check(file: &str, environment: &[(&str, &str)]) -> String {
+    let allod = Allod::new();
+    allod.write("allod.toml", &format!("{WORKERS}{file}"));
+    allod.run_with(&["config", "check"], environment).snapshot(&allod)
+}
+
+#[test]
+fn a_good_configuration_is_shown_without_its_secrets() {
+    let file =
+        format!("{SECRETS}hostname = \"PDS.example.com\"\nservice_handle_domains = [\".example.com\", \".a.org\"]\n");
+    let environment = [
+        ("PDS_PORT", "3000"),
+        ("ALLOD_PORT", "4000"),
+        ("PDS_INVITE_REQUIRED", "0"),
+        ("PDS_DEV_MODE", ""),
+        ("PDS_RECOVERY_DID_KEY", "did:key:zQ3shZc2QzApp2oymGvQbzP8eKheVshBHbU4ZYjeXqwSKEn6N"),
+        ("UNRELATED", "x"),
+    ];
+    insta::assert_snapshot!("check_good", check(&file, &environment));
+}
+
+#[test]
+fn names_of_the_reference_without_effect_are_one_warning() {
+    let environment = [
+        ("PDS_BSKY_APP_VIEW_URL", "https://api.bsky.app"),
+        ("PDS_BLOBSTORE_DISK_LOCATION", "/pds/blocks"),
+        ("PDS_HOSTNAM", "typo.example.com"),
+        ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID", ""),
+    ];
+    let outcome = check(SECRETS, &environment);
+    assert!(
+        outcome
+            .contains("warning: set, but without effect so far: PDS_BLOBSTORE_DISK_LOCATION, PDS_BSKY_APP_VIEW_URL\n"),
+        "{outcome}"
+    );
+    assert!(outcome.contains("warning: PDS_HOSTNAM: unknown name; did you mean PDS_HOSTNAME?"), "{outcome}");
+    assert!(outcome.starts_with("exit code 0"), "{outcome}");
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let file = "hostnam = \"x\"\nport = \"http\"\njwt_secret = 5\n[identity]\nx = 1\n";
+    let environment = [
+        ("ALLOD_HOSTNAM", "pds.example.com"),
+        ("ALLOD_ZZZZZZZZZZZZ", "1"),
+        ("ALLOD_EMAIL_REQUIRED", "yes"),
+        ("PDS_HOSTNAME", "https://pds.example.com"),
+        ("PDS_SERVICE_HANDLE_DOMAINS", "example.com"),
+        ("PDS_DID_PLC_URL", "plc.directory"),
+        ("PDS_ID_RESOLVER_TIMEOUT", "0"),
+        ("ALLOD_PASSWORD_CHARS_MIN", "300"),
+        ("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX", "abc"),
+        ("ALLOD_ADMIN_PASSWORD_FILE", "no-such-file"),
+    ];
+    insta::assert_snapshot!("check_bad", check(file, &environment));
+}
+
+#[test]
+fn missing_secrets_are_named_with_the_way_to_make_them() {
+    insta::assert_snapshot!("check_missing", check("", &[]));
+}
+
+#[test]
+fn a_rotation_key_that_is_none_is_told_before_the_start() {
+    let name = "ALLOD_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX";
+    let outcome = check(SECRETS, &[(name, &"0".repeat(64))]);
+    assert!(outcome.contains(&format!("{name}: is not a secp256k1 private key")), "{outcome}");
+}
+
+#[test]
+fn broken_toml_names_the_line() {
+    let outcome = check("hostname = \"a.example.com\"\nport = = 3\n", &[]);
+    assert!(outcome.starts_with("exit code 2"), "{outcome}");
+    assert!(outcome.contains("allod.toml:3: not valid TOML"), "{outcome}");
+}
+
+#[test]
+fn development_mode_is_refused_with_a_public_name() {
+    let refused = check(SECRETS, &[("PDS_HOSTNAME", "pds.allod.social"), ("PDS_DEV_MODE", "true")]);
+    assert!(refused.starts_with("exit code 2") && refused.contains("public hostname pds.allod.social"), "{refused}");
+    for name in ["localhost", "pds.test", "pds", "pds.example.com", "192.168.1.4", "pds.home.arpa"] {
+        let accepted = check(SECRETS, &[("PDS_HOSTNAME", name), ("PDS_DEV_MODE", "true")]);
+        assert!(accepted.starts_with("exit code 0"), "{accepted}");
+    }
+}
+
+#[test]
+fn secrets_come_from_files_too() {
+    let allod = Allod::new();
+    allod.write("jwt", "0123456789abcdef0123456789abcdef\n");
+    allod.write("key", &"1".repeat(64));
+    allod.write("c.toml", "plc_rotation_key_k256_private_key_hex_file = \"key\"\n");
+    let given = [("PDS_JWT_SECRET_FILE", "jwt")];
+    let settings = allod.run_with(&["config", "check", "--json", "--config", "c.toml"], &given).json();
+    let source = |key: &str| {
+        let found = settings["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == key).unwrap();
+        (found["value"].as_str().unwrap().to_owned(), found["source"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(source("jwt_secret"), ("(secret)".to_owned(), "PDS_JWT_SECRET_FILE".to_owned()));
+    assert_eq!(source("plc_rotation_key_k256_private_key_hex").1, "c.toml:1");
+    assert_eq!(settings["ok"], true);
+
+    let both = [("PDS_JWT_SECRET_FILE", "jwt"), ("PDS_JWT_SECRET", "x"), ("ALLOD_CONFIG", "c.toml")];
+    let outcome = allod.run_with(&["config", "check"], &both);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("PDS_JWT_SECRET_FILE: PDS_JWT_SECRET is set as well"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let allod = Allod::new();
+    let outcome = allod.run(&["config", "check", "--config", "nowhere.toml"]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("nowhere.toml: can't be read"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_page_on_configuration_is_current() {
+    let page = Allod::new().run(&["config", "list", "--markdown"]).ok();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        page == kept,
+        "docs/configuration.md is stale: cargo run -p allod -- config list --markdown > docs/configuration.md"
+    );
+}
+
+#[test]
+fn the_list_names_every_setting() {
+    let list = Allod::new().run(&["config", "list"]).ok();
+    for name in ["PDS_HOSTNAME", "ALLOD_BIND_ADDRESS", "PDS_JWT_SECRET_FILE", "blob_upload_limit"] {
+        assert!(list.contains(name), "{name} is missing from\n{list}");
+    }
+}

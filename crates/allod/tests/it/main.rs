@@ -1,0 +1,9 @@
+//! The command line as its users meet it: what is printed where, and the exit codes.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod config;
+mod dev;
+mod help;
+mod process;
+mod secrets;
+mod serve;

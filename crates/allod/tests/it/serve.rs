@@ -1,0 +1,61 @@
+//! `allod serve` with the reference's names, beside `allod plc`.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::process::{Allod, client, create_account};
+
+#[tokio::test]
+async fn the_names_of_the_reference_start_a_working_server() {
+    let allod = Allod::new();
+    let mut plc = allod.start(&["plc", "--port", "0"], &[]);
+    let plc_url = plc.wait_for("did:plc directory on ");
+    let plc_url = plc_url.split(',').next().unwrap();
+    let environment = [
+        ("PDS_HOSTNAME", "localhost"),
+        ("PDS_PORT", "0"),
+        ("PDS_DATA_DIRECTORY", "pds"),
+        ("PDS_ADMIN_PASSWORD", "admin"),
+        ("PDS_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        (
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+            "1111111111111111111111111111111111111111111111111111111111111111",
+        ),
+        ("PDS_DID_PLC_URL", plc_url),
+        ("PDS_DEV_MODE", "true"),
+        ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),
+        ("PDS_INVITE_REQUIRED", "false"),
+        ("PDS_BLOBSTORE_DISK_LOCATION", "blocks"),
+        ("ALLOD_LOG_FORMAT", "json"),
+        ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
+    ];
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("warning: set, but without effect so far: PDS_BLOBSTORE_DISK_LOCATION");
+    let address = server.wait_for("\"address\":\"");
+    let origin = format!("http://{}", address.split('"').next().unwrap());
+
+    let described = client().get(format!("{origin}/xrpc/com.atproto.server.describeServer")).send().await.unwrap();
+    let described: serde_json::Value = described.json().await.unwrap();
+    assert_eq!(
+        (&described["did"], &described["availableUserDomains"][0]),
+        (&"did:web:localhost".into(), &".test".into())
+    );
+    create_account(&origin, "alice.test").await;
+
+    for (path, mode) in [("pds", 0o700), ("pds/control.sock", 0o600), ("pds/allod.sqlite", 0o600)] {
+        let found = std::fs::metadata(allod.path(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
+    }
+    let list = allod.run_with(&["account", "list"], &environment).ok();
+    assert!(list.contains("alice.test"), "{list}");
+
+    assert_eq!(server.interrupt(), 0);
+    assert!(!allod.path("pds/control.sock").exists());
+    assert_eq!(plc.interrupt(), 0);
+}
+
+#[test]
+fn a_server_without_its_secrets_does_not_start() {
+    let outcome = Allod::new().run(&["serve"]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("ALLOD_JWT_SECRET or PDS_JWT_SECRET"), "{}", outcome.stderr);
+}
