@@ -1,0 +1,45 @@
+//! Time that stands still until it is moved.
+
+use std::time::Duration;
+
+use allod_server::domain::clock::Clock;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+/// Where time starts: 2026-01-01T00:00:00Z, in microseconds since the Unix epoch.
+const START_MICROS: u64 = 1_767_225_600_000_000;
+
+/// A clock that stands still until [`FakeClock::advance`].
+#[derive(Debug)]
+pub struct FakeClock {
+    now: watch::Sender<u64>,
+}
+
+impl Default for FakeClock {
+    fn default() -> Self {
+        Self { now: watch::Sender::new(START_MICROS) }
+    }
+}
+
+impl FakeClock {
+    /// Moves time forward and wakes whoever slept until then.
+    pub fn advance(&self, by: Duration) {
+        let micros = u64::try_from(by.as_micros()).expect("a test moves time by less than 500,000 years");
+        self.now.send_modify(|now| *now += micros);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now_micros(&self) -> u64 {
+        *self.now.borrow()
+    }
+
+    fn sleep(&self, micros: u64) -> BoxFuture<'_, ()> {
+        let wake_at = self.now_micros().saturating_add(micros);
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            // The sender is `self`, so the wait can't end for want of one.
+            let _ = now.wait_for(|now| *now >= wake_at).await;
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! What a test wants its server to be like.
+
+use std::{sync::Arc, time::Duration};
+
+use allod_atproto::Did;
+use allod_server::{
+    config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
+    domain::{passwords::HashCost, secret::Secret},
+};
+use url::Url;
+
+use crate::TestPds;
+
+/// The administrator's password of every test server.
+pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-test";
+
+/// How long the server waits for the directory, unless a test says otherwise; longer than any healthy answer takes on
+/// a loaded machine.
+const PLC_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
+
+/// What a test wants its server to be like; also after a restart.
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) seed: u64,
+    pub(crate) plc_timeout: Duration,
+    changes: Vec<Change>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 1, plc_timeout: PLC_TIMEOUT, changes: Vec::new() }
+    }
+}
+
+impl Options {
+    /// Asks for an invite code at sign-up. It is off otherwise.
+    #[must_use]
+    pub fn invite_required(self) -> Self {
+        self.config(|config| config.sign_up.invite_required = true)
+    }
+
+    /// Gives handles under these domains, each with its leading dot, instead of `.test`.
+    #[must_use]
+    pub fn handle_domains(self, domains: &[&str]) -> Self {
+        let domains: Vec<String> = domains.iter().map(|&domain| domain.to_owned()).collect();
+        self.config(move |config| config.sign_up.handle_domains.clone_from(&domains))
+    }
+
+    /// Changes the configuration.
+    #[must_use]
+    pub fn config(mut self, change: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
+        self.changes.push(Arc::new(change));
+        self
+    }
+
+    /// Draws other random bytes: two servers of one test must not make the same keys.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Lets the server wait for the directory's answer no longer than this, in real time.
+    #[must_use]
+    pub fn plc_timeout(mut self, timeout: Duration) -> Self {
+        self.plc_timeout = timeout;
+        self
+    }
+
+    /// Starts the server.
+    pub async fn start(self) -> TestPds {
+        TestPds::with(self).await
+    }
+
+    pub(crate) fn build(&self, port: u16, plc_url: &Url) -> Config {
+        let mut config = Config {
+            service: ServiceConfig {
+                hostname: "localhost".to_owned(),
+                public_url: format!("http://localhost:{port}"),
+                did: Did::parse("did:web:localhost").expect("did:web:localhost is a DID"),
+                name: "Test PDS".to_owned(),
+                version: "0.0.0-test".to_owned(),
+                contact_email: None,
+                privacy_policy_url: None,
+                terms_of_service_url: None,
+            },
+            sign_up: SignUpConfig {
+                handle_domains: vec![".test".to_owned()],
+                invite_required: false,
+                email_required: true,
+                password_chars_min: 8,
+                password_chars_max: 256,
+                server_rotation_key_required: true,
+            },
+            identity: IdentityConfig { plc_url: plc_url.clone(), recovery_key: None, resolve_timeout_millis: 3000 },
+            secrets: Secrets {
+                jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
+                admin_password: Some(Secret::new(ADMIN_PASSWORD.to_owned())),
+                plc_rotation_key: Secret::new([0x11; 32]),
+                master_key: Secret::new([0x22; 32]),
+            },
+            blob_upload_bytes_max: 5 * 1024 * 1024,
+            password_hash_workers: 2,
+            password_hash_cost: HashCost { memory_kib: 8, passes: 1 },
+            dev_mode: true,
+        };
+        for change in &self.changes {
+            change(&mut config);
+        }
+        config
+    }
+}

@@ -1,0 +1,211 @@
+//! The server a test talks to.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use allod_atproto::{Did, Handle, frame::Frame};
+use allod_server::{app::App, domain::mail::Message};
+use allod_store::Event;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    Call, FakeClock, Options, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness,
+    errors::LoggedErrors,
+    server::{DirectoryRun, End, Run, World, decoded_events, http_client},
+};
+
+/// A whole server of a test's own.
+pub struct TestPds {
+    run: Run,
+    world: World,
+    client: reqwest::Client,
+    _directory: Arc<DirectoryRun>,
+    _files: Arc<tempfile::TempDir>,
+}
+
+/// Somebody with an account, signed in.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The account's DID.
+    pub did: Did,
+    /// Its handle.
+    pub handle: Handle,
+    /// Its e-mail address.
+    pub email: String,
+    /// Its password.
+    pub password: String,
+    /// An access token.
+    pub access: String,
+    /// A refresh token.
+    pub refresh: String,
+}
+
+impl TestPds {
+    /// Starts a server with the usual options: open sign-up, handles under `.test`.
+    pub async fn start() -> Self {
+        Self::options().start().await
+    }
+
+    /// The usual options, to be changed.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let files = tempfile::Builder::new().prefix("allod-test-").tempdir().expect("a temporary directory");
+        let clock = Arc::new(FakeClock::default());
+        let (directory, plc) = DirectoryRun::start(&files.path().join("plc.sqlite"), Arc::clone(&clock)).await;
+        let world = World {
+            clock,
+            randomness: Arc::new(SeededRandomness::new(options.seed)),
+            network: Arc::default(),
+            failpoints: Arc::default(),
+            plc,
+            errors: LoggedErrors::default(),
+            database: files.path().join("allod.sqlite"),
+            options,
+        };
+        let run = Run::start(world.clone(), 0).await;
+        let client = http_client();
+        Self { run, world, client, _directory: Arc::new(directory), _files: Arc::new(files) }
+    }
+
+    /// The server's origin: scheme, host and port.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.run.address)
+    }
+
+    /// The server's own DID.
+    pub fn did(&self) -> &Did {
+        &self.run.app.config.service.did
+    }
+
+    /// The server's insides, to arrange the impossible.
+    pub fn app(&self) -> &Arc<App> {
+        &self.run.app
+    }
+
+    /// The store's file.
+    pub fn database(&self) -> PathBuf {
+        self.world.database.clone()
+    }
+
+    /// The directory's script.
+    pub fn plc(&self) -> &ScriptedPlc {
+        &self.world.plc
+    }
+
+    /// The network outside.
+    pub fn network(&self) -> &ScriptedNetwork {
+        &self.world.network
+    }
+
+    /// What happens between the durable steps of a sign-up.
+    pub fn failpoints(&self) -> &ScriptedFailpoints {
+        &self.world.failpoints
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &FakeClock {
+        &self.world.clock
+    }
+
+    /// Moves time forward.
+    pub fn advance(&self, by: Duration) {
+        self.world.clock.advance(by);
+    }
+
+    /// The mail that was sent, oldest first.
+    pub fn mail(&self) -> Vec<Message> {
+        self.run.app.mailbox.as_ref().map(allod_server::domain::mail::Mailbox::messages).unwrap_or_default()
+    }
+
+    /// An HTTP client for everything that is no XRPC call.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Starts putting a query together.
+    pub fn xrpc_get(&self, nsid: &str) -> Call {
+        Call::new(&self.client, &self.url(), Method::GET, nsid)
+    }
+
+    /// Starts putting a procedure call together.
+    pub fn xrpc_post(&self, nsid: &str) -> Call {
+        Call::new(&self.client, &self.url(), Method::POST, nsid)
+    }
+
+    /// Signs somebody up, with an invite code if one is needed.
+    pub async fn account(&self, name: &str) -> Actor {
+        let config = &self.run.app.config.sign_up;
+        let domain = config.handle_domains.first().expect("the server gives handles under a domain");
+        let (handle, email, password) =
+            (format!("{name}{domain}"), format!("{name}@mail.test"), format!("password-of-{name}"));
+        let mut body = json!({ "handle": handle, "email": email, "password": password });
+        if config.invite_required {
+            body["inviteCode"] = self.invite(1).await.into();
+        }
+        let created = self.xrpc_post("com.atproto.server.createAccount").json(&body).ok().await;
+        Actor {
+            did: Did::parse(text(&created, "did")).expect("createAccount answers with a DID"),
+            handle: Handle::parse(text(&created, "handle")).expect("createAccount answers with a handle"),
+            email,
+            password,
+            access: text(&created, "accessJwt").to_owned(),
+            refresh: text(&created, "refreshJwt").to_owned(),
+        }
+    }
+
+    /// Makes an invite code.
+    pub async fn invite(&self, uses: u32) -> String {
+        let call = self.xrpc_post("com.atproto.server.createInviteCode").admin();
+        let created = call.json(&json!({ "useCount": uses })).ok().await;
+        text(&created, "code").to_owned()
+    }
+
+    /// Stops the server, letting requests end, and starts it again on the same store and port.
+    pub async fn restart(&mut self) {
+        self.again(End::Stop).await;
+    }
+
+    /// Ends the server where it is, requests and all, and starts it again on the same store and port.
+    pub async fn crash(&mut self) {
+        self.again(End::Crash).await;
+    }
+
+    async fn again(&mut self, how: End) {
+        let port = self.run.address.port();
+        self.run.end(how);
+        self.run = Run::start(self.world.clone(), port).await;
+    }
+
+    /// Does the background work that is due, without waiting for its timer.
+    pub async fn do_jobs(&self) {
+        allod_server::jobs::pass(&self.run.app).await;
+    }
+
+    /// Every event, decoded.
+    pub async fn events(&self) -> Vec<(Event, Frame)> {
+        decoded_events(&self.run.app.db).await
+    }
+
+    /// Takes the errors that were logged so far; a test that expects some reads them here.
+    pub fn logged_errors(&self) -> Vec<String> {
+        self.world.errors.take()
+    }
+}
+
+impl Drop for TestPds {
+    fn drop(&mut self) {
+        self.run.end(End::Crash);
+        if std::thread::panicking() {
+            return;
+        }
+        let errors = self.world.errors.take();
+        assert!(errors.is_empty(), "errors were logged that the test did not read:\n{}", errors.join("\n"));
+    }
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}

@@ -1,0 +1,252 @@
+//! Threads of their own: one for the directory, one for each run of the server, so that a run can end at any moment.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use allod_atproto::frame::{self, EncodedFrame, Frame};
+use allod_plc::{
+    client::{PlcClient, Timeouts},
+    directory::{self, Directory},
+};
+use allod_server::{
+    app::{App, Parts},
+    config::Config,
+    domain::{clock::Clock, identity::Resolver},
+    http, jobs,
+};
+use allod_store::{
+    Db, Event,
+    sqlite::{self, SqliteOptions},
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt;
+use url::Url;
+
+use crate::{
+    FakeClock, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, errors::LoggedErrors,
+    options::Options,
+};
+
+/// How many events are read at once.
+const EVENTS_PER_READ: usize = 1000;
+
+/// What outlives a run of the server.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) randomness: Arc<SeededRandomness>,
+    pub(crate) network: Arc<ScriptedNetwork>,
+    pub(crate) failpoints: Arc<ScriptedFailpoints>,
+    pub(crate) plc: ScriptedPlc,
+    pub(crate) errors: LoggedErrors,
+    pub(crate) database: PathBuf,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Requests under way are answered.
+    Stop,
+    /// Everything ends where it is.
+    Crash,
+}
+
+/// One run of the server.
+pub(crate) struct Run {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: SocketAddr,
+    end: Option<oneshot::Sender<End>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Run {
+    /// Opens the store and starts the server on a port (0: a free one); ready when it returns.
+    pub(crate) async fn start(world: World, port: u16) -> Self {
+        let (ready, started) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("test-pds".to_owned())
+            .spawn(move || {
+                let subscriber = tracing_subscriber::registry().with(world.errors.clone());
+                let _logging = tracing::subscriber::set_default(subscriber);
+                runtime().block_on(run(world, port, ready, ended));
+            })
+            .expect("a thread starts");
+        let (app, address) = started.await.expect("the server starts");
+        Self { app, address, end: Some(end), thread: Some(thread) }
+    }
+
+    /// Ends the run and waits until its store is closed.
+    pub(crate) fn end(&mut self, how: End) {
+        if let Some(end) = self.end.take() {
+            // A run that is over can't be ended.
+            let _ = end.send(how);
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            // The panic was printed by its thread.
+            assert!(std::thread::panicking(), "the server panicked");
+        }
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+}
+
+async fn run(world: World, port: u16, ready: oneshot::Sender<(Arc<App>, SocketAddr)>, ended: oneshot::Receiver<End>) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the server's port is free");
+    let address = listener.local_addr().expect("a listener has an address");
+    let app = app(&world, address.port());
+    let stop = CancellationToken::new();
+    let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
+    let serving = tokio::spawn(http::serve(listener, Arc::clone(&app), stop.clone().cancelled_owned()));
+    let _ = ready.send((Arc::clone(&app), address));
+    // A test that is gone wants no answers.
+    if ended.await.unwrap_or(End::Crash) == End::Stop {
+        stop.cancel();
+        serving.await.expect("the server stops");
+    }
+    jobs.abort();
+    check_events(&app.db).await;
+    app.db.close().await;
+}
+
+fn app(world: &World, port: u16) -> Arc<App> {
+    let config: Config = world.options.build(port, &world.plc.url());
+    let db = sqlite::open(SqliteOptions::new(&world.database)).expect("the store opens");
+    let timeouts = Timeouts { submit: world.options.plc_timeout, read: world.options.plc_timeout };
+    let plc = PlcClient::with_timeouts(config.identity.plc_url.clone(), http_client(), timeouts);
+    let resolver = Resolver::new(
+        plc.clone(),
+        Arc::<ScriptedNetwork>::clone(&world.network),
+        Arc::<FakeClock>::clone(&world.clock),
+        config.dev_mode,
+    );
+    let parts = Parts {
+        config,
+        db,
+        clock: Arc::<FakeClock>::clone(&world.clock),
+        randomness: Arc::<SeededRandomness>::clone(&world.randomness),
+        plc,
+        resolver,
+        failpoints: Some(Arc::<ScriptedFailpoints>::clone(&world.failpoints)),
+    };
+    App::new(parts).expect("the parts make a server")
+}
+
+/// A client without any guard, for addresses of the test itself.
+pub(crate) fn http_client() -> reqwest::Client {
+    // A provider that is already there is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[expect(clippy::disallowed_methods, reason = "the addresses are the test's own")]
+    let builder = reqwest::Client::builder();
+    builder.no_proxy().build().expect("a client is made")
+}
+
+/// The directory's thread: the real one and the scripted one before it.
+pub(crate) struct DirectoryRun {
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DirectoryRun {
+    /// Starts both; ready when it returns.
+    pub(crate) async fn start(database: &Path, clock: Arc<FakeClock>) -> (Self, ScriptedPlc) {
+        let database = database.to_owned();
+        let (ready, started) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("test-plc".to_owned())
+            .spawn(move || {
+                runtime().block_on(run_directory(&database, clock, ready, ended)).expect("the directory runs");
+            })
+            .expect("a thread starts");
+        let plc = started.await.expect("the directory starts");
+        (Self { end: Some(end), thread: Some(thread) }, plc)
+    }
+}
+
+impl Drop for DirectoryRun {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            assert!(std::thread::panicking(), "the directory panicked");
+        }
+    }
+}
+
+async fn run_directory(
+    database: &Path,
+    clock: Arc<FakeClock>,
+    ready: oneshot::Sender<ScriptedPlc>,
+    ended: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let real = Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(io::Error::other)?;
+    let db: Db = sqlite::open(SqliteOptions::new(database)).map_err(io::Error::other)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(serve_directory(listener, Arc::clone(&db), clock, stop.clone()));
+    let (plc, door) = ScriptedPlc::bind(real, http_client())?;
+    let door = tokio::spawn(door.serve());
+    let _ = ready.send(plc);
+    // Ends when the test lets go.
+    let _ = ended.await;
+    door.abort();
+    stop.cancel();
+    db.close().await;
+    Ok(())
+}
+
+async fn serve_directory(
+    listener: TcpListener,
+    db: Db,
+    clock: Arc<FakeClock>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let now_micros = move || clock.now_micros();
+    let directory = Directory::start(db, Arc::new(now_micros)).await.map_err(io::Error::other)?;
+    directory::serve(listener, directory, stop.cancelled_owned()).await
+}
+
+/// Checks that every event decodes, unless a test has broken the store.
+async fn check_events(db: &Db) {
+    if db.events(0, 1).await.is_ok() {
+        decoded_events(db).await;
+    }
+}
+
+/// Reads every event of a store, decoding each. Panics at one that does not decode.
+pub(crate) async fn decoded_events(db: &Db) -> Vec<(Event, Frame)> {
+    let mut decoded = Vec::new();
+    loop {
+        let after = decoded.last().map_or(0, |(event, _): &(Event, Frame)| event.seq);
+        let events = db.events(after, EVENTS_PER_READ).await.expect("events can be read");
+        if events.is_empty() {
+            return decoded;
+        }
+        for event in events {
+            let frame = match frame::decode(
+                &EncodedFrame { before: event.before.clone(), after: event.after.clone() }.with_seq(event.seq),
+            ) {
+                Ok(frame) => frame,
+                Err(error) => panic!("event {} of {} does not decode: {error}", event.seq, event.did),
+            };
+            decoded.push((event, frame));
+        }
+    }
+}
