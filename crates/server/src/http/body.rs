@@ -65,7 +65,7 @@ impl Body for RequestBody {
         };
         match polled {
             Poll::Ready(frame) => {
-                this.pace.received(&frame);
+                this.pace.received(frame.as_ref());
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending if this.pace.poll_too_slow(cx).is_ready() => Poll::Ready(Some(Err(BodyError::TooSlow))),
@@ -97,7 +97,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn received<E>(&mut self, frame: &Option<Result<Frame<Bytes>, E>>) {
+    fn received<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>) {
         if let Some((since, _)) = self.waiting.take() {
             self.waited += since.elapsed();
         }
@@ -183,8 +183,9 @@ mod tests {
 
     use super::*;
 
-    fn data(len: usize) -> Option<Result<Frame<Bytes>, Infallible>> {
-        Some(Ok(Frame::data(Bytes::from(vec![0; len]))))
+    fn receive(pace: &mut Pace, bytes: usize) {
+        let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; bytes])));
+        pace.received(Some(&frame));
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,8 +199,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_sent_buys_time_and_our_own_time_is_free() {
         let mut pace = Pace::default();
-        pace.received(&data(5 * 1024));
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        receive(&mut pace, 5 * 1024);
+        tokio::time::advance(Duration::from_hours(1)).await;
         let start = Instant::now();
         poll_fn(|cx| pace.poll_too_slow(cx)).await;
         assert_eq!(start.elapsed().as_secs(), limits::BODY_GRACE_SECS + 5);
@@ -211,7 +212,7 @@ mod tests {
         for _ in 0..2 {
             let wait = tokio::time::timeout(Duration::from_secs(4), poll_fn(|cx| pace.poll_too_slow(cx)));
             assert!(wait.await.is_err());
-            pace.received(&data(1));
+            receive(&mut pace, 1);
         }
         let start = Instant::now();
         poll_fn(|cx| pace.poll_too_slow(cx)).await;

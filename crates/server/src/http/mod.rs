@@ -106,3 +106,6 @@ async fn accept(
     stream.set_nodelay(true)?;
     Ok((stream, peer, slot))
 }
+
+#[cfg(test)]
+mod tests;

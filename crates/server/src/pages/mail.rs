@@ -31,9 +31,7 @@ fn json(messages: &[Message]) -> String {
     let messages: Vec<_> = messages
         .iter()
         .rev()
-        .map(|m| {
-            json!({ "to": m.to, "subject": m.subject, "text": m.text, "time": clock::datetime(m.time_micros) })
-        })
+        .map(|m| json!({ "to": m.to, "subject": m.subject, "text": m.text, "time": clock::datetime(m.time_micros) }))
         .collect();
     json!({ "messages": messages }).to_string()
 }

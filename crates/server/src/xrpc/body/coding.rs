@@ -89,10 +89,10 @@ mod tests {
 
     /// One uncompressed brotli meta-block: window bits, length, the bytes, then an empty last block.
     fn brotli(bytes: &[u8]) -> Vec<u8> {
-        let length = bytes.len() - 1;
+        let length = u32::try_from(bytes.len() - 1).unwrap();
         // WBITS 16 = 0; ISLAST = 0; MNIBBLES 4 = 00; MLEN-1 in 16 bits; ISUNCOMPRESSED = 1.
         let head = (length << 4) | (1 << 20);
-        let mut coded = vec![(head & 0xff) as u8, (head >> 8 & 0xff) as u8, (head >> 16) as u8];
+        let mut coded = head.to_le_bytes()[..3].to_vec();
         coded.extend_from_slice(bytes);
         coded.push(0b11);
         coded

@@ -65,7 +65,7 @@ fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, 
 /// Takes an empty body, also an empty chunked one, and refuses any other.
 async fn refuse_unexpected(mut body: RequestBody) -> Result<(), Refused> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(refuse_broken)?;
+        let frame = frame.map_err(|error| refuse_broken(&error))?;
         if frame.data_ref().is_some_and(|data| !data.is_empty()) {
             return Err(XrpcError::invalid_request("A request body was provided when none was expected"));
         }
@@ -108,7 +108,7 @@ async fn collect(headers: &HeaderMap, mut body: RequestBody, bytes_max: usize) -
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(refuse_broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| refuse_broken(&error))?.into_data() else { continue };
         if first.len() + rest.len() + data.len() > bytes_max {
             return Err(too_large());
         }
@@ -131,7 +131,7 @@ fn too_large() -> Refused {
     XrpcError::common(CommonError::PayloadTooLarge, "request entity too large")
 }
 
-fn refuse_broken(error: BodyError) -> Refused {
+fn refuse_broken(error: &BodyError) -> Refused {
     match error {
         BodyError::TooSlow => XrpcError::common(CommonError::RequestTimeout, "request body came too slowly"),
         BodyError::Broken(_) => XrpcError::invalid_request("request aborted"),

@@ -1,0 +1,212 @@
+//! The accept loop over real sockets, with a service that only echoes. Time is paused: it jumps ahead as soon as
+//! nothing moves, so a time-out costs no time.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+use crate::http::body::BodyError;
+
+/// Answers the body it got; `/slow` takes its time, `/large` answers more than a socket holds.
+struct Echo;
+
+const SLOW_SECS: u64 = 20;
+const LARGE_BYTES: usize = 64 * 1024 * 1024;
+
+impl Service for Echo {
+    async fn call(&self, _: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let path = request.uri().path().to_owned();
+        match request.into_body().collect().await {
+            Ok(_) if path == "/large" => Response::new(ResponseBody::bytes(vec![0; LARGE_BYTES])),
+            Ok(body) => {
+                if path == "/slow" {
+                    time::sleep(Duration::from_secs(SLOW_SECS)).await;
+                }
+                Response::new(ResponseBody::bytes(body.to_bytes()))
+            }
+            Err(BodyError::TooSlow) => reply::text(http::StatusCode::REQUEST_TIMEOUT, "slow"),
+            Err(BodyError::Broken(_)) => reply::text(http::StatusCode::BAD_REQUEST, "broken"),
+        }
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(serve_service(listener, Arc::new(Echo), async move { drop(stopped.await) }));
+        Self { address, stop: Some(stop), task }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test is the client")]
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Sends these bytes and reads until the server closes.
+    async fn exchange(&self, sent: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset after the answer is a close, too.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(end.as_bytes()) {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_serves_request_after_request() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    for word in ["one", "two"] {
+        stream
+            .write_all(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{word}").as_bytes())
+            .await
+            .unwrap();
+        let answer = read_until(&mut stream, word).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_head_must_come_in_time() {
+    let server = Server::start().await;
+    for started in [&b""[..], b"GET / HTTP/1.1\r\nHost:"] {
+        let start = Instant::now();
+        assert_eq!(server.exchange(started).await, "");
+        assert_eq!(start.elapsed().as_secs(), limits::HEADER_TIMEOUT_SECS);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed() {
+    let server = Server::start().await;
+    let start = Instant::now();
+    let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(start.elapsed().as_secs(), limits::CONNECTION_IDLE_SECS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stalls_is_given_up() {
+    let server = Server::start().await;
+    let start = Instant::now();
+    let answer = server.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab").await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(
+        start.elapsed().as_secs() <= limits::BODY_GRACE_SECS + limits::HEADER_TIMEOUT_SECS,
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_cut() {
+    let mut server = Server::start().await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    // One byte read proves that the answer is under way.
+    stream.read_u8().await.unwrap();
+    let start = Instant::now();
+    time::sleep(Duration::from_secs(limits::CONNECTION_IDLE_SECS + limits::HEADER_TIMEOUT_SECS)).await;
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.len() < LARGE_BYTES, "the whole answer came");
+    server.stop();
+    (&mut server.task).await.unwrap();
+    assert!(start.elapsed().as_secs() < limits::CONNECTION_IDLE_SECS + limits::SHUTDOWN_SECS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_be_smuggled_is_refused() {
+    let server = Server::start().await;
+    let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(limits::HEADER_BYTES_MAX));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(limits::HEADER_FIELDS_MAX + 1));
+    for (sent, status) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na", "400"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", "400"),
+        ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", "400"),
+        (&large, "431"),
+        (&many, "431"),
+    ] {
+        let answer = server.exchange(sent.as_bytes()).await;
+        assert_eq!(answer.get(9..12), Some(status), "{sent:?} gave {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_two_lengths_nothing_more_is_read() {
+    let server = Server::start().await;
+    for (first, second) in
+        [("Content-Length: 5", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", "Content-Length: 5")]
+    {
+        let start = Instant::now();
+        let sent = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\n{first}\r\n{second}\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        let answer = server.exchange(sent.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        assert_eq!(start.elapsed().as_secs(), 0, "the connection stayed open");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_lets_requests_end_and_closes_the_idle() {
+    let mut server = Server::start().await;
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    read_until(&mut idle, "\r\n\r\n").await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    time::sleep(Duration::from_secs(1)).await;
+
+    let start = Instant::now();
+    server.stop();
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(start.elapsed().as_secs(), 0);
+    read_until(&mut slow, "ok").await;
+    (&mut server.task).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), SLOW_SECS - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_has_an_end() {
+    let mut server = Server::start().await;
+    let mut stalled = server.connect().await;
+    stalled.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stalled.read_u8().await.unwrap();
+    let start = Instant::now();
+    server.stop();
+    (&mut server.task).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), limits::SHUTDOWN_SECS);
+}
