@@ -10,10 +10,12 @@ use super::step::{Outcome, stream};
 use super::{Surroundings, documents, tools};
 use crate::servers::{self, Server};
 
-/// Set for `allod dev`, so that the tests know it.
+/// The admin password of a server by `allod serve`; `allod dev` makes its own and prints it.
 const ADMIN_PASSWORD: &str = "clients-admin-password";
 /// The documents whose curl lines must work.
 const DOCUMENTS: &[&str] = &["README.md", "docs/legacy.md"];
+/// What `allod dev` prints, taken as one more document.
+const BANNER: &str = "allod dev";
 /// The suites that need only a server and some directory; the last one judges what all the others made.
 const NODE_SUITES: &[&str] = &["session", "refusals", "identity", "repository", "legacy"];
 const EVERY_LOG: &str = "zz-every-log";
@@ -22,6 +24,9 @@ const EVERY_LOG: &str = "zz-every-log";
 struct Network {
     pds_url: String,
     plc_url: String,
+    admin_password: String,
+    /// What `allod dev` has printed.
+    banner: String,
     _processes: Vec<Server>,
 }
 
@@ -31,15 +36,17 @@ pub(super) fn curl(at: &Surroundings<'_>) -> io::Result<Outcome> {
         return Ok(Outcome::Lacks("curl does not run; install curl".to_owned()));
     }
     let mut count = Count::default();
-    for document in DOCUMENTS {
+    for document in DOCUMENTS.iter().copied().chain([BANNER]) {
         let network = development(at.root, "curl")?;
-        let blocks = documents::curl_blocks(&fs::read_to_string(at.root.join(document))?);
+        let blocks = match document {
+            BANNER => documents::banner_curl(&network.banner).into_iter().collect(),
+            path => documents::curl_blocks(&fs::read_to_string(at.root.join(path))?),
+        };
         let script = documents::script(&blocks, &network.pds_url, &network.plc_url);
         crate::say(&format!("the curl lines of {document}: {} blocks", blocks.len()));
         let mut shell = Command::new("bash");
-        shell.args(["-c", &script]).env("ADMIN_PASSWORD", ADMIN_PASSWORD);
-        shell.current_dir(servers::scratch(at.root, "curl-lines")?);
-        let passed = stream(&mut shell, |_| {})?.success() && !blocks.is_empty();
+        shell.args(["-c", &script]).current_dir(servers::scratch(at.root, "curl-lines")?);
+        let passed = stream(network.environment(&mut shell), |_| {})?.success() && !blocks.is_empty();
         count += Count { passed: blocks.len() * usize::from(passed), failed: usize::from(!passed) };
     }
     Ok(Outcome::Ran(count))
@@ -102,10 +109,14 @@ fn development(root: &Path, name: &str) -> io::Result<Network> {
     let (pds_url, plc_url) = (format!("http://localhost:{port}"), format!("http://localhost:{plc_port}"));
     let mut command = Command::new(servers::allod(root, "debug"));
     command.args(["dev", "--ephemeral", "--port", &port.to_string(), "--plc-port", &plc_port.to_string()]);
-    command.env("ALLOD_ADMIN_PASSWORD", ADMIN_PASSWORD).current_dir(&scratch);
-    let mut server = Server::spawn("allod dev", &mut command, &scratch.join("server.log"))?;
+    command.current_dir(&scratch);
+    let log = scratch.join("server.log");
+    let mut server = Server::spawn("allod dev", &mut command, &log)?;
     server.wait_for(&pds_url, "/xrpc/_health")?;
-    Ok(Network { pds_url, plc_url, _processes: vec![server] })
+    let banner = fs::read_to_string(&log)?;
+    let admin_password = documents::admin_password(&banner);
+    let admin_password = admin_password.ok_or_else(|| io::Error::other("allod dev printed no admin password"))?;
+    Ok(Network { pds_url, plc_url, admin_password, banner, _processes: vec![server] })
 }
 
 /// Starts `allod serve` by the reference's environment names, against npm's directory.
@@ -125,7 +136,9 @@ fn foreign_directory(root: &Path, node: &tools::Node) -> io::Result<Network> {
     command.envs(servers::serve_environment(port, &plc_url, &scratch.join("data"), ADMIN_PASSWORD));
     let mut server = Server::spawn("allod serve", &mut command, &scratch.join("server.log"))?;
     server.wait_for(&pds_url, "/xrpc/_health")?;
-    Ok(Network { pds_url, plc_url, _processes: vec![server, directory] })
+    let processes = vec![server, directory];
+    let admin_password = ADMIN_PASSWORD.to_owned();
+    Ok(Network { pds_url, plc_url, admin_password, banner: String::new(), _processes: processes })
 }
 
 fn build(root: &Path) -> io::Result<()> {
@@ -148,6 +161,6 @@ fn run_node(node: &tools::Node, network: &Network, suites: &[&str]) -> io::Resul
 
 impl Network {
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("PDS_URL", &self.pds_url).env("PLC_URL", &self.plc_url).env("ADMIN_PASSWORD", ADMIN_PASSWORD)
+        command.env("PDS_URL", &self.pds_url).env("PLC_URL", &self.plc_url).env("ADMIN_PASSWORD", &self.admin_password)
     }
 }

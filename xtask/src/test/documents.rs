@@ -25,11 +25,24 @@ pub(super) fn curl_blocks(markdown: &str) -> Vec<String> {
     blocks
 }
 
+/// Takes the curl command out of what `allod dev` prints.
+pub(super) fn banner_curl(banner: &str) -> Option<String> {
+    let from = banner.lines().skip_while(|line| !line.trim_start().starts_with("curl "));
+    let command: Vec<&str> = from.take_while(|line| !line.trim().is_empty()).collect();
+    (!command.is_empty()).then(|| command.join("\n") + "\n")
+}
+
+/// Takes the admin password out of what `allod dev` prints.
+pub(super) fn admin_password(banner: &str) -> Option<String> {
+    let line = banner.lines().find_map(|line| line.trim().strip_prefix("Admin "))?;
+    line.rsplit_once("password ").map(|(_, password)| password.trim().to_owned())
+}
+
 /// Makes one script of the blocks, for the server at these addresses. A curl that is refused ends it.
 pub(super) fn script(blocks: &[String], pds_url: &str, plc_url: &str) -> String {
     let body = blocks.concat().replace("http://localhost:2583", pds_url).replace("http://localhost:2582", plc_url);
     format!(
-        "set -euo pipefail\ncurl() {{ command curl --silent --show-error --fail-with-body \"$@\" && echo; }}\nset -x\n{body}"
+        "set -euo pipefail\ncurl() {{ command curl --silent --show-error --fail-with-body \"$@\" && echo; }}\nset -v\n{body}"
     )
 }
 
@@ -41,6 +54,15 @@ mod tests {
     fn takes_shell_blocks_with_curl_and_no_others() {
         let text = "a\n```sh\ncurl -s \\\n  x\n```\n```json\n{\"curl \": 1}\n```\n```sh\ncargo test\n```\n";
         assert_eq!(curl_blocks(text), ["curl -s \\\n  x\n"]);
+    }
+
+    #[test]
+    fn reads_what_the_server_prints() {
+        let banner = "Allod\n  Admin   user admin, password s3cret\n\nCreate:\n\n  curl x \\\n    -d y\n\nStop\n";
+        assert_eq!(admin_password(banner).as_deref(), Some("s3cret"));
+        assert_eq!(banner_curl(banner).as_deref(), Some("  curl x \\\n    -d y\n"));
+        assert_eq!(admin_password("nothing"), None);
+        assert_eq!(banner_curl("nothing"), None);
     }
 
     #[test]
