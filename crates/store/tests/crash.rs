@@ -34,7 +34,7 @@ fn main() {
     match words.as_slice() {
         ["--child", file] => child(Path::new(file)),
         // What test runners ask for.
-        [.., "--list"] | ["--list", ..] => writeln!(std::io::stdout(), "crash: test").unwrap(),
+        [.., "--list"] | ["--list", ..] => report("crash: test\n"),
         _ if words.iter().any(|word| !word.starts_with('-') && !"crash".contains(word)) => {}
         _ => cycles(),
     }
@@ -70,8 +70,10 @@ fn cycles() {
         assert!(found.lost == 0 && found.wrong.is_empty(), "seed {seed}, cycle {cycle}: {found:?}");
     }
     assert!(acked_in_all > 0 && seen_in_all > 0, "seed {seed}: no child was given the time to write");
-    let mut out = std::io::stdout();
-    writeln!(out, "crash: {cycles} kills, {acked_in_all} acknowledged transactions and {seen_in_all} events read, all there ({idle} kills before the first; seed {seed})").unwrap();
+    report(&format!(
+        "crash: {cycles} kills, {acked_in_all} acknowledged transactions and {seen_in_all} events read, \
+         all there ({idle} kills before the first; seed {seed})\n"
+    ));
 }
 
 /// Starts a child, kills it after a random number of reports or a random time, and gathers what it reported.
@@ -95,7 +97,7 @@ fn run_and_kill(file: &Path, rng: &mut Rng, acks: &mut Vec<Ack>, seen: &mut Vec<
         lines.extend(reports.recv_timeout(pause).ok());
     } else {
         for _ in 0..=rng.below(400) {
-            lines.push(reports.recv_timeout(Duration::from_secs(20)).expect("the child reports"));
+            lines.push(reports.recv_timeout(Duration::from_secs(20)).unwrap());
         }
         // And not just after a report.
         let _ = reports.recv_timeout(Duration::from_micros(rng.below(3_000))).map(|line| lines.push(line));
