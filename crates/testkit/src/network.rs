@@ -22,9 +22,11 @@ impl ScriptedNetwork {
         self.pages.lock().insert(url.to_string(), Answer { status, body: body.into() });
     }
 
-    /// Puts TXT records at a name.
+    /// Puts TXT records at a name, with or without the root's dot.
     pub fn txt(&self, name: &str, records: &[&str]) {
-        self.records.lock().insert(name.to_owned(), records.iter().map(|&record| record.to_owned()).collect());
+        self.records
+            .lock()
+            .insert(name.trim_end_matches('.').to_owned(), records.iter().map(|&record| record.to_owned()).collect());
     }
 }
 
@@ -41,7 +43,7 @@ impl Outbound for ScriptedNetwork {
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {
-        let records = self.records.lock().get(name).cloned().unwrap_or_default();
+        let records = self.records.lock().get(name.trim_end_matches('.')).cloned().unwrap_or_default();
         Box::pin(async move { Ok(records) })
     }
 }

@@ -74,6 +74,7 @@ struct State {
     client: reqwest::Client,
     reads: watch::Sender<Behaviour>,
     submissions: watch::Sender<Behaviour>,
+    listening: watch::Sender<bool>,
     log: Mutex<Vec<Submission>>,
 }
 
@@ -87,6 +88,7 @@ impl ScriptedPlc {
             client,
             reads: watch::Sender::new(Behaviour::Work),
             submissions: watch::Sender::new(Behaviour::Work),
+            listening: watch::Sender::new(false),
             log: Mutex::default(),
         };
         let state = Arc::new(state);
@@ -103,19 +105,24 @@ impl ScriptedPlc {
         &self.state.real
     }
 
-    /// Decides for all requests from now on.
-    pub fn behave(&self, behaviour: Behaviour) {
+    /// Decides for all requests from now on; it is so when this returns.
+    pub async fn behave(&self, behaviour: Behaviour) {
+        let listens = behaviour != Behaviour::Down;
         self.state.submissions.send_replace(behaviour.clone());
         self.state.reads.send_replace(behaviour);
+        // The sender is here, so the wait can't end for want of one.
+        let _ = self.state.listening.subscribe().wait_for(|listening| *listening == listens).await;
     }
 
     /// Decides for operations sent to it from now on. [`Behaviour::Down`] is for all requests or none.
     pub fn behave_on_submissions(&self, behaviour: Behaviour) {
+        assert_ne!(behaviour, Behaviour::Down, "a port is down for everybody");
         self.state.submissions.send_replace(behaviour);
     }
 
-    /// Decides for look-ups from now on.
+    /// Decides for look-ups from now on. [`Behaviour::Down`] is for all requests or none.
     pub fn behave_on_reads(&self, behaviour: Behaviour) {
+        assert_ne!(behaviour, Behaviour::Down, "a port is down for everybody");
         self.state.reads.send_replace(behaviour);
     }
 
@@ -136,7 +143,7 @@ impl ScriptedPlc {
 
     /// The real directory's document of a DID, whatever the script says; none when it has none.
     pub async fn document(&self, did: &str) -> Option<Value> {
-        let url = self.state.real.join(did).expect("a DID is a path");
+        let url = self.state.real.join(&format!("/{did}")).expect("a DID is a path");
         let response = self.state.client.get(url).send().await.expect("the real directory answers");
         if response.status() != StatusCode::OK {
             return None;
@@ -169,6 +176,7 @@ impl Door {
             let open = behaviour.wait_for(|behaviour| *behaviour != Behaviour::Down);
             open.await.map_err(io::Error::other).map(drop)?;
             let listener = socket.listen(BACKLOG)?;
+            state.listening.send_replace(true);
             let mut connections = JoinSet::new();
             loop {
                 let down = behaviour.wait_for(|behaviour| *behaviour == Behaviour::Down);
@@ -188,6 +196,7 @@ impl Door {
             connections.shutdown().await;
             drop(listener);
             socket = bound(state.address)?;
+            state.listening.send_replace(false);
         }
     }
 }
