@@ -36,6 +36,12 @@ pub const BODY_GRACE_SECS: u64 = 10;
 /// The slowest request body taken, in bytes a second of waiting.
 pub const BODY_BYTES_PER_SEC_MIN: u64 = 1024;
 
+/// How much of a refused request's body is still read, in bytes, so that the client gets to see the refusal.
+pub const REFUSED_BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long a refused request's body is still read.
+pub const REFUSED_BODY_SECS: u64 = 2;
+
 /// The largest JSON request body, both as sent and decoded, in bytes.
 pub const JSON_BYTES_MAX: usize = 150 * 1024;
 

@@ -51,6 +51,32 @@ impl RequestBody {
     }
 }
 
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::memory(Bytes::new())
+    }
+}
+
+impl RequestBody {
+    /// Reads and drops what a client that is refused still sends, within bounds. A client that is cut off while it
+    /// sends may never read why.
+    pub async fn drain(mut self) {
+        if self.is_end_stream() || self.size_hint().lower() > limits::REFUSED_BODY_BYTES_MAX {
+            return;
+        }
+        let read = async {
+            let mut bytes_left = limits::REFUSED_BODY_BYTES_MAX;
+            while let Some(Ok(frame)) = self.frame().await {
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(left) = bytes_left.checked_sub(bytes) else { return };
+                bytes_left = left;
+            }
+        };
+        // Late or not, the answer is the refusal.
+        let _ = tokio::time::timeout(Duration::from_secs(limits::REFUSED_BODY_SECS), read).await;
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;

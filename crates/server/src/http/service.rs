@@ -76,31 +76,51 @@ impl PdsService {
     }
 
     async fn answer(&self, parts: Parts, body: RequestBody, context: RequestContext) -> Response<ResponseBody> {
-        if let Some(refusal) = refuse_ambiguous(&parts) {
-            return refusal;
+        let uri = parts.uri.clone();
+        let (area, name) = Area::of(uri.path());
+        let is_open = area != Area::Pages;
+        let mut response = if let Some(refusal) = refuse_ambiguous(&parts) {
+            refusal
+        } else if is_open && parts.method == Method::OPTIONS {
+            cors::preflight(&parts.headers)
+        } else {
+            match area {
+                Area::Xrpc if name == "_health" && is_read(&parts.method) => xrpc::health(&self.app).await,
+                Area::Xrpc => self.routes.answer(Arc::clone(&self.app), name, parts, body, context).await,
+                Area::WellKnown if is_read(&parts.method) => {
+                    well_known::answer(&self.app, name, &parts.headers, context).await
+                }
+                Area::WellKnown => reply::error(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", "Method Not Allowed"),
+                Area::Pages => pages::answer(&self.app, &parts),
+            }
+        };
+        if is_open {
+            cors::allow(response.headers_mut());
         }
-        let path = parts.uri.path().to_owned();
+        response
+    }
+}
+
+/// Who answers a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Area {
+    Xrpc,
+    WellKnown,
+    Pages,
+}
+
+impl Area {
+    /// Tells the area of a path, and the path within it.
+    fn of(path: &str) -> (Self, &str) {
         if let Some(name) = path.strip_prefix("/xrpc/") {
-            let mut response = if parts.method == Method::OPTIONS {
-                cors::preflight(&parts.headers)
-            } else if name == "_health" && is_read(&parts.method) {
-                xrpc::health(&self.app).await
-            } else {
-                self.routes.answer(Arc::clone(&self.app), name, parts, body, context).await
-            };
-            cors::allow(response.headers_mut());
-            return response;
+            (Self::Xrpc, name)
+        } else if let Some(name) = path.strip_prefix("/.well-known/") {
+            (Self::WellKnown, name)
+        } else if path == "/xrpc" {
+            (Self::Xrpc, "")
+        } else {
+            (Self::Pages, path)
         }
-        if let Some(name) = path.strip_prefix("/.well-known/") {
-            let mut response = match parts.method {
-                Method::OPTIONS => cors::preflight(&parts.headers),
-                ref verb if is_read(verb) => well_known::answer(&self.app, name, &parts.headers, context).await,
-                _ => reply::error(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", "Method Not Allowed"),
-            };
-            cors::allow(response.headers_mut());
-            return response;
-        }
-        pages::answer(&self.app, &parts)
     }
 }
 

@@ -210,3 +210,32 @@ async fn stopping_has_an_end() {
     (&mut server.task).await.unwrap();
     assert_eq!(start.elapsed().as_secs(), limits::SHUTDOWN_SECS);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_body_is_read_within_bounds() {
+    struct Refuse;
+    impl Service for Refuse {
+        async fn call(&self, _: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+            request.into_body().drain().await;
+            reply::text(http::StatusCode::PAYLOAD_TOO_LARGE, "no")
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(serve_service(listener, Arc::new(Refuse), std::future::pending()));
+    let server = Server { address, stop: None, task };
+    let within = usize::try_from(limits::REFUSED_BODY_BYTES_MAX).unwrap();
+    let head = |bytes: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n");
+
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        stream.write_all(&[head(within).as_bytes(), &vec![0; within]].concat()).await.unwrap();
+        assert!(read_until(&mut stream, "no").await.starts_with("HTTP/1.1 413 "), "the connection is not in use");
+    }
+    let start = Instant::now();
+    assert!(server.exchange(head(within + 1).as_bytes()).await.starts_with("HTTP/1.1 413 "));
+    assert_eq!(start.elapsed().as_secs(), 0, "a body declared too large was waited for");
+    assert!(server.exchange(head(within).as_bytes()).await.starts_with("HTTP/1.1 413 "));
+    assert_eq!(start.elapsed().as_secs(), limits::REFUSED_BODY_SECS);
+    server.task.abort();
+}

@@ -9,8 +9,8 @@ use allod_atproto::Nsid;
 use allod_lexicon::{Kind, Method, method::NoErrors};
 use futures_util::future::BoxFuture;
 use http::{
-    HeaderValue, Method as Verb, Response,
-    header::{CACHE_CONTROL, VARY},
+    HeaderMap, HeaderValue, Method as Verb, Response,
+    header::{CACHE_CONTROL, EXPECT, VARY},
     request::Parts,
 };
 
@@ -104,18 +104,53 @@ where
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F,
     F: Future<Output = XrpcResult<M>> + Send,
 {
-    let Call { state, parts, body, context } = call;
-    let params = params::read::<M>(parts.uri.query()).map_err(XrpcError::widen)?;
-    let caller = AuthRequest { headers: &parts.headers, nsid: M::NSID, state: &state };
-    let auth = A::authenticate(caller).await.map_err(XrpcError::widen)?;
-    let input = match M::KIND {
-        Kind::Procedure => body::read::<M>(&parts.headers, body, json_bytes_max).await,
-        Kind::Query | Kind::Subscription => body::none::<M>(),
+    let Call { state, parts, mut body, context } = call;
+    let request = match check::<S, M, A>(&state, parts, &mut body, context, json_bytes_max).await {
+        Ok(request) => request,
+        Err((error, headers)) => {
+            drain(&headers, body).await;
+            return Err(error.widen());
+        }
     };
-    let body::Input { typed, raw } = input.map_err(XrpcError::widen)?;
-    let request = XrpcRequest { params, input: typed, raw_body: raw, auth, context, headers: parts.headers };
     let response = handler(state, request).await?;
     response.into_response().map_err(XrpcError::internal)
+}
+
+async fn check<S, M, A>(
+    state: &Arc<S>,
+    parts: Parts,
+    body: &mut RequestBody,
+    context: RequestContext,
+    json_bytes_max: usize,
+) -> Result<XrpcRequest<M, A>, (XrpcError<NoErrors>, HeaderMap)>
+where
+    S: Send + Sync + 'static,
+    M: Method,
+    A: Authenticate<S>,
+{
+    let headers = parts.headers;
+    let checked = async {
+        let params = params::read::<M>(parts.uri.query())?;
+        let auth = A::authenticate(AuthRequest { headers: &headers, nsid: M::NSID, state }).await?;
+        let input = match M::KIND {
+            Kind::Procedure => body::read::<M>(&headers, body, json_bytes_max).await?,
+            Kind::Query | Kind::Subscription => body::none::<M>()?,
+        };
+        Ok((params, auth, input))
+    };
+    match checked.await {
+        Ok((params, auth, body::Input { typed, raw })) => {
+            Ok(XrpcRequest { params, input: typed, raw_body: raw, auth, context, headers })
+        }
+        Err(error) => Err((error, headers)),
+    }
+}
+
+/// Reads on after a refusal, unless the client waits to be told to send at all.
+async fn drain(headers: &HeaderMap, body: RequestBody) {
+    if !headers.contains_key(EXPECT) {
+        body.drain().await;
+    }
 }
 
 /// Every method this server answers.
@@ -160,7 +195,10 @@ impl<S: Send + Sync + 'static> Routes<S> {
         let nsid = name.strip_suffix('/').unwrap_or(name);
         match self.find(nsid, &parts.method) {
             Ok(route) => (route.answer)(Call { state, parts, body, context }).await,
-            Err(error) => error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id),
+            Err(error) => {
+                drain(&parts.headers, body).await;
+                error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id)
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 mod coding;
 mod json;
 
+use std::mem;
+
 use allod_lexicon::{Method, method::NoErrors, schema};
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -28,33 +30,33 @@ pub(super) struct Input<M: Method> {
     pub(super) raw: RequestBody,
 }
 
-/// Reads a procedure's body; `bytes_max` bounds what is sent and what it decodes to.
+/// Reads a procedure's body; `bytes_max` bounds what is sent and what it decodes to. What is left in `body` was not read.
 pub(super) async fn read<M: Method>(
     headers: &HeaderMap,
-    body: RequestBody,
+    body: &mut RequestBody,
     bytes_max: usize,
 ) -> Result<Input<M>, Refused> {
     let Some(expected) = M::INPUT_ENCODING else {
         refuse_unexpected(body).await?;
-        return Ok(Input { typed: typed(serde_json::json!({}))?, raw: RequestBody::memory(Bytes::new()) });
+        return Ok(Input { typed: typed(serde_json::json!({}))?, raw: RequestBody::default() });
     };
-    if is_missing(headers, &body) {
+    if is_missing(headers, body) {
         return Err(XrpcError::invalid_request("A request body is expected but none was provided"));
     }
     check_type(headers, expected)?;
     if expected != JSON {
-        return Ok(Input { typed: typed(serde_json::json!({}))?, raw: body });
+        return Ok(Input { typed: typed(serde_json::json!({}))?, raw: mem::take(body) });
     }
     let sent = collect(headers, body, bytes_max).await?;
     let decoded = coding::decode(headers.get_all(CONTENT_ENCODING), sent, bytes_max)?;
     let value = json::parse(&decoded)?;
     schema::set().validate_input(M::NSID, &value).map_err(|invalid| XrpcError::invalid_request(invalid.to_string()))?;
-    Ok(Input { typed: typed(value)?, raw: RequestBody::memory(Bytes::new()) })
+    Ok(Input { typed: typed(value)?, raw: RequestBody::default() })
 }
 
 /// Reads a query's body: there is nothing to read.
 pub(super) fn none<M: Method>() -> Result<Input<M>, Refused> {
-    Ok(Input { typed: typed(serde_json::json!({}))?, raw: RequestBody::memory(Bytes::new()) })
+    Ok(Input { typed: typed(serde_json::json!({}))?, raw: RequestBody::default() })
 }
 
 /// What the schema takes the type takes; where it does not, it is still the client's value that is wrong.
@@ -63,7 +65,7 @@ fn typed<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, 
 }
 
 /// Takes an empty body, also an empty chunked one, and refuses any other.
-async fn refuse_unexpected(mut body: RequestBody) -> Result<(), Refused> {
+async fn refuse_unexpected(body: &mut RequestBody) -> Result<(), Refused> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| refuse_broken(&error))?;
         if frame.data_ref().is_some_and(|data| !data.is_empty()) {
@@ -100,7 +102,7 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Reads the whole body; one that declares itself too large is refused unread.
-async fn collect(headers: &HeaderMap, mut body: RequestBody, bytes_max: usize) -> Result<Bytes, Refused> {
+async fn collect(headers: &HeaderMap, body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Refused> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(too_large());
