@@ -14,6 +14,8 @@ pub enum At {
     Pass,
     /// It fails with this message.
     Fail(String),
+    /// It waits for [`ScriptedFailpoints::go_on`].
+    Wait,
     /// It never goes on. With [`TestPds::crash`](crate::TestPds::crash) this is a crash at this very place.
     Hang,
 }
@@ -23,11 +25,12 @@ pub enum At {
 pub struct ScriptedFailpoints {
     script: Mutex<HashMap<Failpoint, At>>,
     hits: watch::Sender<Vec<Failpoint>>,
+    waits_ended: watch::Sender<u64>,
 }
 
 impl Default for ScriptedFailpoints {
     fn default() -> Self {
-        Self { script: Mutex::default(), hits: watch::Sender::new(Vec::new()) }
+        Self { script: Mutex::default(), hits: watch::Sender::new(Vec::new()), waits_ended: watch::Sender::new(0) }
     }
 }
 
@@ -37,7 +40,12 @@ impl ScriptedFailpoints {
         self.script.lock().insert(place, at);
     }
 
-    /// Lets everything pass from now on; what hangs stays hung.
+    /// Ends every wait.
+    pub fn go_on(&self) {
+        self.waits_ended.send_modify(|count| *count += 1);
+    }
+
+    /// Lets everything pass from now on; what waits or hangs stays so.
     pub fn clear(&self) {
         self.script.lock().clear();
     }
@@ -57,12 +65,18 @@ impl ScriptedFailpoints {
 
 impl Failpoints for ScriptedFailpoints {
     fn hit(&self, failpoint: Failpoint) -> BoxFuture<'_, Result<(), String>> {
+        let mut waits_ended = self.waits_ended.subscribe();
         self.hits.send_modify(|hits| hits.push(failpoint));
         let at = self.script.lock().get(&failpoint).cloned().unwrap_or(At::Pass);
         Box::pin(async move {
             match at {
                 At::Pass => Ok(()),
                 At::Fail(message) => Err(message),
+                At::Wait => {
+                    // The sender is `self`, so the wait can't end for want of one.
+                    let _ = waits_ended.changed().await;
+                    Ok(())
+                }
                 At::Hang => std::future::pending().await,
             }
         })

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use allod_atproto::{Did, Handle, frame::Frame};
 use allod_server::{app::App, domain::mail::Message};
-use allod_store::Event;
+use allod_store::{Event, fault::Faulty};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -88,6 +88,11 @@ impl TestPds {
     /// The store's file.
     pub fn database(&self) -> PathBuf {
         self.world.database.clone()
+    }
+
+    /// Faults of the store, to be ordered; none is left after a restart.
+    pub fn store(&self) -> &Faulty {
+        &self.run.store
     }
 
     /// The directory's script.

@@ -1,6 +1,7 @@
 //! Threads of their own: one for the directory, one for each run of the server, so that a run can end at any moment.
 
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -8,7 +9,11 @@ use std::{
     thread::JoinHandle,
 };
 
-use allod_atproto::frame::{self, EncodedFrame, Frame};
+use allod_atproto::{
+    Did, Tid,
+    frame::{self, EncodedFrame, Frame, Message},
+    repo::verify_commit_message,
+};
 use allod_plc::{
     client::{PlcClient, Timeouts},
     directory::{self, Directory},
@@ -21,7 +26,9 @@ use allod_server::{
 };
 use allod_store::{
     Db, Event,
+    fault::Faulty,
     sqlite::{self, SqliteOptions},
+    tables::signing_keys,
 };
 use tokio::{
     net::TcpListener,
@@ -65,6 +72,7 @@ pub(crate) enum End {
 /// One run of the server.
 pub(crate) struct Run {
     pub(crate) app: Arc<App>,
+    pub(crate) store: Arc<Faulty>,
     pub(crate) address: SocketAddr,
     end: Option<oneshot::Sender<End>>,
     thread: Option<JoinHandle<()>>,
@@ -83,8 +91,8 @@ impl Run {
                 runtime().block_on(run(world, port, ready, ended));
             })
             .expect("a thread starts");
-        let (app, address) = started.await.expect("the server starts");
-        Self { app, address, end: Some(end), thread: Some(thread) }
+        let Started { app, store, address } = started.await.expect("the server starts");
+        Self { app, store, address, end: Some(end), thread: Some(thread) }
     }
 
     /// Ends the run and waits until its store is closed.
@@ -106,27 +114,34 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime starts")
 }
 
-async fn run(world: World, port: u16, ready: oneshot::Sender<(Arc<App>, SocketAddr)>, ended: oneshot::Receiver<End>) {
+struct Started {
+    app: Arc<App>,
+    store: Arc<Faulty>,
+    address: SocketAddr,
+}
+
+async fn run(world: World, port: u16, ready: oneshot::Sender<Started>, ended: oneshot::Receiver<End>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the server's port is free");
     let address = listener.local_addr().expect("a listener has an address");
-    let app = app(&world, address.port());
+    let store = Faulty::new(sqlite::open(SqliteOptions::new(&world.database)).expect("the store opens"));
+    let app = app(&world, Arc::<Faulty>::clone(&store), address.port());
     let stop = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
     let serving = tokio::spawn(http::serve(listener, Arc::clone(&app), stop.clone().cancelled_owned()));
-    let _ = ready.send((Arc::clone(&app), address));
+    let _ = ready.send(Started { app: Arc::clone(&app), store: Arc::clone(&store), address });
     // A test that is gone wants no answers.
     if ended.await.unwrap_or(End::Crash) == End::Stop {
         stop.cancel();
         serving.await.expect("the server stops");
     }
     jobs.abort();
+    store.clear();
     check_events(&app.db).await;
     app.db.close().await;
 }
 
-fn app(world: &World, port: u16) -> Arc<App> {
+fn app(world: &World, db: Db, port: u16) -> Arc<App> {
     let config: Config = world.options.build(port, &world.plc.url());
-    let db = sqlite::open(SqliteOptions::new(&world.database)).expect("the store opens");
     let timeouts = Timeouts { submit: world.options.plc_timeout, read: world.options.plc_timeout };
     let plc = PlcClient::with_timeouts(config.identity.plc_url.clone(), http_client(), timeouts);
     let resolver = Resolver::new(
@@ -223,10 +238,22 @@ async fn serve_directory(
     directory::serve(listener, directory, stop.cancelled_owned()).await
 }
 
-/// Checks that every event decodes, unless a test has broken the store.
+/// Checks that every event decodes, and that every commit is signed by its account and inverts to the tree before it,
+/// unless a test has broken the store.
 async fn check_events(db: &Db) {
-    if db.events(0, 1).await.is_ok() {
-        decoded_events(db).await;
+    if db.events(0, 1).await.is_err() {
+        return;
+    }
+    let mut revs: HashMap<Did, Tid> = HashMap::new();
+    for (event, frame) in decoded_events(db).await {
+        let Message::Commit(commit) = frame.message else { continue };
+        assert_eq!(commit.since, revs.insert(commit.repo.clone(), commit.rev.clone()), "event {}: since", event.seq);
+        // The key of an account that is gone is gone.
+        if let Ok(Some(key)) = signing_keys::by_did(&**db, &commit.repo).await
+            && let Err(error) = verify_commit_message(&commit, &key.did_key)
+        {
+            panic!("event {} of {} does not verify: {error}", event.seq, event.did);
+        }
     }
 }
 
