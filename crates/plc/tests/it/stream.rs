@@ -32,7 +32,7 @@ async fn tells_what_is_new() {
         assert_eq!((told["seq"].as_i64(), told["did"].as_str()), (Some(n + 2), Some(did.as_str())));
         assert_eq!(told["type"], "sequenced_op");
     }
-    let (_, end) = tokio::join!(plc.stop(), closed(&mut stream));
+    let ((), end) = tokio::join!(plc.stop(), closed(&mut stream));
     assert_eq!(end, (1001, String::new()));
 }
 
@@ -95,7 +95,7 @@ async fn lets_a_slow_consumer_go() {
     plc.db.commit(txn).await.unwrap();
     // Reads nothing for longer than a message may take, then everything that is still under way.
     let mut slow = connect(&plc, "?cursor=0").await;
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let mut read = 0;
     let end = loop {
         match slow.next().await {
