@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Checkpointer {
     state: Mutex<State>,
     changed: Condvar,
-    /// From how many pages in the log a pass is worth while.
+    /// How many pages the log grows between two passes.
     pages: u32,
     /// From how many pages the writer waits for a pass.
     wal_pages_max: u32,
@@ -30,6 +30,8 @@ struct State {
     /// How many passes have begun and ended.
     begun: u64,
     ended: u64,
+    /// How large the log was when a pass was last asked for; 0 since the log began anew.
+    asked_at_pages: u32,
     /// How large the log was when the writer last waited in vain, a reader holding an old page.
     stuck_at_pages: u32,
 }
@@ -41,12 +43,17 @@ impl Checkpointer {
 
     /// Says how large the log is now; called by the writer between two groups.
     pub(super) fn wal_grew(&self, wal_pages: u32) {
-        if wal_pages < self.pages {
-            return;
-        }
         let mut state = self.state.lock();
-        state.wanted = true;
-        self.changed.notify_all();
+        if wal_pages < state.asked_at_pages {
+            state.asked_at_pages = 0;
+        }
+        // Under load the log is not begun anew by a pass: then the pages that came since are what makes one worth while.
+        let grown = wal_pages >= state.asked_at_pages.saturating_add(self.pages);
+        if grown {
+            state.asked_at_pages = wal_pages;
+            state.wanted = true;
+            self.changed.notify_all();
+        }
         if wal_pages < self.wal_pages_max {
             state.stuck_at_pages = 0;
             return;
@@ -56,6 +63,8 @@ impl Checkpointer {
             return;
         }
         state.stuck_at_pages = wal_pages;
+        state.wanted = true;
+        self.changed.notify_all();
         let target = state.begun + 1;
         while state.ended < target && !state.closed {
             self.changed.wait(&mut state);

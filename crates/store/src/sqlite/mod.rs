@@ -47,7 +47,7 @@ pub struct SqliteOptions {
     pub writer_cache_kib: u32,
     /// Each reader's page cache, in KiB.
     pub reader_cache_kib: u32,
-    /// From how many pages in the log they are moved into the main file.
+    /// How many pages of 4 KiB the log grows between two checkpoints, which move them into the main file.
     pub checkpoint_pages: u32,
     /// The log's bound, in pages of 4 KiB: writes wait for a checkpoint from here on. Only a read that lasts
     /// (a backup) can make the log larger.
@@ -76,7 +76,7 @@ impl SqliteOptions {
             readers: 2,
             writer_cache_kib: 2048,
             reader_cache_kib: 512,
-            checkpoint_pages: 1000,
+            checkpoint_pages: 4000,
             wal_pages_max: 16 * 1024,
             synchronous: Synchronous::Full,
             vfs: None,
