@@ -6,6 +6,8 @@
 //! Spec: <https://ipld.io/specs/transport/car/carv1/>
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::HashMap;

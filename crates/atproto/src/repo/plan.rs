@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::commit::{Commit, SignedCommit};
 use super::invert::{VerifyError, verify_ops};
 use super::op::{Change, OpAction, RepoOp, Write};
-use super::tree::{Proof, Tree, TreeError};
+use super::tree::{Tree, TreeError, Undo};
 use crate::car::{self, Limits, Writer};
 use crate::crypto::SigningKey;
 use crate::frame::{self, EncodedFrame};
@@ -127,16 +127,9 @@ pub fn plan(
 ) -> Result<CommitPlan, PlanError> {
     check_previous(tree, previous, rev)?;
     let (tree, ops) = apply(tree.clone(), writes)?;
-    let mut proof = Proof::default();
-    if ops.is_empty() {
-        // The top is enough to show that nothing is different.
-        tree.cover_top(&mut proof)?;
-    }
-    for op in &ops {
-        tree.cover(&mut proof, op.path.as_str(), matches!(op.action, OpAction::Create { .. }))?;
-    }
+    let nodes = tree.covering_proof(ops.iter().map(|op| (op.path.as_str(), undo(&op.action))));
     let commit = Commit { did: did.clone(), rev, data: tree.root(), prev: None }.sign(key);
-    let blocks = write_blocks(&commit, proof, writes, &ops)?;
+    let blocks = write_blocks(&commit, &nodes, writes, &ops)?;
     let prev_data = previous.map(|head| head.data);
     self_check(&blocks, &commit, &ops, prev_data.as_ref()).map_err(PlanError::SelfCheck)?;
     Ok(CommitPlan { tree, commit, ops, blocks, since: previous.map(|head| head.rev), prev_data })
@@ -244,13 +237,24 @@ fn record_cid(path: &str, record: &[u8]) -> Result<Cid, PlanError> {
     Ok(Cid::for_cbor(record))
 }
 
+fn undo(action: &OpAction) -> Undo {
+    match action {
+        OpAction::Create { .. } => Undo::Remove,
+        OpAction::Update { .. } | OpAction::Delete { .. } => Undo::Set,
+    }
+}
+
 /// Writes the commit, the nodes and the new records, each block once.
-fn write_blocks(commit: &SignedCommit, proof: Proof, writes: &[Write], ops: &[RepoOp]) -> Result<Bytes, PlanError> {
-    let nodes = proof.into_nodes();
+fn write_blocks(
+    commit: &SignedCommit,
+    nodes: &[(Cid, Vec<u8>)],
+    writes: &[Write],
+    ops: &[RepoOp],
+) -> Result<Bytes, PlanError> {
     let mut written: HashSet<Cid> = HashSet::with_capacity(ops.len());
     let mut writer = Writer::with_capacity(&commit.cid(), 1024 + nodes.len() * 512);
     writer.block(&commit.cid(), commit.bytes());
-    for (cid, node) in &nodes {
+    for (cid, node) in nodes {
         writer.block(cid, node);
     }
     for (write, op) in writes.iter().zip(ops) {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use self::build::Builder;
 use self::load::Missing;
 use self::node::Subtree;
-pub(in crate::repo) use self::proof::Proof;
+use self::proof::Proof;
 pub use self::walk::{Step, Walk};
 use crate::Cid;
 
@@ -65,6 +65,15 @@ pub struct Tree {
     root: Arc<Subtree>,
     len: usize,
     key_bytes: usize,
+}
+
+/// How a change of a key is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    /// The key was created: remove it.
+    Remove,
+    /// The key was updated or deleted: set it to what it was.
+    Set,
 }
 
 impl Tree {
@@ -173,15 +182,19 @@ impl Tree {
         proof.into_nodes()
     }
 
-    /// Adds the top node to `proof`.
-    pub(in crate::repo) fn cover_top(&self, proof: &mut Proof) -> Result<(), TreeError> {
-        proof.add_top(&self.root)
-    }
-
-    /// Adds to `proof` what is needed to give `key` back the value it had before: nothing
-    /// (`was_absent`) or another one.
-    pub(in crate::repo) fn cover(&self, proof: &mut Proof, key: &str, was_absent: bool) -> Result<(), TreeError> {
-        if was_absent { proof.add_removal(&self.root, key) } else { proof.add_path(&self.root, key) }
+    /// The nodes that somebody needs who has nothing else, to take back the changes that led to
+    /// this tree: for each key that changed, how its change is taken back. The top comes first.
+    pub fn covering_proof<'k>(&self, changes: impl IntoIterator<Item = (&'k str, Undo)>) -> Vec<(Cid, Vec<u8>)> {
+        let mut proof = Proof::default();
+        // A complete tree misses no node.
+        let _complete = proof.add_top(&self.root);
+        for (key, undo) in changes {
+            let _complete = match undo {
+                Undo::Remove => proof.add_removal(&self.root, key),
+                Undo::Set => proof.add_path(&self.root, key),
+            };
+        }
+        proof.into_nodes()
     }
 }
 

@@ -9,14 +9,14 @@ use crate::Cid;
 
 /// A set of nodes of one tree, each once, those nearer the top first.
 #[derive(Debug, Default)]
-pub(in crate::repo) struct Proof {
+pub(super) struct Proof {
     seen: HashSet<Cid>,
     nodes: Vec<(Cid, Vec<u8>)>,
 }
 
 impl Proof {
     /// The nodes with their identifiers.
-    pub(in crate::repo) fn into_nodes(self) -> Vec<(Cid, Vec<u8>)> {
+    pub(super) fn into_nodes(self) -> Vec<(Cid, Vec<u8>)> {
         self.nodes
     }
 
