@@ -147,7 +147,8 @@ mod tests {
             let (number, before) = (day.number(), previous.number());
             let next_day = number == before + 1;
             let next_month = number % 100 == 1 && number / 100 == before / 100 + 1;
-            let next_year = number % 10_000 == 101 && number / 10_000 == before / 10_000 + 1 && before % 10_000 == 1_231;
+            let next_year =
+                number % 10_000 == 101 && number / 10_000 == before / 10_000 + 1 && before % 10_000 == 1_231;
             assert!(next_day || next_month || next_year, "{before} then {number}");
             previous = day;
         }

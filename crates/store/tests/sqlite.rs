@@ -1,0 +1,408 @@
+//! What only the `SQLite` engine promises: its file, its locks, its log's size, and what it does when the disk fails.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
+
+use allod_sqlite_recorder::{Call, Failure, FileKind, Op, Recorder};
+use allod_store::{
+    CommitError, Db, EventKind, NewEvent, ReadError, Txn, sql,
+    sqlite::{self, OpenError, SqliteOptions},
+};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use rusqlite::{Connection, ffi};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+struct Store {
+    folder: TempDir,
+}
+
+impl Store {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("data").join("allod.sqlite")
+    }
+
+    fn options(&self) -> SqliteOptions {
+        SqliteOptions::new(self.file())
+    }
+
+    fn open(&self) -> Db {
+        sqlite::open(self.options()).unwrap()
+    }
+}
+
+fn put(name: &str, value: &[u8]) -> Txn {
+    let mut txn = Txn::new();
+    txn.expect("taken", 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", name, value));
+    txn
+}
+
+fn with_event(mut txn: Txn) -> Txn {
+    txn.event(NewEvent {
+        did: "did:plc:a".to_owned(),
+        kind: EventKind::Commit,
+        time_micros: 0,
+        before: Bytes::from_static(b"b"),
+        after: Bytes::from_static(b"a"),
+    });
+    txn
+}
+
+async fn names(db: &Db) -> Vec<String> {
+    let rows = db.read(sql!("SELECT name FROM meta ORDER BY name")).await.unwrap();
+    rows.iter().map(|row| row.get(0).unwrap()).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone() {
+    let store = Store::new();
+    let db = store.open();
+    db.commit(put("a", b"")).await.unwrap();
+    assert_eq!(mode(store.file().parent().unwrap()), 0o700);
+    for entry in store.file().parent().unwrap().read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    db.close().await;
+    std::fs::set_permissions(store.file(), PermissionsExt::from_mode(0o644)).unwrap();
+    let db = store.open();
+    assert_eq!(mode(&store.file()), 0o600);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_until_the_first_is_closed() {
+    let store = Store::new();
+    let db = store.open();
+    let Err(error) = sqlite::open(store.options()) else { panic!("opened twice") };
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    db.commit(put("a", b"")).await.unwrap();
+    db.close().await;
+    let db = store.open();
+    drop(db);
+    assert_eq!(names(&store.open()).await, ["a"]);
+}
+
+#[tokio::test]
+async fn files_that_are_not_ours_or_newer_are_refused_and_left_alone() {
+    let store = Store::new();
+    std::fs::create_dir(store.file().parent().unwrap()).unwrap();
+    let theirs = Connection::open(store.file()).unwrap();
+    theirs.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    drop(theirs);
+    assert!(matches!(sqlite::open(store.options()), Err(OpenError::NotOurs)));
+    let theirs = Connection::open(store.file()).unwrap();
+    let count: i64 = theirs.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
+
+    let text = Store::new();
+    std::fs::create_dir(text.file().parent().unwrap()).unwrap();
+    std::fs::write(text.file(), "this is no database at all, but long enough to look at".repeat(100)).unwrap();
+    assert!(sqlite::open(text.options()).is_err());
+
+    let newer = Store::new();
+    newer.open().close().await;
+    let edit = Connection::open(newer.file()).unwrap();
+    edit.execute("INSERT INTO schema_migrations (version, name, checksum) VALUES (999, '0999_future', x'00')", [])
+        .unwrap();
+    drop(edit);
+    let Err(error) = sqlite::open(newer.options()) else { panic!("a newer schema was opened") };
+    assert!(matches!(error, OpenError::SchemaNewer { found: 999, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_counter_behind_its_events_is_damage() {
+    let store = Store::new();
+    let db = store.open();
+    for _ in 0..3 {
+        db.commit(with_event(Txn::new())).await.unwrap();
+    }
+    db.close().await;
+    Connection::open(store.file()).unwrap().execute("UPDATE event_counter SET seq = 2", []).unwrap();
+    let Err(error) = sqlite::open(store.options()) else { panic!("a number would have been given twice") };
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_type_is_refused_even_in_an_assertion() {
+    let store = Store::new();
+    let db = store.open();
+    let mut txn = Txn::new();
+    txn.expect("taken", 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", "a", "text, not bytes"));
+    assert!(matches!(db.commit(txn).await, Err(CommitError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn a_statement_that_ends_the_transaction_harms_nobody() {
+    let store = Store::new();
+    let db = store.open();
+    for text in ["COMMIT", "ROLLBACK", "END"] {
+        let mut txn = put("half", b"");
+        txn.run(sql!(text));
+        assert!(db.commit(txn).await.is_err(), "{text}");
+        db.commit(put(text, b"")).await.unwrap();
+    }
+    let names = names(&db).await;
+    assert!(["COMMIT", "END", "ROLLBACK"].iter().all(|text| names.iter().any(|name| name == text)), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_one_moment_of_a_store_under_load() {
+    let store = Store::new();
+    let db = store.open();
+    let writer = tokio::spawn({
+        let db = db.clone();
+        async move {
+            for n in 0..400 {
+                let mut txn = with_event(put(&format!("a {n:04}"), &[7; 2000]));
+                txn.run(sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", format!("b {n:04}"), &b""[..]));
+                db.commit(txn).await.unwrap();
+            }
+        }
+    });
+    let copies = Store::new();
+    for n in 0..5 {
+        let data = copies.folder.path().join(format!("{n}"));
+        std::fs::create_dir(&data).unwrap();
+        let before = names(&db).await.len();
+        db.backup(&data.join("allod.sqlite")).await.unwrap();
+        assert_eq!(data.read_dir().unwrap().count(), 1, "one file and nothing else");
+        assert_eq!(mode(&data.join("allod.sqlite")), 0o600);
+        let copy = sqlite::open(SqliteOptions::new(data.join("allod.sqlite"))).unwrap();
+        let found = names(&copy).await;
+        assert!(found.len() >= before && found.len() % 2 == 0, "{before} before, {} copied", found.len());
+        assert_eq!(copy.events(0, 10_000).await.unwrap().len(), found.len() / 2);
+        copy.commit(with_event(Txn::new())).await.unwrap();
+        copy.close().await;
+    }
+    writer.await.unwrap();
+    let nowhere = copies.folder.path().join("missing").join("copy");
+    assert!(matches!(db.backup(&nowhere).await, Err(ReadError::Unavailable { .. })));
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_within_its_bound() {
+    let store = Store::new();
+    let mut options = store.options();
+    (options.checkpoint_pages, options.wal_pages_max) = (50, 200);
+    let db = sqlite::open(options).unwrap();
+    let wal = store.folder.path().join("data").join("allod.sqlite-wal");
+    let mut largest = 0;
+    for n in 0..60 {
+        let group = (0..16).map(|k| db.commit(put(&format!("{n} {k}"), &[7; 6000])));
+        assert!(join_all(group).await.iter().all(Result::is_ok));
+        largest = largest.max(wal.metadata().unwrap().len());
+    }
+    // A group may pass the bound by its own size, about 16 times 3 pages.
+    assert!(largest < (200 + 100) * 4120, "the log grew to {largest} bytes");
+    db.close().await;
+    assert_eq!(wal.metadata().map_or(0, |wal| wal.len()), 0, "closing leaves nothing to recover");
+    let db = store.open();
+    assert_eq!(names(&db).await.len(), 60 * 16);
+}
+
+// With failing disks. One recorder serves all tests, so they take turns.
+
+async fn recorder() -> (MutexGuard<'static, ()>, &'static Recorder) {
+    static RECORDER: OnceLock<&'static Recorder> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
+    let recorder = *RECORDER.get_or_init(|| Recorder::register("failing"));
+    recorder.heal();
+    (turn, recorder)
+}
+
+fn fail(call: Call, kind: FileKind, after: u64, code: i32) -> Failure {
+    Failure { call, kind, after, times: 1, code }
+}
+
+#[tokio::test]
+async fn one_commit_is_one_sync_of_the_log() {
+    let (_turn, recorder) = recorder().await;
+    let store = Store::new();
+    let db = sqlite::open(store.options().through_vfs("failing")).unwrap();
+    db.commit(put("first", b"")).await.unwrap();
+    recorder.start();
+    for n in 0..10 {
+        db.commit(put(&format!("{n}"), b"")).await.unwrap();
+        recorder.mark(n);
+    }
+    let mut taken = put("0", b"");
+    taken.run(sql!("DELETE FROM meta"));
+    db.commit(taken).await.unwrap_err();
+    let ops = recorder.stop();
+    let syncs = ops.iter().filter(|op| matches!(op, Op::Sync { .. })).count();
+    assert_eq!(syncs, 10, "a refused transaction syncs nothing");
+    // The sync comes behind the last write and before the answer.
+    for pair in ops.windows(2) {
+        if let [before, Op::Mark(n)] = pair {
+            assert!(matches!(before, Op::Sync { .. }), "{n} was answered after {before:?}");
+        }
+    }
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_all_writes_until_opened_again() {
+    let (_turn, recorder) = recorder().await;
+    let store = Store::new();
+    let options = store.options().through_vfs("failing");
+    let db = sqlite::open(options.clone()).unwrap();
+    db.commit(with_event(put("before", b""))).await.unwrap();
+    recorder.fail(fail(Call::Sync, FileKind::Wal, 0, ffi::SQLITE_IOERR_FSYNC));
+    let error = db.commit(with_event(put("during", b""))).await.unwrap_err();
+    assert!(matches!(error, CommitError::Unknown { .. }), "{error:?}");
+    assert_eq!(*db.watch().borrow(), 1, "an event of unknown fate is not told");
+    for _ in 0..3 {
+        // The disk is well again, and still nothing may be written.
+        let error = db.commit(put("after", b"")).await.unwrap_err();
+        assert!(matches!(&error, CommitError::Unavailable { reason } if reason.contains("opened again")), "{error:?}");
+    }
+    let error = db.raise_sequence(50).await.unwrap_err();
+    assert!(matches!(error, CommitError::Unavailable { .. }), "{error:?}");
+    assert_eq!(names(&db).await, ["before"], "reads go on, and see nothing that may not be durable");
+    db.close().await;
+
+    let db = sqlite::open(options).unwrap();
+    let names = names(&db).await;
+    let events = db.events(0, 10).await.unwrap().len();
+    assert!(names == ["before"] && events == 1 || names == ["before", "during"] && events == 2, "{names:?}");
+    db.commit(with_event(put("after", b""))).await.unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_write_of_the_log_stops_all_writes() {
+    for after in 0..6 {
+        let (_turn, recorder) = recorder().await;
+        let store = Store::new();
+        let options = store.options().through_vfs("failing");
+        let db = sqlite::open(options.clone()).unwrap();
+        db.commit(with_event(put("before", b""))).await.unwrap();
+        recorder.fail(fail(Call::Write, FileKind::Wal, after, ffi::SQLITE_IOERR_WRITE));
+        let error = db.commit(with_event(put("during", &[7; 20_000]))).await.unwrap_err();
+        assert!(matches!(error, CommitError::Unknown { .. }), "{error:?}");
+        assert!(matches!(db.commit(put("after", b"")).await, Err(CommitError::Unavailable { .. })));
+        db.close().await;
+        let db = sqlite::open(options).unwrap();
+        assert_eq!(names(&db).await, ["before"], "not all of its pages were written");
+        assert_eq!(db.commit(with_event(Txn::new())).await.unwrap().first_seq, Some(2));
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers_by_itself() {
+    // From the first write of the group to the last.
+    for after in 0..12 {
+        let (_turn, recorder) = recorder().await;
+        let store = Store::new();
+        let options = store.options().through_vfs("failing");
+        let db = sqlite::open(options.clone()).unwrap();
+        db.commit(with_event(put("before", b""))).await.unwrap();
+        recorder.fail(fail(Call::Write, FileKind::Wal, after, ffi::SQLITE_FULL));
+        let error = db.commit(with_event(put("during", &[7; 20_000]))).await.unwrap_err();
+        assert!(matches!(error, CommitError::Unavailable { .. }), "{after}: {error:?}");
+        assert_eq!(names(&db).await, ["before"]);
+        assert_eq!(db.commit(with_event(put("after", b""))).await.unwrap().first_seq, Some(2));
+        assert_eq!(names(&db).await, ["after", "before"]);
+        db.close().await;
+        let db = sqlite::open(options).unwrap();
+        assert_eq!(names(&db).await, ["after", "before"]);
+        assert_eq!(db.events(0, 10).await.unwrap().len(), 2);
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_within_a_statement_refuses_the_whole_group() {
+    let (_turn, recorder) = recorder().await;
+    let store = Store::new();
+    let mut options = store.options().through_vfs("failing");
+    // So small a cache that pages go to the log before the commit.
+    options.writer_cache_kib = 16;
+    let db = sqlite::open(options).unwrap();
+    db.commit(put("before", b"")).await.unwrap();
+    recorder.fail(fail(Call::Write, FileKind::Wal, 3, ffi::SQLITE_FULL));
+    let group = (0..8).map(|n| db.commit(with_event(put(&format!("during {n}"), &[7; 100_000]))));
+    let outcomes = join_all(group).await;
+    let there = names(&db).await;
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(CommitError::Unavailable { .. }))).count();
+    let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(refused > 0 && refused + applied == 8, "{outcomes:?}");
+    assert_eq!(there.len(), 1 + applied);
+    assert_eq!(db.events(0, 100).await.unwrap().len(), applied);
+    db.commit(put("after", b"")).await.unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_checkpoint_stops_all_writes() {
+    for (call, code) in [(Call::Write, ffi::SQLITE_IOERR_WRITE), (Call::Sync, ffi::SQLITE_IOERR_FSYNC)] {
+        let (_turn, recorder) = recorder().await;
+        let store = Store::new();
+        let mut options = store.options().through_vfs("failing");
+        // The second commit waits for a pass of the checkpoint.
+        (options.checkpoint_pages, options.wal_pages_max) = (1, 1);
+        let db = sqlite::open(options.clone()).unwrap();
+        db.commit(put("before", b"")).await.unwrap();
+        recorder.fail(fail(call, FileKind::Main, 0, code));
+        let mut acknowledged = vec!["before".to_owned()];
+        let mut refused = false;
+        for n in 0..20 {
+            let name = format!("during {n}");
+            match db.commit(put(&name, b"")).await {
+                Ok(_) => acknowledged.push(name),
+                Err(error) => {
+                    assert!(matches!(error, CommitError::Unavailable { .. }), "{error:?}");
+                    refused = true;
+                }
+            }
+        }
+        assert!(refused, "writes went on after a failed checkpoint");
+        db.close().await;
+        recorder.heal();
+        let db = sqlite::open(options).unwrap();
+        acknowledged.sort();
+        assert_eq!(names(&db).await, acknowledged, "what was acknowledged is still in the log");
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_opening_that_fails_can_be_repeated() {
+    let (_turn, recorder) = recorder().await;
+    let store = Store::new();
+    let options = store.options().through_vfs("failing");
+    let mut failures = 0;
+    // The n-th write or sync fails, for every n there is: what is left is always a store that can be opened.
+    for kind in [FileKind::Main, FileKind::Wal, FileKind::Journal] {
+        for (call, code) in [(Call::Write, ffi::SQLITE_FULL), (Call::Sync, ffi::SQLITE_IOERR_FSYNC)] {
+            for after in 0.. {
+                drop(std::fs::remove_dir_all(store.file().parent().unwrap()));
+                recorder.fail(fail(call, kind, after, code));
+                let opened = sqlite::open(options.clone()).map(drop);
+                recorder.heal();
+                let db = sqlite::open(options.clone()).unwrap();
+                db.commit(put("a", b"")).await.unwrap();
+                db.close().await;
+                if opened.is_ok() {
+                    break;
+                }
+                failures += 1;
+            }
+        }
+    }
+    assert!(failures > 20, "only {failures} ways to fail");
+}
