@@ -169,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn sheds_what_would_wait_too_long() {
         let pool = Arc::new(PasswordPool::new(1, CHEAP).unwrap());
-        let _busy = pool.workers.acquire().await.unwrap();
+        let busy = pool.workers.acquire().await.unwrap();
         let waiting: Vec<_> = (0..QUEUED_HASHES_PER_WORKER_MAX)
             .map(|_| {
                 let pool = Arc::clone(&pool);
@@ -180,7 +180,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.hash(secret("x"), [0; 16]).await, Err(HashError::Overloaded));
-        drop(_busy);
+        drop(busy);
         for hash in waiting {
             assert!(hash.await.unwrap().is_ok());
         }

@@ -61,7 +61,7 @@ CREATE TABLE sign_ups (
     password_hash TEXT,
     invite_code TEXT,
     operation TEXT NOT NULL,
-    from_reserved_key INTEGER NOT NULL,
+    key_origin INTEGER NOT NULL,
     deactivated INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     deadline INTEGER NOT NULL,

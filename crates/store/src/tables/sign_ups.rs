@@ -33,6 +33,31 @@ impl SignUpState {
     }
 }
 
+/// Where a sign-up's signing key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// It was made for this sign-up.
+    New,
+    /// It was reserved for no DID in particular.
+    Reserved,
+    /// It was reserved for this DID.
+    ReservedForDid,
+}
+
+impl KeyOrigin {
+    fn code(self) -> i64 {
+        match self {
+            Self::New => 0,
+            Self::Reserved => 1,
+            Self::ReservedForDid => 2,
+        }
+    }
+
+    fn from_code(code: i64) -> Option<Self> {
+        [Self::New, Self::Reserved, Self::ReservedForDid].into_iter().find(|origin| origin.code() == code)
+    }
+}
+
 /// One sign-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignUp {
@@ -54,8 +79,8 @@ pub struct SignUp {
     pub invite_code: Option<String>,
     /// The exact signed operation, as the JSON that is sent.
     pub operation: String,
-    /// Whether the signing key was reserved beforehand, and goes back to the reserved ones when the sign-up fails.
-    pub from_reserved_key: bool,
+    /// Where the signing key comes from, and goes back to when the sign-up fails.
+    pub key_origin: KeyOrigin,
     /// Whether the account starts deactivated (an existing DID that moves in).
     pub deactivated: bool,
     /// When it began, in microseconds since the Unix epoch.
@@ -81,7 +106,7 @@ fn sign_up(row: &Row) -> Result<SignUp, ReadError> {
         password_hash: row.get(6)?,
         invite_code: row.get(7)?,
         operation: row.get(8)?,
-        from_reserved_key: row.get(9)?,
+        key_origin: KeyOrigin::from_code(row.get(9)?).ok_or(ReadError::Corrupt { what: "sign_ups.key_origin" })?,
         deactivated: row.get(10)?,
         created_at: row.get(11)?,
         deadline: row.get(12)?,
@@ -94,7 +119,7 @@ fn sign_up(row: &Row) -> Result<SignUp, ReadError> {
 /// Reads the sign-up for a handle.
 pub async fn by_handle(db: &dyn Database, handle: &Handle) -> Result<Option<SignUp>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, from_reserved_key, \
+        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, key_origin, \
          deactivated, created_at, deadline, next_try_at, tries, last_error FROM sign_ups WHERE handle = $1 \
          ORDER BY created_at DESC LIMIT 1",
         handle.as_str()
@@ -105,7 +130,7 @@ pub async fn by_handle(db: &dyn Database, handle: &Handle) -> Result<Option<Sign
 /// Reads the sign-up with this DID.
 pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<SignUp>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, from_reserved_key, \
+        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, key_origin, \
          deactivated, created_at, deadline, next_try_at, tries, last_error FROM sign_ups WHERE did = $1",
         did.as_str()
     ));
@@ -115,12 +140,17 @@ pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<SignUp>, Read
 /// Reads up to `limit` sign-ups whose next look is due.
 pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<SignUp>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, from_reserved_key, \
+        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, key_origin, \
          deactivated, created_at, deadline, next_try_at, tries, last_error FROM sign_ups WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2",
         now,
         limit
     ));
     all(&rows.await?, sign_up)
+}
+
+/// Adds: no sign-up of this DID is under way. Conflict: [`SIGN_UP_MOVED`].
+pub fn assert_absent(txn: &mut Txn, did: &Did) {
+    txn.absent(SIGN_UP_MOVED, sql!("SELECT 1 FROM sign_ups WHERE did = $1", did.as_str()));
 }
 
 /// Adds a sign-up in the state `Reserved`. Conflict: [`SIGN_UP_MOVED`] when its DID or handle has one already.
@@ -130,7 +160,7 @@ pub fn insert(txn: &mut Txn, sign_up: &SignUp) {
         1,
         sql!(
             "INSERT INTO sign_ups (did, state, driver, handle, email, email_key, password_hash, invite_code, operation, \
-             from_reserved_key, deactivated, created_at, deadline, next_try_at, tries, last_error) \
+             key_origin, deactivated, created_at, deadline, next_try_at, tries, last_error) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             sign_up.did.as_str(),
             sign_up.state.code(),
@@ -141,7 +171,7 @@ pub fn insert(txn: &mut Txn, sign_up: &SignUp) {
             sign_up.password_hash.as_deref(),
             sign_up.invite_code.as_deref(),
             sign_up.operation.as_str(),
-            sign_up.from_reserved_key,
+            sign_up.key_origin.code(),
             sign_up.deactivated,
             sign_up.created_at,
             sign_up.deadline,

@@ -92,6 +92,19 @@ pub fn reserve(txn: &mut Txn, did: Option<&Did>, key: &WrappedKey, now: i64, exp
     );
 }
 
+/// Adds: a key that was consumed is reserved again, unless its DID has another one by now.
+pub fn give_back_reserved(txn: &mut Txn, did: Option<&Did>, key: &WrappedKey, now: i64, expires_at: i64) {
+    txn.run(sql!(
+        "INSERT INTO reserved_signing_keys (did_key, did, wrapped, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        key.did_key.as_str(),
+        did.map(Did::as_str),
+        key.wrapped.clone(),
+        now,
+        expires_at
+    ));
+}
+
 /// Adds: the reserved key is used up. Conflict: [`RESERVED_KEY_MOVED`] when it is gone.
 pub fn consume_reserved(txn: &mut Txn, did_key: &DidKey) {
     txn.expect(RESERVED_KEY_MOVED, 1, sql!("DELETE FROM reserved_signing_keys WHERE did_key = $1", did_key.as_str()));

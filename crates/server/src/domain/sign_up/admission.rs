@@ -48,15 +48,23 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     check_free(app, admissible.handle(), email.as_ref()).await?;
 
     let (identity, token) = match (request.did, request.plc_op) {
-        (None, None) => (operation::genesis(app, admissible.handle(), recovery_key)?, None),
+        (None, None) => {
+            check_unused_token(request.caller)?;
+            (operation::genesis(app, admissible.handle(), recovery_key)?, None)
+        }
         (Some(did), None) => {
             let principal = check_caller(request.caller, &did)?;
             (moving_in(app, did).await?, Some(principal))
         }
         (did, Some(plc_op)) => {
             let brought = operation::check_brought(app, &plc_op, did.as_ref(), admissible.handle()).await?;
-            let token = if brought.is_update() { Some(check_caller(request.caller, brought.did())?) } else { None };
-            (brought, token)
+            if brought.is_update() {
+                let principal = check_caller(request.caller, brought.did())?;
+                (brought, Some(principal))
+            } else {
+                check_unused_token(request.caller)?;
+                (brought, None)
+            }
         }
     };
     if let AdmissibleHandle::Own(handle) = &admissible {
@@ -115,13 +123,24 @@ async fn check_free(app: &App, handle: &Handle, email: Option<&EmailAddress>) ->
     Ok(())
 }
 
+/// A token that was sent and can't be checked opens nothing, also where none is needed.
+fn check_unused_token(caller: Caller) -> Result<(), SignUpError> {
+    match caller {
+        Caller::Anonymous | Caller::Verified(_) => Ok(()),
+        Caller::Unresolvable(issuer) => Err(SignUpError::UnresolvableDid(issuer)),
+        Caller::NoKey(_) => Err(no_signing_key()),
+    }
+}
+
+fn no_signing_key() -> SignUpError {
+    SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned())
+}
+
 fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpError> {
     match caller {
         Caller::Verified(principal) if principal.did == *did => Ok(principal),
         Caller::Unresolvable(issuer) if issuer == *did => Err(SignUpError::UnresolvableDid(issuer)),
-        Caller::NoKey(issuer) if issuer == *did => {
-            Err(SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned()))
-        }
+        Caller::NoKey(issuer) if issuer == *did => Err(no_signing_key()),
         Caller::Anonymous | Caller::Verified(_) | Caller::Unresolvable(_) | Caller::NoKey(_) => {
             Err(SignUpError::AuthMissing(did.clone()))
         }

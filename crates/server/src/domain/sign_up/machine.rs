@@ -7,7 +7,7 @@ use allod_store::{
     tables::{
         accounts::{self, Account},
         invites, repos,
-        sign_ups::{self, SignUp, SignUpState},
+        sign_ups::{self, KeyOrigin, SignUp, SignUpState},
         signing_keys::{self, WrappedKey},
         used_tokens,
     },
@@ -135,7 +135,7 @@ async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> R
         password_hash: None,
         invite_code: applicant.invite_code.clone(),
         operation: submission.operation.to_json().to_string(),
-        from_reserved_key: submission.key.reserved,
+        key_origin: submission.key.origin,
         deactivated: submission.is_update,
         created_at: stored_now,
         deadline: clock::to_store(now + RESERVATION_SECS * MICROS_PER_SEC),
@@ -153,6 +153,7 @@ async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> R
 /// Adds everything that a sign-up holds: names, invite use, key, token.
 fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &AccountKey, now: i64) {
     accounts::assert_absent(txn, did);
+    sign_ups::assert_absent(txn, did);
     accounts::hold_handle(txn, &applicant.handle, did, now);
     if let Some(email) = &applicant.email {
         accounts::hold_email(txn, email.key(), did, now);
@@ -165,7 +166,7 @@ fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &Accoun
         used_tokens::use_up(txn, &token.token_hash, ends);
     }
     let did_key = key.signing.did_key();
-    if key.reserved {
+    if key.origin != KeyOrigin::New {
         signing_keys::consume_reserved(txn, &did_key);
     }
     let wrapped = app.keyring.wrap(&key.signing, Purpose::Signing(did), &*app.randomness);
@@ -216,14 +217,15 @@ pub(super) async fn release(app: &App, row: &SignUp) -> Result<(), SignUpError> 
     if let Some(code) = &row.invite_code {
         invites::give_back_use(&mut txn, code, &row.did);
     }
-    if row.from_reserved_key
+    if row.key_origin != KeyOrigin::New
         && let Some(key) = signing_keys::by_did(&*app.db, &row.did).await?
     {
         let signing = app.keyring.unwrap(&key.wrapped, Purpose::Signing(&row.did))?;
         let wrapped = app.keyring.wrap(&signing, Purpose::Reserved(&key.did_key), &*app.randomness);
         let expires_at = clock::to_store(now + crate::domain::reserved_keys::RESERVED_KEY_SECS * MICROS_PER_SEC);
         let key = WrappedKey { did_key: key.did_key, wrapped };
-        signing_keys::reserve(&mut txn, None, &key, clock::to_store(now), expires_at);
+        let owner = (row.key_origin == KeyOrigin::ReservedForDid).then_some(&row.did);
+        signing_keys::give_back_reserved(&mut txn, owner, &key, clock::to_store(now), expires_at);
     }
     signing_keys::remove(&mut txn, &row.did);
     app.db.commit(txn).await?;

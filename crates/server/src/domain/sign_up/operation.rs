@@ -6,7 +6,7 @@ use allod_atproto::{
     did_doc::DidDocument,
     plc::{Operation, PlcOperation, Service, UnsignedPlcOperation, VerificationKey},
 };
-use allod_store::tables::signing_keys;
+use allod_store::tables::{sign_ups::KeyOrigin, signing_keys};
 
 use super::SignUpError;
 use crate::{
@@ -39,8 +39,8 @@ pub(super) struct Submission {
 /// The account's signing key.
 pub(super) struct AccountKey {
     pub(super) signing: SigningKey,
-    /// Whether it was reserved beforehand.
-    pub(super) reserved: bool,
+    /// Where it comes from.
+    pub(super) origin: KeyOrigin,
 }
 
 impl Identity {
@@ -74,7 +74,7 @@ pub(super) fn genesis(app: &App, handle: &Handle, recovery_key: Option<DidKey>) 
     let operation = unsigned.sign(&app.rotation_key);
     let did = operation.did().map_err(|e| SignUpError::Internal(e.to_string()))?;
     let document = document(&did, &operation).unwrap_or_default();
-    let key = AccountKey { signing, reserved: false };
+    let key = AccountKey { signing, origin: KeyOrigin::New };
     Ok(Identity::Submits(Submission { did, operation, is_update: false, key, document }))
 }
 
@@ -167,7 +167,7 @@ pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Resu
         Some(reserved) => reserved_key(app, &reserved.did_key, &did).await?,
         None => None,
     };
-    let key = key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), reserved: false });
+    let key = key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), origin: KeyOrigin::New });
     if points_here && published != key.signing.did_key() {
         return Err(SignUpError::IncompatibleDidDoc(
             "DID document points to this server with a signing key that was not reserved here".to_owned(),
@@ -180,9 +180,11 @@ pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Resu
 async fn reserved_key(app: &App, did_key: &DidKey, did: &Did) -> Result<Option<AccountKey>, SignUpError> {
     let now = clock::to_store(app.clock.now_micros());
     let Some((key, owner)) = signing_keys::reserved(&*app.db, did_key, now).await? else { return Ok(None) };
-    if owner.is_some_and(|owner| owner != did.as_str()) {
-        return Ok(None);
-    }
+    let origin = match owner {
+        Some(owner) if owner == did.as_str() => KeyOrigin::ReservedForDid,
+        Some(_) => return Ok(None),
+        None => KeyOrigin::Reserved,
+    };
     let signing = app.keyring.unwrap(&key.wrapped, Purpose::Reserved(did_key))?;
-    Ok(Some(AccountKey { signing, reserved: true }))
+    Ok(Some(AccountKey { signing, origin }))
 }

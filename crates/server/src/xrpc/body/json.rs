@@ -14,7 +14,32 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, Refused> {
         let message = format!("JSON nested too deeply (maximum {} levels)", limits::JSON_DEPTH_MAX);
         return Err(XrpcError::invalid_request(message));
     }
-    serde_json::from_slice(bytes).map_err(|error| XrpcError::invalid_request(format!("Invalid JSON: {error}")))
+    let mut value =
+        serde_json::from_slice(bytes).map_err(|error| XrpcError::invalid_request(format!("Invalid JSON: {error}")))?;
+    write_integers_as_such(&mut value);
+    Ok(value)
+}
+
+/// Turns `1.0` into `1`: JSON has one kind of number, the data model takes integers however they are written.
+/// The depth was bounded before.
+fn write_integers_as_such(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(integer) = number.as_f64().filter(|_| number.is_f64()).and_then(exact_integer) {
+                *value = integer.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_integers_as_such),
+        Value::Object(fields) => fields.values_mut().for_each(write_integers_as_such),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The integer that a number with no fraction is, up to 2^53 - 1 either way.
+#[expect(clippy::cast_possible_truncation, reason = "bounded to 2^53 - 1 and without a fraction")]
+fn exact_integer(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
 }
 
 /// Counts open brackets outside of strings. Of malformed JSON it may say anything; the parser refuses that.
@@ -73,6 +98,13 @@ mod tests {
     fn brackets_in_strings_and_side_by_side_do_not_nest() {
         let text = format!("[\"{}\\\"[\", {}[]]", "[{".repeat(200), "[],".repeat(200));
         assert!(parse(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn integers_may_be_written_with_a_point() {
+        let value = parse(b"{\"a\":[1.0,-2e3,1.5,9007199254740992.0]}").unwrap();
+        assert_eq!(value, serde_json::json!({"a": [1, -2000, 1.5, 9_007_199_254_740_992.0_f64]}));
+        assert!(value["a"][0].is_i64() && value["a"][3].is_f64());
     }
 
     #[test]

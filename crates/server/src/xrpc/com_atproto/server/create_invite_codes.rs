@@ -20,12 +20,11 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateInviteCodes, Admi
         Some(_) | None => vec![invites::ADMIN.to_owned()],
     };
     let made = invites::create(&app, input.code_count, input.use_count, &owners).await?;
+    let made_for_each = (made.len() / owners.len()).max(1);
     let codes = owners
         .into_iter()
-        .map(|account| {
-            let codes = made.iter().filter(|code| code.for_account == account).map(|code| code.code.clone()).collect();
-            AccountCodes { account, codes }
-        })
+        .zip(made.chunks(made_for_each))
+        .map(|(account, codes)| AccountCodes { account, codes: codes.iter().map(|code| code.code.clone()).collect() })
         .collect();
     Ok(XrpcResponse::new(Output { codes }))
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use allod_lexicon::com_atproto::server::get_session::{GetSession, Output};
+use allod_store::tables::accounts::Account;
 
 use crate::{
     app::App,
@@ -14,12 +15,16 @@ use crate::{
 
 /// Tells the account of the session.
 pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, Access>) -> XrpcResult<GetSession> {
-    let account = request.auth.0.account;
+    Ok(XrpcResponse::new(output(request.auth.0.account)?))
+}
+
+/// Tells an account, unless it was taken down.
+pub(crate) fn output(account: Account) -> Result<Output, SessionError> {
     let status = Status::of(&account);
     if status == Status::TakenDown {
-        return Err(SessionError::AccountGone(account.did).into());
+        return Err(SessionError::AccountGone(account.did));
     }
-    Ok(XrpcResponse::new(Output {
+    Ok(Output {
         handle: account.handle,
         did: account.did,
         did_doc: None,
@@ -28,5 +33,5 @@ pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, Access>) -> X
         email_auth_factor: Some(false),
         active: Some(status.is_active()),
         status: status.name().map(str::to_owned),
-    }))
+    })
 }

@@ -1,0 +1,5 @@
+//! `com.atproto.account.*`: the methods of the protocol's first year.
+
+mod create;
+mod create_invite_code;
+mod get;

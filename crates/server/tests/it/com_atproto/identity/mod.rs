@@ -1,0 +1,3 @@
+//! `com.atproto.identity.*`.
+
+mod resolve_handle;

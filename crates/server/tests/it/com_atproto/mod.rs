@@ -1,0 +1,6 @@
+//! `com.atproto.*`.
+
+mod account;
+mod identity;
+pub(crate) mod server;
+mod sync;

@@ -1,0 +1,76 @@
+//! `com.atproto.server.getSession`.
+
+use allod_testkit::TestPds;
+use serde_json::json;
+
+use super::refresh_session::wrong_tokens;
+use crate::seen::{self, refusal};
+
+const NSID: &str = "com.atproto.server.getSession";
+
+#[tokio::test]
+async fn tells_the_account() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    let reply = pds.xrpc_get(NSID).bearer(&alice.access).send().await;
+    let expected = json!({
+        "did": alice.did,
+        "handle": "alice.test",
+        "email": "alice@mail.test",
+        "emailConfirmed": false,
+        "emailAuthFactor": false,
+        "active": true,
+    });
+    assert_eq!(reply.json(), expected);
+    assert_eq!(
+        (&reply.headers["cache-control"], &reply.headers["vary"]),
+        (&"private".parse().unwrap(), &"Authorization".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn nothing_but_an_access_token_opens_it() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    seen::wrong_verb(pds.xrpc_post(NSID), "POST", "GET").await;
+    let reply = pds.xrpc_get(NSID).send().await;
+    assert_eq!((reply.status.as_u16(), reply.json()["error"].as_str()), (401, Some("AuthMissing")));
+    assert_eq!(reply.headers["www-authenticate"], "Bearer");
+    assert_eq!(reply.json()["message"], "Authentication Required");
+
+    let other_kind = refusal(400, "InvalidToken", "Unexpected authorization type");
+    assert_eq!(pds.xrpc_get(NSID).admin().error().await, other_kind);
+    assert_eq!(pds.xrpc_get(NSID).header("authorization", "Basic !!!").error().await, other_kind);
+    let not_ours = refusal(400, "InvalidToken", "Token could not be verified");
+    for wrong in wrong_tokens(&alice.access).iter().chain([&alice.refresh]) {
+        assert_eq!(pds.xrpc_get(NSID).bearer(wrong).error().await, not_ours, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_server_is_none_of_ours() {
+    let pds = TestPds::start().await;
+    let secret = TestPds::options().config(|config| {
+        config.secrets.jwt_secret = allod_server::domain::secret::Secret::new("f".repeat(32));
+    });
+    let did = TestPds::options()
+        .config(|config| config.service.did = allod_atproto::Did::parse("did:web:other.test").unwrap());
+    let not_ours = refusal(400, "InvalidToken", "Token could not be verified");
+    pds.account("alice").await;
+    for options in [secret, did] {
+        let alice = options.start().await.account("alice").await;
+        assert_eq!(pds.xrpc_get(NSID).bearer(&alice.access).error().await, not_ours);
+    }
+}
+
+#[tokio::test]
+async fn a_deactivated_account_is_told_and_a_taken_down_one_is_gone() {
+    let pds = TestPds::start().await;
+    let (alice, bob) = (pds.account("alice").await, pds.account("bob").await);
+    seen::deactivate(&pds, &alice.did).await;
+    let answer = pds.xrpc_get(NSID).bearer(&alice.access).ok().await;
+    assert_eq!((&answer["active"], &answer["status"]), (&json!(false), &json!("deactivated")));
+    seen::take_down(&pds, &bob.did).await;
+    let gone = refusal(400, "InvalidRequest", &format!("Could not find user info for account: {}", bob.did));
+    assert_eq!(pds.xrpc_get(NSID).bearer(&bob.access).error().await, gone);
+}

@@ -1,0 +1,5 @@
+//! `com.atproto.sync.*`.
+
+mod get_latest_commit;
+mod get_repo;
+mod get_repo_status;

@@ -1,0 +1,54 @@
+//! What a test sees of a server beside its answers: refusals side by side, and whether anything was left behind.
+
+use allod_atproto::{Did, Handle};
+use allod_store::{
+    Txn, sql,
+    tables::{accounts, sign_ups},
+};
+use allod_testkit::{Call, TestPds};
+
+/// Status, error name and message.
+pub(crate) type Refusal = (u16, String, String);
+
+/// A refusal as a test expects it.
+pub(crate) fn refusal(status: u16, name: &str, message: &str) -> Refusal {
+    (status, name.to_owned(), message.to_owned())
+}
+
+/// Checks that a call without a credential, with the wrong kind, and with the wrong verb is refused as everywhere.
+///
+/// `right` and `wrong` are the method called with its own verb and with the other one.
+pub(crate) async fn wrong_verb(call: Call, sent: &str, expected: &str) {
+    let message = format!("Incorrect HTTP method ({sent}) expected {expected}");
+    assert_eq!(call.error().await, refusal(400, "InvalidRequest", &message));
+}
+
+/// Checks that nobody signed up, nothing is held for anybody, and the directory heard of nothing.
+pub(crate) async fn nothing_happened(pds: &TestPds) {
+    let db = &*pds.app().db;
+    assert_eq!(accounts::page(db, None, 10).await.unwrap(), []);
+    assert_eq!(sign_ups::due(db, i64::MAX, 10).await.unwrap(), []);
+    assert!(pds.plc().submissions().is_empty(), "the directory heard of it");
+    assert!(pds.events().await.is_empty(), "the network was told");
+}
+
+/// Checks that nobody holds these names.
+pub(crate) async fn names_are_free(pds: &TestPds, handle: &str, email: &str) {
+    let db = &*pds.app().db;
+    assert_eq!(accounts::handle_holder(db, &Handle::parse(handle).unwrap()).await.unwrap(), None);
+    assert_eq!(accounts::email_holder(db, email).await.unwrap(), None);
+}
+
+/// Takes an account down: there is no method for it yet.
+pub(crate) async fn take_down(pds: &TestPds, did: &Did) {
+    let mut txn = Txn::new();
+    txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = 'a-report' WHERE did = $1", did.as_str()));
+    pds.app().db.commit(txn).await.unwrap();
+}
+
+/// Deactivates an account for good: there is no method for it yet.
+pub(crate) async fn deactivate(pds: &TestPds, did: &Did) {
+    let mut txn = Txn::new();
+    txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at WHERE did = $1", did.as_str()));
+    pds.app().db.commit(txn).await.unwrap();
+}
