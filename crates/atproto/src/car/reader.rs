@@ -88,8 +88,11 @@ impl Reader {
     }
 }
 
+/// A section's bytes and what is behind it.
+type Section<'b> = (&'b [u8], &'b [u8]);
+
 /// Cuts a section, which is a length and as many bytes, off the front; nothing if it is not whole.
-pub(super) fn section(bytes: &[u8], bytes_max: usize) -> Result<Option<(&[u8], &[u8])>, CarError> {
+pub(super) fn section(bytes: &[u8], bytes_max: usize) -> Result<Option<Section<'_>>, CarError> {
     let mut length = 0_usize;
     for (place, byte) in bytes.iter().take(LENGTH_BYTES_MAX).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * place);

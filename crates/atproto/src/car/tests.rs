@@ -6,7 +6,7 @@ use super::*;
 
 fn block(n: u8, bytes: usize) -> (Cid, Vec<u8>) {
     let block = vec![n; bytes];
-    (if n % 2 == 0 { Cid::for_cbor(&block) } else { Cid::for_raw(&block) }, block)
+    (if n.is_multiple_of(2) { Cid::for_cbor(&block) } else { Cid::for_raw(&block) }, block)
 }
 
 fn file(blocks: &[(Cid, Vec<u8>)]) -> Vec<u8> {

@@ -45,13 +45,11 @@ pub(super) fn set(root: &mut Arc<Subtree>, key: &str, value: Cid) -> Result<Opti
         let child_level = node.level - 1;
         let position = node.search(key).unwrap_or_else(|position| position);
         let child = node.child_mut(position);
-        match child {
-            Some(child) => node = Subtree::edit(child)?,
-            None => {
-                *child = raise(leaf(level, key, value).into_link(), level, child_level);
-                return Ok(None);
-            }
-        }
+        let Some(child) = child else {
+            *child = raise(leaf(level, key, value).into_link(), level, child_level);
+            return Ok(None);
+        };
+        node = Subtree::edit(child)?;
     }
     set_here(node, key, value)
 }
@@ -66,7 +64,8 @@ pub(super) fn remove(root: &mut Arc<Subtree>, key: &str) -> Result<Option<Cid>, 
         if !node.entries.is_empty() {
             break;
         }
-        link = node.left.clone();
+        let below = node.left.clone();
+        link = below;
     }
     *root = link.unwrap_or_default();
     Ok(Some(value))

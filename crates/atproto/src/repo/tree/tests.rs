@@ -40,9 +40,10 @@ proptest! {
         for (n, new) in changes {
             let (key, before) = (key(n), tree.clone());
             let root = before.root();
-            match new {
-                Some(new) => prop_assert_eq!(tree.set(&key, value(new)), Ok(model.insert(key.clone(), value(new)))),
-                None => prop_assert_eq!(tree.remove(&key), Ok(model.remove(&key))),
+            if let Some(new) = new {
+                prop_assert_eq!(tree.set(&key, value(new)), Ok(model.insert(key.clone(), value(new))));
+            } else {
+                prop_assert_eq!(tree.remove(&key), Ok(model.remove(&key)));
             }
             prop_assert_eq!(before.root(), root);
             prop_assert_eq!(tree.get(&key), model.get(&key).copied());
@@ -130,7 +131,8 @@ fn limits_are_kept_and_nothing_changes() {
     assert_eq!(Tree::from_sorted([("b", value(0)), ("a", value(0))]), Err(TreeError::Unsorted));
     assert_eq!(Tree::from_sorted([("a", value(0)), ("a", value(0))]), Err(TreeError::Unsorted));
 
-    let low: Vec<String> = (0..).map(|n: u32| format!("{n:06}")).filter(|key| key_level(key) == 0).take(600).collect();
+    let low: Vec<String> =
+        (0..u32::MAX).map(|n| format!("{n:06}")).filter(|key| key_level(key) == 0).take(600).collect();
     let mut full = Tree::from_sorted(low.iter().take(NODE_ENTRIES_MAX).map(|key| (key, value(0)))).unwrap();
     let root = full.root();
     assert_eq!(full.set(&low[NODE_ENTRIES_MAX], value(0)), Err(TreeError::NodeTooLarge));
@@ -141,7 +143,7 @@ fn limits_are_kept_and_nothing_changes() {
     assert_eq!(Tree::from_sorted(too_many), Err(TreeError::NodeTooLarge));
 
     // Two nodes that together are too large are kept apart by a key that therefore stays.
-    let middle = (0..).map(|n: u32| format!("{}{n}", low[300])).find(|key| key_level(key) == 1).unwrap();
+    let middle = (0..u32::MAX).map(|n| format!("{}{n}", low[300])).find(|key| key_level(key) == 1).unwrap();
     let sides = low[100..301].iter().chain([&middle]).chain(&low[301..500]);
     let mut tree = Tree::from_sorted(sides.map(|key| (key, value(0)))).unwrap();
     let (root, len) = (tree.root(), tree.len());
@@ -163,8 +165,9 @@ fn malformed_trees_are_refused() {
         out.text("l").link_or_null(left.as_ref());
         out.into_bytes()
     };
-    let key_at =
-        |level: u8, from: &str| (0..).map(|n: u32| format!("{from}{n}")).find(|key| key_level(key) == level).unwrap();
+    let key_at = |level: u8, from: &str| {
+        (0..u32::MAX).map(|n| format!("{from}{n}")).find(|key| key_level(key) == level).unwrap()
+    };
     let (a0, b0, b1, c0) = (key_at(0, "a"), key_at(0, "b"), key_at(1, "b"), key_at(0, "c"));
     let b0_again = key_at(0, &b0);
     let leaf = node(None, &[(&a0, 0, None)]);
