@@ -81,7 +81,15 @@ pub(crate) fn local_url(port: u16) -> Result<Url, Failure> {
 }
 
 /// Runs the server until `stop`: requests, administrative commands and background work. The store is closed at the end.
-pub(crate) async fn run(app: Arc<App>, listener: TcpListener, data: &DataDirectory, stop: impl Future<Output = ()>) {
+///
+/// `ready` is called when requests and commands are taken.
+pub(crate) async fn run(
+    app: Arc<App>,
+    listener: TcpListener,
+    data: &DataDirectory,
+    ready: impl FnOnce(),
+    stop: impl Future<Output = ()>,
+) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
     // Without the socket the server is as good as ever; only `allod account` and `allod invite` miss it.
     let control = match control::Listener::bind(data.path()) {
@@ -91,6 +99,7 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, data: &DataDirecto
             None
         }
     };
+    ready();
     http::serve(listener, Arc::clone(&app), stop).await;
     for task in [Some(jobs), control].into_iter().flatten() {
         task.abort();

@@ -247,7 +247,7 @@ async fn check_events(db: &Db) {
     let mut revs: HashMap<Did, Tid> = HashMap::new();
     for (event, frame) in decoded_events(db).await {
         let Message::Commit(commit) = frame.message else { continue };
-        assert_eq!(commit.since, revs.insert(commit.repo.clone(), commit.rev.clone()), "event {}: since", event.seq);
+        assert_eq!(commit.since, revs.insert(commit.repo.clone(), commit.rev), "event {}: since", event.seq);
         // The key of an account that is gone is gone.
         if let Ok(Some(key)) = signing_keys::by_did(&**db, &commit.repo).await
             && let Err(error) = verify_commit_message(&commit, &key.did_key)

@@ -45,8 +45,8 @@ async fn serve(arguments: &Dev, data: &DataDirectory) -> Result<(), Failure> {
     let directory_stop = tokio_util::sync::CancellationToken::new();
     let directory = tokio::spawn(local_directory::run(plc_listener, plc_db, directory_stop.clone().cancelled_owned()));
     let password = admin_password.as_ref().map_or("", |password| password.expose());
-    output::text(banner(address.port(), plc_address.port(), data, password));
-    launch::run(app, listener, data, stop.cancelled()).await;
+    let ready = || output::text(banner(address.port(), plc_address.port(), data, password));
+    launch::run(app, listener, data, ready, stop.cancelled()).await;
     directory_stop.cancel();
     directory.await.map_err(Failure::failed)?
 }

@@ -1,6 +1,6 @@
 //! `allod serve`: the server, in production.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{Failure, load_config, usable};
 use crate::{config::Settings, data_directory::DataDirectory, launch, logging, runtime};
@@ -18,18 +18,20 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let (listener, address) =
         launch::listen(settings.bind_address, settings.port, "ALLOD_PORT (or `port` in the file)").await?;
     let db = launch::open_store(&data.database())?;
-    let config = settings.into_config(address.port());
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        %address,
-        url = config.service.public_url,
-        did = %config.service.did,
-        data = %data.path().display(),
-        directory = %config.identity.plc_url,
-        "serving"
-    );
-    let app = launch::app(config, db)?;
-    launch::run(app, listener, &data, stop.cancelled()).await;
+    let app = launch::app(settings.into_config(address.port()), db)?;
+    let config = &app.config;
+    let ready = || {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            %address,
+            url = config.service.public_url,
+            did = %config.service.did,
+            data = %data.path().display(),
+            directory = %config.identity.plc_url,
+            "serving"
+        );
+    };
+    launch::run(Arc::clone(&app), listener, &data, ready, stop.cancelled()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -34,6 +34,15 @@ const RESOLVE_TIMEOUT_MILLIS_CEILING: u64 = 60_000;
 /// The most password hashing workers that may be asked for.
 const PASSWORD_HASH_WORKERS_CEILING: u64 = 256;
 
+/// The least memory that argon2 knows, in KiB.
+const MEMORY_KIB_MIN: u64 = 8;
+
+/// The most memory that hashing one password may take, in KiB.
+const PASSWORD_HASH_MEMORY_KIB_CEILING: u64 = 4 * 1024 * 1024;
+
+/// The most passes that hashing one password may make.
+const PASSWORD_HASH_PASSES_CEILING: u64 = 100;
+
 /// A token secret shorter than this, in characters, gets a warning.
 const JWT_SECRET_CHARS_SAFE: usize = 32;
 
@@ -72,6 +81,7 @@ pub(crate) struct Settings {
     secrets: Secrets,
     blob_upload_bytes_max: u64,
     password_hash_workers: usize,
+    password_hash_cost: HashCost,
     dev_mode: bool,
 }
 
@@ -109,7 +119,7 @@ impl Settings {
             secrets: self.secrets,
             blob_upload_bytes_max: self.blob_upload_bytes_max,
             password_hash_workers: self.password_hash_workers,
-            password_hash_cost: HashCost::default(),
+            password_hash_cost: self.password_hash_cost,
             dev_mode: self.dev_mode,
         }
     }
@@ -127,6 +137,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let service = read_service(&mut reader, hostname.as_ref());
     let sign_up = read_sign_up(&mut reader, hostname.as_ref());
     let password_hash_workers = read_hash_workers(&mut reader, cores);
+    let password_hash_cost = read_hash_cost(&mut reader);
     let blob_upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
     let identity = read_identity(&mut reader);
     let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
@@ -138,6 +149,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
     check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
+    check_hash_cost(&mut reader, password_hash_cost, dev_mode);
 
     let (problems, warnings, effective) = reader.finish();
     let settings = (|| {
@@ -154,6 +166,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             secrets: secrets?,
             blob_upload_bytes_max: blob_upload_bytes_max?,
             password_hash_workers: password_hash_workers?,
+            password_hash_cost: password_hash_cost?,
             dev_mode: dev_mode?,
         })
     })();
@@ -210,6 +223,37 @@ fn read_hash_workers(reader: &mut Reader, cores: usize) -> Option<usize> {
         reader.problem(Problem::at(place, format!("must be 1 to {PASSWORD_HASH_WORKERS_CEILING}")));
     }
     usize::try_from(workers).ok()
+}
+
+fn read_hash_cost(reader: &mut Reader) -> Option<HashCost> {
+    let memory_kib = reader.read(&s::PASSWORD_HASH_MEMORY_KIB);
+    let passes = reader.read(&s::PASSWORD_HASH_PASSES);
+    let (memory_kib, passes) = (memory_kib?, passes?);
+    if !(MEMORY_KIB_MIN..=PASSWORD_HASH_MEMORY_KIB_CEILING).contains(&memory_kib) {
+        let place = reader.place(&s::PASSWORD_HASH_MEMORY_KIB);
+        reader.problem(Problem::at(place, format!("must be {MEMORY_KIB_MIN} to {PASSWORD_HASH_MEMORY_KIB_CEILING}")));
+    }
+    if !(1..=PASSWORD_HASH_PASSES_CEILING).contains(&passes) {
+        let place = reader.place(&s::PASSWORD_HASH_PASSES);
+        reader.problem(Problem::at(place, format!("must be 1 to {PASSWORD_HASH_PASSES_CEILING}")));
+    }
+    Some(HashCost { memory_kib: u32::try_from(memory_kib).ok()?, passes: u32::try_from(passes).ok()? })
+}
+
+/// Passwords that are cheap to guess are for measuring and trying things out.
+fn check_hash_cost(reader: &mut Reader, cost: Option<HashCost>, dev_mode: Option<bool>) {
+    let (Some(cost), Some(false)) = (cost, dev_mode) else { return };
+    let least = HashCost::default();
+    if cost.memory_kib < least.memory_kib || cost.passes < least.passes {
+        let place = reader.place(if cost.passes < least.passes {
+            &s::PASSWORD_HASH_PASSES
+        } else {
+            &s::PASSWORD_HASH_MEMORY_KIB
+        });
+        let (memory_kib, passes) = (least.memory_kib, least.passes);
+        let message = format!("less than {memory_kib} KiB and {passes} passes is for development mode only");
+        reader.problem(Problem::at(place, message));
+    }
 }
 
 fn read_identity(reader: &mut Reader) -> Option<IdentityConfig> {

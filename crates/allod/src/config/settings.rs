@@ -105,6 +105,10 @@ settings! {
     PASSWORD_CHARS_MAX: u64 = "password_chars_max", None, Literal("256");
     /// How many passwords are hashed at once; each takes one core for some tens of milliseconds.
     PASSWORD_HASH_WORKERS: u64 = "password_hash_workers", None, Computed("half the cores, at least 1");
+    /// How much memory hashing one password takes, in KiB. More makes stolen hashes dearer to guess, and each sign-in slower.
+    PASSWORD_HASH_MEMORY_KIB: u64 = "password_hash_memory_kib", None, Literal("19456");
+    /// How many passes hashing one password makes over its memory.
+    PASSWORD_HASH_PASSES: u64 = "password_hash_passes", None, Literal("2");
     /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
     BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
     /// The did:plc directory that identities are published to and read from.

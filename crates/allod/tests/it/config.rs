@@ -95,6 +95,21 @@ fn development_mode_is_refused_with_a_public_name() {
 }
 
 #[test]
+fn passwords_cheap_to_guess_are_for_development_only() {
+    for (name, value) in [("ALLOD_PASSWORD_HASH_MEMORY_KIB", "8"), ("ALLOD_PASSWORD_HASH_PASSES", "1")] {
+        let refused = check(SECRETS, &[(name, value)]);
+        assert!(refused.starts_with("exit code 2"), "{refused}");
+        assert!(refused.contains(&format!("{name}: less than 19456 KiB and 2 passes")), "{refused}");
+        let accepted = check(SECRETS, &[(name, value), ("PDS_DEV_MODE", "true")]);
+        assert!(accepted.starts_with("exit code 0"), "{accepted}");
+    }
+    for value in ["7", "4194305"] {
+        let outcome = check(SECRETS, &[("ALLOD_PASSWORD_HASH_MEMORY_KIB", value), ("PDS_DEV_MODE", "true")]);
+        assert!(outcome.contains("must be 8 to 4194304"), "{outcome}");
+    }
+}
+
+#[test]
 fn secrets_come_from_files_too() {
     let allod = Allod::new();
     allod.write("jwt", "0123456789abcdef0123456789abcdef\n");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod config;
+mod control;
 mod dev;
 mod help;
 mod process;
