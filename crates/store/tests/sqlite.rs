@@ -291,7 +291,7 @@ async fn a_failed_write_of_the_log_stops_all_writes() {
         let db = sqlite::open(options.clone()).unwrap();
         db.commit(with_event(put("before", b""))).await.unwrap();
         recorder.fail(fail(Call::Write, FileKind::Wal, after, ffi::SQLITE_IOERR_WRITE));
-        let error = db.commit(with_event(put("during", &[7; 20_000]))).await.unwrap_err();
+        let error = db.commit(with_event(put("during", &vec![7; 20_000]))).await.unwrap_err();
         assert!(matches!(error, CommitError::Unknown { .. }), "{error:?}");
         assert!(matches!(db.commit(put("after", b"")).await, Err(CommitError::Unavailable { .. })));
         db.close().await;
@@ -312,7 +312,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
         let db = sqlite::open(options.clone()).unwrap();
         db.commit(with_event(put("before", b""))).await.unwrap();
         recorder.fail(fail(Call::Write, FileKind::Wal, after, ffi::SQLITE_FULL));
-        let error = db.commit(with_event(put("during", &[7; 20_000]))).await.unwrap_err();
+        let error = db.commit(with_event(put("during", &vec![7; 20_000]))).await.unwrap_err();
         assert!(matches!(error, CommitError::Unavailable { .. }), "{after}: {error:?}");
         assert_eq!(names(&db).await, ["before"]);
         assert_eq!(db.commit(with_event(put("after", b""))).await.unwrap().first_seq, Some(2));
@@ -335,7 +335,7 @@ async fn a_disk_that_fills_up_within_a_statement_refuses_the_whole_group() {
     let db = sqlite::open(options).unwrap();
     db.commit(put("before", b"")).await.unwrap();
     recorder.fail(fail(Call::Write, FileKind::Wal, 3, ffi::SQLITE_FULL));
-    let group = (0..8).map(|n| db.commit(with_event(put(&format!("during {n}"), &[7; 100_000]))));
+    let group = (0..8).map(|n| db.commit(with_event(put(&format!("during {n}"), &vec![7; 100_000]))));
     let outcomes = join_all(group).await;
     let there = names(&db).await;
     let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(CommitError::Unavailable { .. }))).count();
