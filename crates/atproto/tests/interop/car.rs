@@ -19,7 +19,9 @@ fn fixtures_are_read_and_written() {
             .collect();
 
         let mut writer = Writer::new(&root);
-        blocks.iter().for_each(|(cid, bytes)| writer.block(cid, bytes));
+        for (cid, bytes) in &blocks {
+            writer.block(cid, bytes);
+        }
         assert_eq!(writer.finish(), file);
 
         let read = car::read(&file, &Limits::COMMIT).unwrap();

@@ -117,7 +117,7 @@ impl Relay {
                 encodes_again(bytes, &frame::account(&account), seq);
                 Ok("#account")
             }
-            other => panic!("{other:?}"),
+            other @ (Message::Info(_) | Message::Error(_) | Message::Other { .. }) => panic!("{other:?}"),
         }
     }
 }

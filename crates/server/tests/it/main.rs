@@ -1,11 +1,6 @@
 //! The server from outside, over HTTP: one module for each endpoint, at the path of its name.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what a test can't do or find fails it"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
 mod com_atproto;
 mod elsewhere;

@@ -24,9 +24,11 @@ fn person(name: &str) -> Value {
 
 /// The same with another field; null takes it out.
 fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
-    match value.into() {
-        Value::Null => drop(body.as_object_mut().unwrap().remove(field)),
-        value => body[field] = value,
+    let value = value.into();
+    if value.is_null() {
+        body.as_object_mut().unwrap().remove(field);
+    } else {
+        body[field] = value;
     }
     body
 }

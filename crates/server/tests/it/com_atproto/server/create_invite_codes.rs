@@ -28,7 +28,9 @@ async fn makes_codes_for_each_account() {
     assert_eq!(shape, [(ALICE, 3), (BOB, 3)]);
     let codes: HashSet<&String> = groups.iter().flat_map(|(_, codes)| codes).collect();
     assert_eq!(codes.len(), 6);
-    codes.iter().for_each(|code| check_form(code));
+    for code in &codes {
+        check_form(code);
+    }
     for body in [json!({ "codeCount": 1, "useCount": 1 }), json!({ "codeCount": 1, "useCount": 1, "forAccounts": [] })]
     {
         let groups = made(&pds, &body).await;

@@ -47,7 +47,7 @@ async fn again_or_late_it_is_done_already() {
     for _ in 0..2 {
         assert_eq!(delete(&pds, &alice.refresh).await.status.as_u16(), 200);
     }
-    pds.advance(Duration::from_secs(91 * 24 * 60 * 60));
+    pds.advance(Duration::from_hours(91 * 24));
     assert_eq!(delete(&pds, &bob.refresh).await.status.as_u16(), 200);
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::seen::{self, refusal};
 
 const NSID: &str = "com.atproto.server.reserveSigningKey";
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 async fn reserve(pds: &TestPds, body: &Value) -> DidKey {
     let answer = pds.xrpc_post(NSID).json(body).ok().await;
@@ -44,7 +43,7 @@ async fn is_forgotten_after_a_week() {
     let mut pds = TestPds::start().await;
     let body = json!({ "did": "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa" });
     let first = reserve(&pds, &body).await;
-    pds.advance(7 * DAY - Duration::from_secs(1));
+    pds.advance(Duration::from_secs(7 * 24 * 60 * 60 - 1));
     pds.restart().await;
     assert_eq!(reserve(&pds, &body).await, first);
     pds.advance(Duration::from_secs(1));

@@ -16,7 +16,7 @@ async fn tells_the_commit_the_network_was_told_of() {
     let (cid, rev) = (Cid::parse(answer["cid"].as_str().unwrap()), Tid::parse(answer["rev"].as_str().unwrap()));
     let events = pds.events().await;
     let Message::Commit(commit) = &events[2].1.message else { panic!("no commit") };
-    assert_eq!((cid.unwrap(), rev.unwrap()), (commit.commit, commit.rev.clone()));
+    assert_eq!((cid.unwrap(), rev.unwrap()), (commit.commit, commit.rev));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::{
     seen::{self, refusal},
 };
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 fn moving(name: &str, did: &Did) -> Value {
     with(person(name), "did", did.as_str())
@@ -74,7 +74,7 @@ async fn is_removed_after_three_days_and_leaves_nothing() {
     let sign_in = json!({ "identifier": "alice@mail.test", "password": "correct horse" });
     let signs_in = || pds.xrpc_post("com.atproto.server.createSession").json(&sign_in);
 
-    pds.advance(3 * DAY - Duration::from_secs(1));
+    pds.advance(Duration::from_secs(3 * 24 * 60 * 60 - 1));
     pds.do_jobs().await;
     let access = signs_in().ok().await["accessJwt"].as_str().unwrap().to_owned();
     pds.advance(Duration::from_secs(1));
