@@ -5,3 +5,4 @@
 mod com_atproto;
 mod elsewhere;
 mod seen;
+mod sign_up_faults;

@@ -111,16 +111,20 @@ fn check_recovery_key(recovery_key: Option<&str>) -> Result<Option<DidKey>, Sign
 }
 
 /// A courtesy that spares work; what decides is the reservation.
+///
+/// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the handle.
 async fn check_free(app: &App, handle: &Handle, email: Option<&EmailAddress>) -> Result<(), SignUpError> {
+    let email_holder = match email {
+        Some(email) => accounts::email_holder(&*app.db, email.key()).await?,
+        None => None,
+    };
     if accounts::handle_holder(&*app.db, handle).await?.is_some() {
         return Err(SignUpError::HandleTaken(handle.clone()));
     }
-    if let Some(email) = email
-        && accounts::email_holder(&*app.db, email.key()).await?.is_some()
-    {
-        return Err(SignUpError::EmailTaken(email.as_typed().to_owned()));
+    match email.filter(|_| email_holder.is_some()) {
+        Some(email) => Err(SignUpError::EmailTaken(email.as_typed().to_owned())),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A token that was sent and can't be checked opens nothing, also where none is needed.

@@ -14,7 +14,7 @@ use allod_store::{
 };
 
 use super::{
-    MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS,
+    Driver, MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS,
     admission::Applicant,
     failpoint::{Failpoint, pass},
     operation::{AccountKey, Identity, Submission},
@@ -48,7 +48,7 @@ async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError
         return Err(SignUpError::Internal("nothing to submit".to_owned()));
     };
     let did = &submission.did;
-    let driving = app.sign_ups.drive(did).ok_or(SignUpError::Pending)?;
+    let driving = app.sign_ups.drive(did, Driver::Request).ok_or(SignUpError::Pending)?;
     let row = reserve(app, &applicant, submission).await?;
 
     let submitted = async {
@@ -97,7 +97,14 @@ pub(super) async fn submit_and_finish(
     };
     if let Some(error) = definite {
         // A directory that refuses what it already has, has it.
-        let has_it = matches!(error, SignUpError::DirectoryRefused(_)) && is_accepted(app, row, operation).await?;
+        let has_it = match &error {
+            SignUpError::DirectoryRefused(_) => match is_accepted(app, row, operation).await {
+                // Nobody sent it before, so the refusal stands by itself.
+                Err(_) if attempt == Attempt::First => false,
+                answer => answer?,
+            },
+            _ => false,
+        };
         if !has_it {
             release(app, row).await?;
             return Err(error);

@@ -11,12 +11,13 @@ mod operation;
 pub mod reconcile;
 mod resume;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use allod_atproto::{Did, Handle};
 use allod_store::{CommitError, ReadError, tables::accounts::Account};
 use data_encoding::BASE64URL_NOPAD;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::{
     emails::EmailUnsupported,
@@ -177,23 +178,65 @@ pub enum SignUpError {
 /// The sign-ups this run of the process is driving.
 pub struct SignUps {
     run_id: String,
-    driving: Mutex<HashSet<Did>>,
+    driving: Mutex<HashMap<Did, Driver>>,
+    /// Wakes whoever waits for a wheel to be free.
+    ended: Notify,
+}
+
+/// Who has the wheel of a sign-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Driver {
+    /// The request that began it, or the same request again.
+    Request,
+    /// The reconciler, which is done in a moment.
+    Reconciler,
 }
 
 impl SignUps {
     /// Names this run of the process.
     pub fn new(randomness: &dyn Randomness) -> Self {
         let run_id = BASE64URL_NOPAD.encode(&randomness::bytes::<12>(randomness));
-        Self { run_id, driving: Mutex::default() }
+        Self { run_id, driving: Mutex::default(), ended: Notify::new() }
     }
 
     fn is_driven(&self, did: &Did) -> bool {
-        self.driving.lock().contains(did)
+        self.driving.lock().contains_key(did)
+    }
+
+    /// Waits until the reconciler has let go of a sign-up.
+    async fn reconciled(&self, did: &Did) {
+        loop {
+            let ended = self.ended.notified();
+            let mut ended = std::pin::pin!(ended);
+            ended.as_mut().enable();
+            if self.driving.lock().get(did) != Some(&Driver::Reconciler) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Takes the wheel, if need be when the reconciler lets go of it; `None` when another request has it.
+    async fn drive_after_reconciler(&self, did: &Did) -> Option<Driving<'_>> {
+        loop {
+            self.reconciled(did).await;
+            if let Some(driving) = self.drive(did, Driver::Request) {
+                return Some(driving);
+            }
+            if self.driving.lock().get(did) == Some(&Driver::Request) {
+                return None;
+            }
+        }
     }
 
     /// Takes the wheel; `None` when somebody has it.
-    fn drive(&self, did: &Did) -> Option<Driving<'_>> {
-        self.driving.lock().insert(did.clone()).then(|| Driving { sign_ups: self, did: did.clone() })
+    fn drive(&self, did: &Did, driver: Driver) -> Option<Driving<'_>> {
+        let mut driving = self.driving.lock();
+        if driving.contains_key(did) {
+            return None;
+        }
+        driving.insert(did.clone(), driver);
+        Some(Driving { sign_ups: self, did: did.clone() })
     }
 }
 
@@ -206,6 +249,7 @@ struct Driving<'a> {
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
         self.sign_ups.driving.lock().remove(&self.did);
+        self.sign_ups.ended.notify_waiters();
     }
 }
 

@@ -7,7 +7,7 @@ use allod_store::{
     tables::sign_ups::{self, SignUp, SignUpState},
 };
 
-use super::{SignUpError, machine, resume};
+use super::{Driver, SignUpError, machine, resume};
 use crate::{
     app::App,
     domain::clock::{self, MICROS_PER_SEC},
@@ -65,7 +65,7 @@ async fn reconcile(app: &App, due_by: i64) -> Result<Reconciled, SignUpError> {
 }
 
 async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
-    let Some(_driving) = app.sign_ups.drive(&row.did) else { return Ok(Outcome::Nothing) };
+    let Some(_driving) = app.sign_ups.drive(&row.did, Driver::Reconciler) else { return Ok(Outcome::Nothing) };
     let now = clock::to_store(app.clock.now_micros());
     match row.state {
         SignUpState::Reserved => {

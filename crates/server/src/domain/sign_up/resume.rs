@@ -23,10 +23,14 @@ use crate::{
 pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<SignedUp>, SignUpError> {
     let Ok(handle) = Handle::parse(&request.handle) else { return Ok(None) };
     let Some(row) = sign_ups::by_handle(&*app.db, &handle).await? else { return Ok(None) };
+    app.sign_ups.reconciled(&row.did).await;
     if !is_abandoned(app, &row) || !is_same_caller(app, &row, request).await? {
         return Ok(None);
     }
-    let Some(driving) = app.sign_ups.drive(&row.did) else { return Err(SignUpError::Pending) };
+    let Some(driving) = app.sign_ups.drive_after_reconciler(&row.did).await else { return Ok(None) };
+    // Whoever had the wheel before may have moved it on.
+    let row = sign_ups::by_did(&*app.db, &row.did).await?;
+    let Some(row) = row.filter(|row| !is_answered(app, row)) else { return Ok(None) };
     let operation = stored_operation(&row)?;
     let (account, tokens) = match row.state {
         SignUpState::Reserved => return Ok(None),
@@ -50,9 +54,11 @@ pub(super) fn stored_operation(row: &SignUp) -> Result<Operation, SignUpError> {
 
 /// Nobody is driving it, and nobody in this run of the process has answered it.
 fn is_abandoned(app: &App, row: &SignUp) -> bool {
-    let of_this_run = row.driver.as_deref() == Some(app.sign_ups.run_id.as_str());
-    let answered = row.state == SignUpState::Active && of_this_run;
-    !answered && !app.sign_ups.is_driven(&row.did)
+    !is_answered(app, row) && !app.sign_ups.is_driven(&row.did)
+}
+
+fn is_answered(app: &App, row: &SignUp) -> bool {
+    row.state == SignUpState::Active && row.driver.as_deref() == Some(app.sign_ups.run_id.as_str())
 }
 
 async fn is_same_caller(app: &App, row: &SignUp, request: &SignUpRequest) -> Result<bool, SignUpError> {
