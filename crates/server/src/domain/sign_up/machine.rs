@@ -97,14 +97,13 @@ pub(super) async fn submit_and_finish(
     };
     if let Some(error) = definite {
         // A directory that refuses what it already has, has it.
-        let has_it = match &error {
-            SignUpError::DirectoryRefused(_) => match is_accepted(app, row, operation).await {
+        let refused = matches!(error, SignUpError::DirectoryRefused(_));
+        let has_it = refused
+            && match is_accepted(app, row, operation).await {
                 // Nobody sent it before, so the refusal stands by itself.
                 Err(_) if attempt == Attempt::First => false,
                 answer => answer?,
-            },
-            _ => false,
-        };
+            };
         if !has_it {
             release(app, row).await?;
             return Err(error);
