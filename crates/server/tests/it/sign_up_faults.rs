@@ -27,7 +27,7 @@ async fn sign_up(pds: &TestPds, body: &Value) -> (u16, String, Value) {
 async fn a_quarter_of_an_hour(pds: &TestPds) {
     for _ in 0..5 {
         pds.do_jobs().await;
-        pds.advance(Duration::from_secs(3 * 60));
+        pds.advance(Duration::from_mins(3));
     }
     // The server's own timer may have a pass under way that holds a sign-up: it ends in a moment of real time.
     for _ in 0..500 {
@@ -37,7 +37,7 @@ async fn a_quarter_of_an_hour(pds: &TestPds) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        pds.advance(Duration::from_secs(60));
+        pds.advance(Duration::from_mins(1));
     }
 }
 
@@ -115,7 +115,7 @@ async fn a_place_that_takes_long_is_waited_for() {
         let (answer, ()) = tokio::join!(sign_up(&pds, &body), async {
             pds.failpoints().reached(place).await;
             // The reconciler leaves alone what is being driven.
-            pds.advance(Duration::from_secs(15 * 60));
+            pds.advance(Duration::from_mins(15));
             pds.do_jobs().await;
             pds.failpoints().go_on();
         });
