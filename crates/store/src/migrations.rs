@@ -20,8 +20,12 @@ macro_rules! migration {
 }
 
 /// The `SQLite` dialect's steps, in order.
-pub const SQLITE: &[Migration] =
-    &[migration!(1, "0001_events"), migration!(2, "0002_accounts"), migration!(3, "0003_plc")];
+pub const SQLITE: &[Migration] = &[
+    migration!(1, "0001_events"),
+    migration!(2, "0002_accounts"),
+    migration!(3, "0003_plc"),
+    migration!(4, "0004_records"),
+];
 
 #[cfg(test)]
 mod tests {

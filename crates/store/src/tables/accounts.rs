@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, first, parsed};
+use super::{all, first, parsed, repos};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -191,6 +191,5 @@ pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
     release_names(txn, did);
     txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
-    txn.run(sql!("DELETE FROM repos WHERE did = $1", did.as_str()));
-    txn.run(sql!("DELETE FROM records WHERE did = $1", did.as_str()));
+    repos::remove(txn, did, now);
 }

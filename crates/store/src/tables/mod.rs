@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod invites;
 pub mod plc;
+pub mod records;
 pub mod repos;
 pub mod sessions;
 pub mod sign_ups;

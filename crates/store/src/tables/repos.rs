@@ -1,9 +1,9 @@
-//! Repository heads and records.
+//! Repository heads, and which repositories have records of a collection.
 
 use allod_atproto::{Cid, Did, Tid};
 use bytes::Bytes;
 
-use super::{all, first, parsed};
+use super::{all, first, parsed, records::RecordSet};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when a repository's head is not the expected one.
@@ -20,19 +20,25 @@ pub struct Head {
     pub data: Cid,
     /// The signed commit, encoded.
     pub commit_block: Bytes,
+    /// Which records are the repository's.
+    pub record_set: RecordSet,
 }
 
-/// One record of a repository.
+/// A line of a list of repositories.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The collection's NSID.
-    pub collection: String,
-    /// The record key.
-    pub rkey: String,
-    /// The record's CID.
-    pub cid: Cid,
-    /// The record, encoded as DAG-CBOR.
-    pub block: Bytes,
+pub struct Listed {
+    /// The account.
+    pub did: Did,
+    /// The newest commit.
+    pub commit: Cid,
+    /// Its revision.
+    pub rev: Tid,
+    /// When the account was created, which orders the list.
+    pub created_at: i64,
+    /// Whether its owner, or its not having moved in yet, keeps it out of the network.
+    pub deactivated: bool,
+    /// Whether a moderation decision keeps it out of the network.
+    pub taken_down: bool,
 }
 
 fn head(row: &Row) -> Result<Head, ReadError> {
@@ -41,29 +47,64 @@ fn head(row: &Row) -> Result<Head, ReadError> {
         rev: parsed("repos.rev", Tid::parse(&row.get::<String>(1)?))?,
         data: parsed("repos.data", Cid::parse(&row.get::<String>(2)?))?,
         commit_block: row.get(3)?,
+        record_set: RecordSet::from_number(row.get(4)?),
     })
 }
 
 /// Reads a repository's head.
 pub async fn head_of(db: &dyn Database, did: &Did) -> Result<Option<Head>, ReadError> {
-    let rows = db.read(sql!("SELECT head, rev, data, commit_block FROM repos WHERE did = $1", did.as_str())).await?;
-    first(&rows, head)
+    let rows =
+        db.read(sql!("SELECT head, rev, data, commit_block, record_set FROM repos WHERE did = $1", did.as_str()));
+    first(&rows.await?, head)
 }
 
-/// Reads all records of a repository in key order.
-pub async fn records_of(db: &dyn Database, did: &Did) -> Result<Vec<Record>, ReadError> {
+/// Reads up to `limit` repositories in order of their accounts' age, behind the one named by `after` (creation time
+/// and DID).
+pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<Listed>, ReadError> {
+    let (time, did) = after.unwrap_or((i64::MIN, ""));
     let rows = db.read(sql!(
-        "SELECT collection, rkey, cid, block FROM records WHERE did = $1 ORDER BY collection, rkey",
-        did.as_str()
+        "SELECT a.did, r.head, r.rev, a.created_at, a.deactivated_at IS NOT NULL, a.takedown_ref IS NOT NULL \
+         FROM accounts a JOIN repos r ON r.did = a.did \
+         WHERE a.created_at > $1 OR (a.created_at = $1 AND a.did > $2) ORDER BY a.created_at, a.did LIMIT $3",
+        time,
+        did,
+        limit
     ));
     all(&rows.await?, |row| {
-        Ok(Record {
-            collection: row.get(0)?,
-            rkey: row.get(1)?,
-            cid: parsed("records.cid", Cid::parse(&row.get::<String>(2)?))?,
-            block: row.get(3)?,
+        Ok(Listed {
+            did: parsed("repos.did", Did::parse(&row.get::<String>(0)?))?,
+            commit: parsed("repos.head", Cid::parse(&row.get::<String>(1)?))?,
+            rev: parsed("repos.rev", Tid::parse(&row.get::<String>(2)?))?,
+            created_at: row.get(3)?,
+            deactivated: row.get(4)?,
+            taken_down: row.get(5)?,
         })
     })
+}
+
+/// Reads up to `limit` active accounts that have records of a collection, in the order of their DIDs, behind `after`.
+pub async fn with_collection(
+    db: &dyn Database,
+    collection: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Did>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT c.did FROM repo_collections c JOIN accounts a ON a.did = c.did \
+         WHERE c.collection = $1 AND c.did > $2 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL \
+         ORDER BY c.did LIMIT $3",
+        collection,
+        after,
+        limit
+    ));
+    all(&rows.await?, |row| parsed("repo_collections.did", Did::parse(&row.get::<String>(0)?)))
+}
+
+/// Reads the collections that a repository has records of, sorted.
+pub async fn collections_of(db: &dyn Database, did: &Did) -> Result<Vec<String>, ReadError> {
+    let rows =
+        db.read(sql!("SELECT collection FROM repo_collections WHERE did = $1 ORDER BY collection", did.as_str()));
+    all(&rows.await?, |row| row.get(0))
 }
 
 /// Adds a repository's first head. Conflict: [`HEAD_MOVED`] when it has one.
@@ -72,12 +113,63 @@ pub fn create(txn: &mut Txn, did: &Did, head: &Head) {
         HEAD_MOVED,
         1,
         sql!(
-            "INSERT INTO repos (did, head, rev, data, commit_block) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO repos (did, head, rev, data, commit_block, record_set) VALUES ($1, $2, $3, $4, $5, $6)",
             did.as_str(),
             head.commit.to_string(),
             head.rev.as_str(),
             head.data.to_string(),
-            head.commit_block.clone()
+            head.commit_block.clone(),
+            head.record_set.number()
         ),
     );
+}
+
+/// Adds: the repository's head goes from `previous` to `head`. Conflict: [`HEAD_MOVED`].
+pub fn advance(txn: &mut Txn, did: &Did, previous: &Cid, head: &Head) {
+    txn.expect(
+        HEAD_MOVED,
+        1,
+        sql!(
+            "UPDATE repos SET head = $3, rev = $4, data = $5, commit_block = $6, record_set = $7 \
+             WHERE did = $1 AND head = $2",
+            did.as_str(),
+            previous.to_string(),
+            head.commit.to_string(),
+            head.rev.as_str(),
+            head.data.to_string(),
+            head.commit_block.clone(),
+            head.record_set.number()
+        ),
+    );
+}
+
+/// Adds: the repository has records of a collection.
+pub fn add_collection(txn: &mut Txn, did: &Did, collection: &str) {
+    txn.run(sql!(
+        "INSERT INTO repo_collections (collection, did) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        collection,
+        did.as_str()
+    ));
+}
+
+/// Adds: the repository has no more records of a collection.
+pub fn remove_collection(txn: &mut Txn, did: &Did, collection: &str) {
+    txn.run(sql!("DELETE FROM repo_collections WHERE collection = $1 AND did = $2", collection, did.as_str()));
+}
+
+/// Adds: the repository has no records at all, until [`add_collection`] says otherwise.
+pub fn clear_collections(txn: &mut Txn, did: &Did) {
+    txn.run(sql!("DELETE FROM repo_collections WHERE did = $1", did.as_str()));
+}
+
+/// Adds: the repository goes; its records are left to be deleted in portions.
+pub fn remove(txn: &mut Txn, did: &Did, now: i64) {
+    txn.run(sql!(
+        "INSERT INTO old_record_sets (record_set, did, delete_after) \
+         SELECT record_set, did, $2 FROM repos WHERE did = $1",
+        did.as_str(),
+        now
+    ));
+    txn.run(sql!("DELETE FROM repos WHERE did = $1", did.as_str()));
+    clear_collections(txn, did);
 }

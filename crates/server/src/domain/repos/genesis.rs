@@ -8,12 +8,10 @@ use allod_atproto::{
 };
 use allod_store::{
     EventKind, NewEvent, Txn,
-    tables::{
-        accounts::Account,
-        repos::{self, Head},
-    },
+    tables::{accounts::Account, records::RecordSet, repos},
 };
 
+use super::stored_head;
 use crate::{
     app::App,
     domain::{accounts::Status, clock, randomness},
@@ -33,9 +31,8 @@ pub fn add(
     let clock_id = u16::from_be_bytes(randomness::bytes(&*app.randomness)) & CLOCK_ID_MASK;
     let rev = Tid::next(None, now_micros, clock_id);
     let plan = plan(&Tree::empty(), &account.did, &[], signing, None, rev)?;
-    let head = plan.head();
-    let commit_block = plan.commit.bytes().clone();
-    repos::create(txn, &account.did, &Head { commit: head.commit, rev: head.rev, data: head.data, commit_block });
+    let record_set = RecordSet::from_random(randomness::bytes(&*app.randomness));
+    repos::create(txn, &account.did, &stored_head(&plan, record_set));
     if !Status::of(account).is_active() {
         return Ok(());
     }

@@ -5,12 +5,13 @@ pub mod genesis;
 use allod_atproto::{
     Cid, Did, Tid,
     car::Writer,
-    repo::{Step, Tree, TreeError},
+    repo::{self, CommitPlan, Step, Tree, TreeError},
 };
 use allod_store::{
     ReadError,
     tables::{
         accounts::{self, Account},
+        records::{self, RecordSet},
         repos::{self, Head},
     },
 };
@@ -85,26 +86,32 @@ pub async fn latest_commit(app: &App, did: &Did, reader: &Reader) -> Result<(Cid
 /// Exports a whole repository: the commit first, then the tree in pre-order with each record behind its entry.
 pub async fn export(app: &App, did: &Did, reader: &Reader) -> Result<Bytes, RepoError> {
     let head = readable_head(app, did, reader).await?;
-    let records = repos::records_of(&*app.db, did).await?;
-    let tree = Tree::from_sorted(records.iter().map(|r| (format!("{}/{}", r.collection, r.rkey), r.cid)))?;
+    let records = records::blocks(&*app.db, head.record_set, "", i64::MAX).await?;
+    let tree = Tree::from_sorted(records.iter().map(|record| (&record.path, record.cid)))?;
     let found = tree.root();
     if found != head.data {
         return Err(RepoError::Damaged { did: did.clone(), expected: head.data, found });
     }
-    let blocks: std::collections::HashMap<Cid, &Bytes> = records.iter().map(|r| (r.cid, &r.block)).collect();
+    let mut blocks = records.iter();
     let mut car = Writer::new(&head.commit);
     car.block(&head.commit, &head.commit_block);
     for step in tree.walk() {
         match step {
             Step::Node { cid, block } => car.block(&cid, &block),
-            Step::Entry { value, .. } => {
-                if let Some(block) = blocks.get(&value) {
-                    car.block(&value, block);
+            Step::Entry { .. } => {
+                if let Some(record) = blocks.next() {
+                    car.block(&record.cid, &record.block);
                 }
             }
         }
     }
     Ok(car.finish())
+}
+
+/// The head that a plan leaves, as it is stored.
+fn stored_head(plan: &CommitPlan, record_set: RecordSet) -> Head {
+    let repo::Head { commit, rev, data } = plan.head();
+    Head { commit, rev, data, commit_block: plan.commit.bytes().clone(), record_set }
 }
 
 async fn account(app: &App, did: &Did) -> Result<Account, RepoError> {
