@@ -6,8 +6,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use data_encoding::{BASE32_NOPAD, Specification};
+use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,8 @@ use crate::base58;
 
 /// The length of a [`Cid`] in its binary form.
 pub const CID_BYTES: usize = 36;
+/// The length of a [`Cid`] in base32, without the `b` before it.
+pub(crate) const CID_DIGITS: usize = (CID_BYTES * 8).div_ceil(5);
 /// The longest link of another form, in bytes.
 const LINK_BYTES_MAX: usize = 100;
 
@@ -74,7 +77,10 @@ impl Cid {
     /// Reads the text form: `b` and lower-case base32.
     pub fn parse(text: &str) -> Result<Self, CidError> {
         let digits = text.strip_prefix('b').ok_or(CidError("must be in base32 (begin with \"b\")"))?;
-        if digits.len() > BASE32_NOPAD.encode_len(CID_BYTES) {
+        if let Some(cid) = decode_cid(digits.as_bytes()) {
+            return Ok(cid);
+        }
+        if digits.len() > CID_DIGITS {
             return Err(CidError("too long"));
         }
         Self::from_bytes(&decode_base32(digits)?)
@@ -87,6 +93,15 @@ impl Cid {
         head.copy_from_slice(&[0x01, self.codec as u8, 0x12, 0x20]);
         digest.copy_from_slice(&self.digest);
         bytes
+    }
+
+    /// The text form, byte by byte.
+    pub fn to_ascii(&self) -> [u8; CID_DIGITS + 1] {
+        let mut text = [b'b'; CID_DIGITS + 1];
+        if let Some((_, digits)) = text.split_first_mut() {
+            base32_lower().encode_mut(&self.to_bytes(), digits);
+        }
+        text
     }
 
     /// What the bytes behind the identifier are.
@@ -141,7 +156,10 @@ impl Link {
             return Err(CidError("too long"));
         }
         match text.split_at_checked(1) {
-            Some(("b", digits)) => Self::from_bytes(&decode_base32(digits)?),
+            Some(("b", digits)) => match decode_cid(digits.as_bytes()) {
+                Some(cid) => Ok(cid.into()),
+                None => Self::from_bytes(&decode_base32(digits)?),
+            },
             Some(("z", digits)) => Self::from_bytes(&base58::decode(digits).ok_or(CidError("is not base58"))?),
             _ => Err(CidError("must be in base32 (begin with \"b\")")),
         }
@@ -184,24 +202,31 @@ fn read_varint(bytes: &mut &[u8]) -> Result<u64, CidError> {
     Err(CidError("a number is too long"))
 }
 
-fn base32_lower() -> data_encoding::Encoding {
-    static ENCODING: std::sync::OnceLock<data_encoding::Encoding> = std::sync::OnceLock::new();
-    ENCODING
-        .get_or_init(|| {
-            let mut specification = Specification::new();
-            specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-            specification.encoding().unwrap_or(BASE32_NOPAD)
-        })
-        .clone()
+fn base32_lower() -> &'static Encoding {
+    static ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
+        let mut specification = Specification::new();
+        specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+        specification.encoding().unwrap_or(BASE32_NOPAD)
+    });
+    &ENCODING
 }
 
 fn decode_base32(digits: &str) -> Result<Vec<u8>, CidError> {
     base32_lower().decode(digits.as_bytes()).map_err(|_| CidError("is not lower-case base32"))
 }
 
+/// Decodes the digits of a [`Cid`], without a heap allocation as every record has some; `None` if they are not.
+fn decode_cid(digits: &[u8]) -> Option<Cid> {
+    let mut bytes = [0; CID_BYTES];
+    if digits.len() != CID_DIGITS || base32_lower().decode_mut(digits, &mut bytes).is_err() {
+        return None;
+    }
+    Cid::from_bytes(&bytes).ok()
+}
+
 impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("b{}", base32_lower().encode(&self.to_bytes())))
+        f.pad(std::str::from_utf8(&self.to_ascii()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -213,7 +238,10 @@ impl fmt::Debug for Cid {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("b{}", base32_lower().encode(&self.to_bytes())))
+        match &self.0 {
+            Form::Cid(cid) => cid.fmt(f),
+            Form::Other(bytes) => f.pad(&format!("b{}", base32_lower().encode(bytes))),
+        }
     }
 }
 

@@ -42,13 +42,14 @@ pub fn compare_keys(a: &str, b: &str) -> std::cmp::Ordering {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::cid::{Cid, Link};
 
-    fn any_value() -> impl Strategy<Value = Value> {
+    /// Values of all kinds.
+    pub(crate) fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),

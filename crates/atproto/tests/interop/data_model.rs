@@ -16,6 +16,8 @@ fn fixtures() {
             assert_eq!(Cid::for_cbor(&bytes).to_string(), vectors::str(&case, "cid"));
             assert_eq!(cbor::decode(&bytes).unwrap(), value);
             assert_eq!(json::from_value(&value), case["json"]);
+            assert_eq!(json::to_cbor(&case["json"]).as_ref(), Ok(&bytes));
+            assert_eq!(json_text(&bytes), json::from_value(&value).to_string());
         }
     }
 }
@@ -25,7 +27,9 @@ fn valid() {
     for folder in FOLDERS {
         for case in vectors::cases(&format!("{folder}/data-model-valid.json"), "") {
             let map = json::to_map(&case["json"]).unwrap_or_else(|error| panic!("{}: {error}", case["note"]));
-            assert_eq!(cbor::decode(&cbor::encode(&map.clone().into())), Ok(map.into()));
+            let bytes = cbor::encode(&map.clone().into());
+            assert_eq!(cbor::decode(&bytes), Ok(map.into()));
+            assert_eq!(json::to_cbor(&case["json"]), Ok(bytes));
         }
     }
 }
@@ -35,6 +39,7 @@ fn invalid() {
     for folder in FOLDERS {
         for case in vectors::cases(&format!("{folder}/data-model-invalid.json"), "") {
             assert!(json::to_map(&case["json"]).is_err(), "accepted: {}", case["note"]);
+            assert_eq!(json::to_cbor(&case["json"]).err(), json::to_map(&case["json"]).err(), "{}", case["note"]);
         }
     }
 }
@@ -56,6 +61,7 @@ fn derived_refusals() {
     for case in vectors::cases("derived/dag_cbor_reject.json", "cases") {
         let bytes = vectors::hex(&case, "cbor_hex");
         assert!(cbor::decode(&bytes).is_err(), "accepted: {}", case["why"]);
+        assert_eq!(json::write_json(&bytes, &mut Vec::new()).err(), cbor::decode(&bytes).err(), "{}", case["why"]);
         let mut decoder = cbor::Decoder::new(&bytes);
         assert!(decoder.skip().is_err() || decoder.end().is_err(), "skipped: {}", case["why"]);
     }
@@ -68,6 +74,14 @@ fn records_found_in_the_wild() {
         let value = cbor::decode(&bytes).unwrap();
         assert_eq!(value.get("$type").unwrap().as_text(), Some("app.bsky.feed.post"));
         assert_eq!(cbor::encode(&value), bytes);
+        assert_eq!(json_text(&bytes), json::from_value(&value).to_string());
+        assert_eq!(json::to_cbor(&json::from_value(&value)), Ok(bytes));
         assert_eq!(json::to_value(&json::from_value(&value)), Ok(value));
     }
+}
+
+fn json_text(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    json::write_json(bytes, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }

@@ -2,14 +2,21 @@
 //!
 //! Links are `{"$link": "…"}`, bytes are `{"$bytes": "…"}`. [`to_value`] takes what a client sends
 //! and checks what the data model asks of it; [`from_value`] writes what was stored, whatever it is.
+//! [`to_cbor`] and [`write_json`] do the same between JSON and CBOR directly, which records take.
 //!
 //! Spec: <https://atproto.com/specs/data-model>
+
+mod encode;
+mod write;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Number, Value as Json};
 
 use crate::cbor::{CONTAINER_ELEMENTS_MAX, KEY_BYTES_MAX, Map, Value};
 use crate::cid::{Codec, Link};
+
+pub use encode::to_cbor;
+pub use write::write_json;
 
 /// How deeply arrays and objects from clients may lie in each other.
 pub const DEPTH_MAX: usize = 32;
@@ -165,9 +172,55 @@ fn single(key: &str, text: String) -> Json {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// JSON of all kinds, of which much is data of the protocol and some almost is.
+    pub(super) fn any_json() -> impl Strategy<Value = Json> {
+        let cid = prop_oneof![
+            Just("bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua"),
+            Just("bafkreiccldh766hwcnuxnf2wh6jgzepf2nlu2lvcllt63eww5p6chi4ity"),
+            Just("zdj7WWeQ43G6JJvLWQWZpyHuAMq6uYWRjkBXFad11vE2LHhQ7"),
+            Just("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"),
+        ];
+        let link = prop_oneof![9 => cid.prop_map(str::to_owned), 1 => "b?[a-z2-7]{0,8}"]
+            .prop_map(|text| json!({ "$link": text }));
+        let blob = (link.clone(), prop_oneof![9 => Just("image/png"), 1 => Just("")], -1_i64..9, 0..12_usize).prop_map(
+            |(link, media_type, size, missing)| {
+                let mut blob = json!({"$type": "blob", "ref": link, "mimeType": media_type, "size": size});
+                let key = ["ref", "mimeType", "size"].get(missing).copied().unwrap_or_default();
+                blob.as_object_mut().unwrap().remove(key);
+                blob
+            },
+        );
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::Bool),
+            any::<i32>().prop_map(Json::from),
+            prop_oneof![20 => -300.0..300.0_f64, 1 => any::<f64>()].prop_map(|number| json!(number.trunc())),
+            prop_oneof![20 => -INTEGER_MAX..=INTEGER_MAX, 1 => any::<i64>()].prop_map(Json::from),
+            ".{0,40}".prop_map(Json::String),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| json!({"$bytes": BASE64.encode(&bytes)})),
+            "[A-Za-z+/]{0,6}={0,2}".prop_map(|text| json!({ "$bytes": text })),
+            link,
+            blob,
+        ];
+        let key = prop_oneof![
+            20 => "[a-zA-Z]{0,12}",
+            5 => ".{0,30}",
+            1 => prop_oneof![Just("$link"), Just("$bytes"), Just("$type")].prop_map(str::to_owned),
+        ];
+        let tree = leaf.prop_recursive(5, 48, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..30).prop_map(Json::Array),
+                prop::collection::vec((key.clone(), inner), 0..12)
+                    .prop_map(|entries| Json::Object(entries.into_iter().collect())),
+            ]
+        });
+        prop_oneof![1 => tree.clone(), 4 => ("[a-z.]{0,9}", tree).prop_map(|(name, value)| json!({"$type": name, "value": value}))]
+    }
 
     #[test]
     fn takes_integers_however_they_are_written() {
