@@ -25,6 +25,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(2, "0002_accounts"),
     migration!(3, "0003_plc"),
     migration!(4, "0004_records"),
+    migration!(5, "0005_blobs"),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What an account is and may do. Knows nothing of HTTP and names no engine.
 
 pub mod accounts;
+pub mod blobs;
 pub mod clock;
 pub mod emails;
 pub mod handles;

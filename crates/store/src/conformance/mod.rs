@@ -3,6 +3,7 @@
 //! A case gets storage of its own and may open it again and again. It says what is wrong by panicking.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a case fails by panicking")]
 
+mod blobs;
 mod events;
 mod lifecycle;
 mod transactions;
@@ -68,6 +69,14 @@ pub const CASES: &[Case] = cases![
     events::large_events_come_in_smaller_pages,
     events::old_days_are_dropped,
     events::the_sequence_is_raised_and_never_lowered,
+    blobs::a_blob_is_stored_once,
+    blobs::an_account_holds_no_more_than_it_may,
+    blobs::many_blobs_are_read_at_once,
+    blobs::a_reference_needs_its_blob,
+    blobs::a_taken_down_blob_is_not_referred_to,
+    blobs::an_imported_reference_may_come_before_its_blob,
+    blobs::the_last_reference_gone_the_blob_is_unreferenced,
+    blobs::other_accounts_and_record_sets_are_left_alone,
     lifecycle::everything_is_there_after_opening_again,
     lifecycle::numbers_go_on_after_everything_was_dropped,
     lifecycle::waiting_writes_are_finished_by_close,

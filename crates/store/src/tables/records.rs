@@ -85,7 +85,7 @@ fn rev(row: &Row, index: usize) -> Result<Tid, ReadError> {
 }
 
 /// A revision as its column has it. Revisions are TIDs, whose highest bit is 0.
-fn rev_number(rev: Tid) -> i64 {
+pub(super) fn rev_number(rev: Tid) -> i64 {
     i64::try_from(rev.to_u64()).unwrap_or(i64::MAX)
 }
 
@@ -257,13 +257,14 @@ pub async fn due_for_deletion(db: &dyn Database, now: i64, limit: i64) -> Result
 pub async fn is_empty(db: &dyn Database, set: RecordSet) -> Result<bool, ReadError> {
     let rows = db.read(sql!(
         "SELECT 1 FROM records WHERE record_set = $1 \
-         UNION ALL SELECT 1 FROM backlinks WHERE record_set = $1 LIMIT 1",
+         UNION ALL SELECT 1 FROM backlinks WHERE record_set = $1 \
+         UNION ALL SELECT 1 FROM record_blobs WHERE record_set = $1 LIMIT 1",
         set.0
     ));
     Ok(rows.await?.is_empty())
 }
 
-/// Adds: up to `limit` records of a set that is no repository's go, and what they are about.
+/// Adds: up to `limit` records of a set that is no repository's go, what they are about and the blobs they refer to.
 pub fn delete_portion(txn: &mut Txn, set: RecordSet, limit: i64) {
     for text in [
         "DELETE FROM records WHERE record_set = $1 AND path IN \
@@ -271,6 +272,8 @@ pub fn delete_portion(txn: &mut Txn, set: RecordSet, limit: i64) {
         "DELETE FROM backlinks WHERE record_set = $1 AND (collection, subject, rkey) IN \
          (SELECT collection, subject, rkey FROM backlinks WHERE record_set = $1 \
           ORDER BY collection, subject, rkey LIMIT $2)",
+        "DELETE FROM record_blobs WHERE record_set = $1 AND (cid, path) IN \
+         (SELECT cid, path FROM record_blobs WHERE record_set = $1 ORDER BY cid, path LIMIT $2)",
     ] {
         txn.run(sql!(text, set.0, limit));
     }

@@ -11,6 +11,7 @@ use allod_store::{CommitError as StoreError, ReadError};
 
 use super::{CommonError, XrpcError};
 use crate::domain::{
+    blobs::references::ReferenceError,
     handles::HandleError,
     invites::CreateInvitesError,
     passwords::HashError,
@@ -163,6 +164,19 @@ impl From<SignUpError> for XrpcError<account::create::Error> {
             },
             XrpcError::Common(name, message) => Self::Common(name, message),
             XrpcError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl<E> From<ReferenceError> for XrpcError<E> {
+    fn from(error: ReferenceError) -> Self {
+        let message = error.to_string();
+        match error {
+            ReferenceError::Legacy(_) => Self::invalid_request(message),
+            ReferenceError::NotFound(_) => Self::common(CommonError::BlobNotFound, message),
+            ReferenceError::MimeType { .. } => Self::common(CommonError::InvalidMimeType, message),
+            ReferenceError::Size { .. } => Self::common(CommonError::InvalidSize, message),
+            ReferenceError::Read(error) => error.into(),
         }
     }
 }

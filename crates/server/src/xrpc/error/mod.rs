@@ -101,6 +101,12 @@ pub enum CommonError {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// A record refers to a blob that is not there.
+    BlobNotFound,
+    /// A record says of a blob's type what is not so.
+    InvalidMimeType,
+    /// A record says of a blob's size what is not so.
+    InvalidSize,
     /// The body came too slowly.
     RequestTimeout,
     /// The body is larger than this method takes.
@@ -145,6 +151,9 @@ impl CommonError {
             Self::BadJwtSignature => "BadJwtSignature",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "NotFound",
+            Self::BlobNotFound => "BlobNotFound",
+            Self::InvalidMimeType => "InvalidMimeType",
+            Self::InvalidSize => "InvalidSize",
             Self::RequestTimeout => "RequestTimeout",
             Self::PayloadTooLarge => "PayloadTooLarge",
             Self::UnsupportedMediaType => "UnsupportedMediaType",

@@ -1,0 +1,266 @@
+//! Blobs and the records that refer to them.
+//!
+//! A blob without a reference has `unreferenced_since` set: it is not shown, and goes when it has been so for long.
+//! Which references count is decided by the record set that the repository's row names, so that an import can write
+//! those of a new set beside those of the old one.
+
+use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
+
+use super::{
+    all, first, parsed,
+    records::{RecordSet, rev_number},
+};
+use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
+
+/// The conflict when a blob that a record refers to is not stored, or was taken down.
+pub const BLOB_GONE: &str = "blob gone";
+/// The conflict when a blob's row is not as it was read.
+pub const BLOB_MOVED: &str = "blob moved";
+/// The conflict when an account would hold more than it may.
+pub const OVER_QUOTA: &str = "over quota";
+
+/// How many identifiers one look-up asks for; the statements name as many parameters.
+const CIDS_PER_READ: usize = 16;
+
+/// A stored blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// The hash of its bytes.
+    pub cid: Cid,
+    /// What its bytes are.
+    pub mime_type: String,
+    /// How many bytes it has.
+    pub size: u64,
+    /// The object that holds its bytes, named within the account's folder.
+    pub object: String,
+    /// Since when no record refers to it, in microseconds since the Unix epoch; `None` while one does.
+    pub unreferenced_since: Option<i64>,
+    /// Set while it is taken down.
+    pub takedown_ref: Option<String>,
+}
+
+/// A blob that was uploaded.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBlob<'a> {
+    /// The hash of its bytes.
+    pub cid: Cid,
+    /// What its bytes are.
+    pub mime_type: &'a str,
+    /// How many bytes it has.
+    pub size: u64,
+    /// The object that holds its bytes.
+    pub object: &'a str,
+}
+
+/// A blob that is due to be removed, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueBlob {
+    /// Whose it is.
+    pub did: Did,
+    /// The blob.
+    pub blob: Blob,
+}
+
+/// A blob that a record refers to and that is not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBlob {
+    /// The hash of its bytes.
+    pub cid: Cid,
+    /// A record that refers to it: `collection/rkey`.
+    pub path: String,
+}
+
+fn cid_param(cid: &Cid) -> SqlValue {
+    SqlValue::from(cid.to_bytes().as_slice())
+}
+
+fn size_param(size: u64) -> SqlValue {
+    SqlValue::Integer(i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+fn cid_at(row: &Row, index: usize) -> Result<Cid, ReadError> {
+    parsed("blob cid", Cid::from_bytes(&row.get::<bytes::Bytes>(index)?))
+}
+
+fn blob(row: &Row) -> Result<Blob, ReadError> {
+    Ok(Blob {
+        cid: cid_at(row, 0)?,
+        mime_type: row.get(1)?,
+        size: parsed("blobs.size", u64::try_from(row.get::<i64>(2)?))?,
+        object: row.get(3)?,
+        unreferenced_since: row.get(4)?,
+        takedown_ref: row.get(5)?,
+    })
+}
+
+/// Reads those of an account's blobs that are among `cids`, in the order of their identifiers.
+pub async fn by_cids(db: &dyn Database, did: &Did, cids: &[Cid]) -> Result<Vec<Blob>, ReadError> {
+    let mut sorted = cids.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut blobs = Vec::with_capacity(sorted.len());
+    for chunk in sorted.chunks(CIDS_PER_READ) {
+        let mut params = vec![SqlValue::from(did.as_str())];
+        params.extend(padded(chunk, CIDS_PER_READ).map(cid_param));
+        let rows = db.read(Statement::new(
+            "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref FROM blobs WHERE did = $1 \
+             AND cid IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ORDER BY cid",
+            params,
+        ));
+        blobs.extend(all(&rows.await?, blob)?);
+    }
+    Ok(blobs)
+}
+
+/// Repeats the last element until there are `count`.
+fn padded<T>(elements: &[T], count: usize) -> impl Iterator<Item = &T> {
+    elements.iter().chain(elements.last().into_iter().cycle()).take(count)
+}
+
+/// Reads one of an account's blobs.
+pub async fn by_cid(db: &dyn Database, did: &Did, cid: &Cid) -> Result<Option<Blob>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref FROM blobs \
+         WHERE did = $1 AND cid = $2",
+        did.as_str(),
+        cid_param(cid)
+    ));
+    first(&rows.await?, blob)
+}
+
+/// Adds a blob that no record refers to yet, and counts its bytes, of which the account may hold `quota_bytes_max`.
+/// Conflicts: [`BLOB_MOVED`] when it is stored already, [`OVER_QUOTA`].
+pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_bytes_max: u64) {
+    txn.expect(
+        BLOB_MOVED,
+        1,
+        sql!(
+            "INSERT INTO blobs (did, cid, mime_type, size, object, created_at, unreferenced_since) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+            did.as_str(),
+            cid_param(&blob.cid),
+            blob.mime_type,
+            size_param(blob.size),
+            blob.object,
+            now
+        ),
+    );
+    txn.expect(
+        OVER_QUOTA,
+        1,
+        sql!(
+            "INSERT INTO blob_usage (did, bytes) SELECT $1, $2 \
+             WHERE CAST($2 AS BIGINT) <= CAST($3 AS BIGINT) \
+             ON CONFLICT (did) DO UPDATE SET bytes = blob_usage.bytes + excluded.bytes \
+             WHERE blob_usage.bytes + excluded.bytes <= $3",
+            did.as_str(),
+            size_param(blob.size),
+            size_param(quota_bytes_max)
+        ),
+    );
+}
+
+/// Adds: a blob that no record refers to was uploaded again. Conflict: [`BLOB_MOVED`] when one does by now, it is gone
+/// or taken down, or its bytes are in another object than `object`.
+pub fn renew(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64) {
+    txn.expect(
+        BLOB_MOVED,
+        1,
+        sql!(
+            "UPDATE blobs SET mime_type = $4, unreferenced_since = $5 \
+             WHERE did = $1 AND cid = $2 AND object = $3 AND unreferenced_since IS NOT NULL AND takedown_ref IS NULL",
+            did.as_str(),
+            cid_param(&blob.cid),
+            blob.object,
+            blob.mime_type,
+            now
+        ),
+    );
+}
+
+/// Adds: a blob's bytes are in another object from now on. Conflict: [`BLOB_MOVED`] when they are not in `previous`
+/// any more, or the blob is taken down.
+pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, object: &str) {
+    txn.expect(
+        BLOB_MOVED,
+        1,
+        sql!(
+            "UPDATE blobs SET object = $4 WHERE did = $1 AND cid = $2 AND object = $3 AND takedown_ref IS NULL",
+            did.as_str(),
+            cid_param(cid),
+            previous,
+            object
+        ),
+    );
+}
+
+/// Adds: the record refers to these blobs, which are thereby permanent. What it referred to before is dropped
+/// beforehand by [`drop_references`].
+/// Conflict: [`BLOB_GONE`] when one is not stored or was taken down.
+pub fn refer(txn: &mut Txn, did: &Did, set: RecordSet, path: &RecordPath, rev: Tid, cids: &[Cid]) {
+    for cid in cids {
+        txn.expect(
+            BLOB_GONE,
+            1,
+            sql!(
+                "UPDATE blobs SET unreferenced_since = NULL WHERE did = $1 AND cid = $2 AND takedown_ref IS NULL",
+                did.as_str(),
+                cid_param(cid)
+            ),
+        );
+        insert_reference(txn, set, path, rev, cid);
+    }
+}
+
+/// Adds: a record of a set that is being prepared refers to these blobs, stored or not: an imported record may come
+/// before its blobs. The blobs stay as they are until [`settle`].
+pub fn refer_missing_allowed(txn: &mut Txn, set: RecordSet, path: &RecordPath, rev: Tid, cids: &[Cid]) {
+    for cid in cids {
+        insert_reference(txn, set, path, rev, cid);
+    }
+}
+
+fn insert_reference(txn: &mut Txn, set: RecordSet, path: &RecordPath, rev: Tid, cid: &Cid) {
+    txn.run(sql!(
+        "INSERT INTO record_blobs (record_set, cid, path, rev) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (record_set, cid, path) DO UPDATE SET rev = excluded.rev",
+        set.number(),
+        cid_param(cid),
+        path.as_str(),
+        rev_number(rev)
+    ));
+}
+
+/// Adds: the record refers to nothing any more; blobs that thereby lose their last reference are unreferenced from
+/// `now` on. Two look-ups for a record that refers to nothing.
+pub fn drop_references(txn: &mut Txn, did: &Did, set: RecordSet, path: &RecordPath, now: i64) {
+    txn.run(sql!(
+        "UPDATE blobs SET unreferenced_since = $4 WHERE did = $1 AND unreferenced_since IS NULL AND cid IN \
+         (SELECT cid FROM record_blobs WHERE record_set = $2 AND path = $3) \
+         AND NOT EXISTS (SELECT 1 FROM record_blobs AS other WHERE other.record_set = $2 \
+         AND other.cid = blobs.cid AND other.path <> $3)",
+        did.as_str(),
+        set.number(),
+        path.as_str(),
+        now
+    ));
+    txn.run(sql!("DELETE FROM record_blobs WHERE record_set = $1 AND path = $2", set.number(), path.as_str()));
+}
+
+/// Adds: which of an account's blobs are referred to is told anew by its repository's record set. For the transaction
+/// that gives the repository another set.
+pub fn settle(txn: &mut Txn, did: &Did, now: i64) {
+    txn.run(sql!(
+        "UPDATE blobs SET unreferenced_since = NULL WHERE did = $1 AND unreferenced_since IS NOT NULL \
+         AND EXISTS (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
+         WHERE repos.did = $1 AND record_blobs.cid = blobs.cid)",
+        did.as_str()
+    ));
+    txn.run(sql!(
+        "UPDATE blobs SET unreferenced_since = $2 WHERE did = $1 AND unreferenced_since IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
+         WHERE repos.did = $1 AND record_blobs.cid = blobs.cid)",
+        did.as_str(),
+        now
+    ));
+}
