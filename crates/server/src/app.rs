@@ -15,6 +15,7 @@ use crate::{
         mail::Mailbox,
         passwords::{HashError, PasswordPool},
         randomness::Randomness,
+        repos::Repositories,
         sessions::SessionKeys,
         sign_up::{SignUps, failpoint::Failpoints},
     },
@@ -62,6 +63,8 @@ pub struct App {
     pub passwords: PasswordPool,
     /// The sign-ups this process is driving.
     pub sign_ups: SignUps,
+    /// The repositories at work.
+    pub repos: Repositories,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Mailbox>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -91,6 +94,7 @@ impl App {
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
             sign_ups: SignUps::new(&*randomness),
+            repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             mailbox: config.dev_mode.then(Mailbox::default),
             config,
             db,

@@ -17,6 +17,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The largest blob taken, in bytes.
     pub blob_upload_bytes_max: u64,
+    /// How many bytes of open repositories are kept in memory.
+    pub repo_cache_bytes_max: u64,
     /// How many passwords are hashed at once.
     pub password_hash_workers: usize,
     /// What hashing one password costs.

@@ -56,3 +56,12 @@ pub const CONTENT_CODINGS_MAX: usize = 2;
 
 /// How many parameters a query string may have.
 pub const QUERY_PARAMS_MAX: usize = 200;
+
+/// How many writes may wait for one repository; further ones are told to come back.
+pub const REPO_TURNS_WAITING_MAX: usize = 1024;
+
+/// How many bytes of records waiting writes may share a commit with.
+pub const SHARED_COMMIT_RECORD_BYTES_MAX: usize = 1_000_000;
+
+/// How many record keys are read at once to build a tree.
+pub const RECORD_KEYS_PER_READ: i64 = 4096;

@@ -102,6 +102,7 @@ impl Options {
                 master_key: Secret::new([0x22; 32]),
             },
             blob_upload_bytes_max: 5 * 1024 * 1024,
+            repo_cache_bytes_max: 1024 * 1024,
             password_hash_workers: 2,
             password_hash_cost: HashCost { memory_kib: 8, passes: 1 },
             dev_mode: true,

@@ -37,6 +37,8 @@ const PASSWORD_HASH_WORKERS_CEILING: u64 = 256;
 /// The least memory that argon2 knows, in KiB.
 const MEMORY_KIB_MIN: u64 = 8;
 
+const BYTES_PER_MIB: u64 = 1024 * 1024;
+
 /// The most memory that hashing one password may take, in KiB.
 const PASSWORD_HASH_MEMORY_KIB_CEILING: u64 = 4 * 1024 * 1024;
 
@@ -80,6 +82,7 @@ pub(crate) struct Settings {
     identity: IdentityConfig,
     secrets: Secrets,
     blob_upload_bytes_max: u64,
+    repo_cache_bytes_max: u64,
     password_hash_workers: usize,
     password_hash_cost: HashCost,
     dev_mode: bool,
@@ -118,6 +121,7 @@ impl Settings {
             identity: self.identity,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blob_upload_bytes_max,
+            repo_cache_bytes_max: self.repo_cache_bytes_max,
             password_hash_workers: self.password_hash_workers,
             password_hash_cost: self.password_hash_cost,
             dev_mode: self.dev_mode,
@@ -138,6 +142,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let sign_up = read_sign_up(&mut reader, hostname.as_ref());
     let password_hash_workers = read_hash_workers(&mut reader, cores);
     let password_hash_cost = read_hash_cost(&mut reader);
+    let repo_cache_bytes_max = reader.read(&s::REPO_CACHE_MIB).map(|mib| mib.saturating_mul(BYTES_PER_MIB));
     let blob_upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
     let identity = read_identity(&mut reader);
     let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
@@ -165,6 +170,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             identity: identity?,
             secrets: secrets?,
             blob_upload_bytes_max: blob_upload_bytes_max?,
+            repo_cache_bytes_max: repo_cache_bytes_max?,
             password_hash_workers: password_hash_workers?,
             password_hash_cost: password_hash_cost?,
             dev_mode: dev_mode?,

@@ -109,6 +109,8 @@ settings! {
     PASSWORD_HASH_MEMORY_KIB: u64 = "password_hash_memory_kib", None, Literal("19456");
     /// How many passes hashing one password makes over its memory.
     PASSWORD_HASH_PASSES: u64 = "password_hash_passes", None, Literal("2");
+    /// How much memory open repositories may take, in MiB. One that is written to again while it is open need not be read first; a record takes about 200 bytes.
+    REPO_CACHE_MIB: u64 = "repo_cache_mib", None, Literal("64");
     /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
     BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
     /// The did:plc directory that identities are published to and read from.

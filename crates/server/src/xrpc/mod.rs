@@ -10,7 +10,7 @@ pub mod request;
 pub mod response;
 pub mod route;
 
-use crate::app::App;
+use crate::{app::App, limits};
 
 pub use error::{CommonError, XrpcError};
 pub use health::health;
@@ -20,13 +20,21 @@ pub use route::{Route, Routes, XrpcResult, route, route_with_limit};
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
-    use com_atproto::{account, identity, server, sync};
+    use com_atproto::{account, identity, repo, server, sync};
+    use limits::JSON_RECORD_BYTES_MAX;
 
     Routes::new([
         route(account::create::handler),
         route(account::create_invite_code::handler),
         route(account::get::handler),
         route(identity::resolve_handle::handler),
+        route_with_limit(repo::apply_writes::handler, JSON_RECORD_BYTES_MAX),
+        route_with_limit(repo::create_record::handler, JSON_RECORD_BYTES_MAX),
+        route(repo::delete_record::handler),
+        route(repo::describe_repo::handler),
+        route(repo::get_record::handler),
+        route(repo::list_records::handler),
+        route_with_limit(repo::put_record::handler, JSON_RECORD_BYTES_MAX),
         route(server::create_account::handler),
         route(server::create_invite_code::handler),
         route(server::create_invite_codes::handler),

@@ -153,6 +153,20 @@ pub fn assert_absent(txn: &mut Txn, did: &Did) {
     txn.absent(ACCOUNT_EXISTS, sql!("SELECT 1 FROM accounts WHERE did = $1", did.as_str()));
 }
 
+/// The conflict when the account is deactivated or taken down.
+pub const ACCOUNT_INACTIVE: &str = "account inactive";
+
+/// Adds: the account takes part in the network. Conflict: [`ACCOUNT_INACTIVE`].
+pub fn assert_active(txn: &mut Txn, did: &Did) {
+    txn.absent(
+        ACCOUNT_INACTIVE,
+        sql!(
+            "SELECT 1 FROM accounts WHERE did = $1 AND (deactivated_at IS NOT NULL OR takedown_ref IS NOT NULL)",
+            did.as_str()
+        ),
+    );
+}
+
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
 pub fn insert(txn: &mut Txn, account: &Account) {
     txn.expect(

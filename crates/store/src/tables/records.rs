@@ -89,19 +89,20 @@ pub(super) fn rev_number(rev: Tid) -> i64 {
     i64::try_from(rev.to_u64()).unwrap_or(i64::MAX)
 }
 
-/// Reads the record of a repository at `path`.
-pub async fn of(db: &dyn Database, did: &Did, path: &RecordPath) -> Result<Option<Record>, ReadError> {
+/// Reads the record at `path` of an account that takes part in the network.
+pub async fn of_active(db: &dyn Database, did: &Did, path: &RecordPath) -> Result<Option<Record>, ReadError> {
     let rows = db.read(sql!(
         "SELECT r.path, r.cid, r.rev, r.takedown_ref, r.block \
-         FROM repos p JOIN records r ON r.record_set = p.record_set WHERE p.did = $1 AND r.path = $2",
+         FROM accounts a JOIN repos p ON p.did = a.did JOIN records r ON r.record_set = p.record_set \
+         WHERE a.did = $1 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL AND r.path = $2",
         did.as_str(),
         path.as_str()
     ));
     first(&rows.await?, record)
 }
 
-/// Reads up to `limit` records of a repository's collection that are not taken down, in the order given, with keys
-/// strictly between `above` and `below` where these are given.
+/// Reads up to `limit` records of a collection that are not taken down, of an account that takes part in the network:
+/// in the order given, with keys strictly between `above` and `below` where these are given.
 pub async fn page(
     db: &dyn Database,
     did: &Did,
@@ -111,11 +112,13 @@ pub async fn page(
     limit: i64,
 ) -> Result<Vec<Record>, ReadError> {
     const ASCENDING: &str = "SELECT r.path, r.cid, r.rev, r.takedown_ref, r.block \
-         FROM repos p JOIN records r ON r.record_set = p.record_set \
-         WHERE p.did = $1 AND r.path > $2 AND r.path < $3 AND r.takedown_ref IS NULL ORDER BY r.path ASC LIMIT $4";
+         FROM accounts a JOIN repos p ON p.did = a.did JOIN records r ON r.record_set = p.record_set \
+         WHERE a.did = $1 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL \
+         AND r.path > $2 AND r.path < $3 AND r.takedown_ref IS NULL ORDER BY r.path ASC LIMIT $4";
     const DESCENDING: &str = "SELECT r.path, r.cid, r.rev, r.takedown_ref, r.block \
-         FROM repos p JOIN records r ON r.record_set = p.record_set \
-         WHERE p.did = $1 AND r.path > $2 AND r.path < $3 AND r.takedown_ref IS NULL ORDER BY r.path DESC LIMIT $4";
+         FROM accounts a JOIN repos p ON p.did = a.did JOIN records r ON r.record_set = p.record_set \
+         WHERE a.did = $1 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL \
+         AND r.path > $2 AND r.path < $3 AND r.takedown_ref IS NULL ORDER BY r.path DESC LIMIT $4";
     let text = match order {
         Order::Ascending => ASCENDING,
         Order::Descending => DESCENDING,

@@ -67,6 +67,34 @@ pub struct Tree {
     key_bytes: usize,
 }
 
+/// Builds a tree from its keys in ascending order of their bytes, piece by piece.
+#[derive(Default)]
+pub struct TreeBuilder {
+    builder: Builder,
+    len: usize,
+    key_bytes: usize,
+}
+
+impl TreeBuilder {
+    /// A builder that has seen no key.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next key. After an error the builder is of no more use.
+    pub fn push(&mut self, key: &str, value: Cid) -> Result<(), TreeError> {
+        self.builder.push(key, value)?;
+        self.len += 1;
+        self.key_bytes += key.len();
+        Ok(())
+    }
+
+    /// The tree of the keys taken.
+    pub fn finish(self) -> Tree {
+        Tree { root: self.builder.finish(), len: self.len, key_bytes: self.key_bytes }
+    }
+}
+
 /// How a change of a key is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
@@ -84,14 +112,11 @@ impl Tree {
 
     /// Builds a tree from its keys in ascending order of their bytes.
     pub fn from_sorted<K: AsRef<str>>(entries: impl IntoIterator<Item = (K, Cid)>) -> Result<Self, TreeError> {
-        let mut builder = Builder::default();
-        let (mut len, mut key_bytes) = (0, 0);
+        let mut builder = TreeBuilder::new();
         for (key, value) in entries {
             builder.push(key.as_ref(), value)?;
-            len += 1;
-            key_bytes += key.as_ref().len();
         }
-        Ok(Self { root: builder.finish(), len, key_bytes })
+        Ok(builder.finish())
     }
 
     /// Reads a tree from its blocks, all of which must be there. `block` finds bytes that were
@@ -134,6 +159,20 @@ impl Tree {
     /// Looks a key up.
     pub fn get(&self, key: &str) -> Option<Cid> {
         edit::get(&self.root, key).unwrap_or_default()
+    }
+
+    /// Tells whether any key begins with `prefix`.
+    pub fn has_prefix(&self, prefix: &str) -> bool {
+        let mut link = Some(&self.root);
+        while let Some(Ok(node)) = link.map(|subtree| subtree.node()) {
+            // The first key that is not before the prefix is this entry, or below in the subtree before it.
+            let position = node.search(prefix).unwrap_or_else(|position| position);
+            if node.entries.get(position).is_some_and(|entry| entry.key.starts_with(prefix)) {
+                return true;
+            }
+            link = node.child(position).as_ref();
+        }
+        false
     }
 
     /// Sets a key, new or not, and answers the value it had.

@@ -48,6 +48,9 @@ proptest! {
             prop_assert_eq!(before.root(), root);
             prop_assert_eq!(tree.get(&key), model.get(&key).copied());
         }
+        for prefix in ["", "com.example.c", "com.example.c0/", "com.example.c1/0", "com.example.c2/09", "com.example.c3/"] {
+            prop_assert_eq!(tree.has_prefix(prefix), model.keys().any(|key| key.starts_with(prefix)), "{}", prefix);
+        }
         let built = Tree::from_sorted(model.iter().map(|(key, value)| (key, *value))).unwrap();
         prop_assert_eq!(tree.root(), built.root());
         prop_assert_eq!((tree.len(), tree.memory_bytes()), (model.len(), built.memory_bytes()));

@@ -1,6 +1,11 @@
 //! Repositories as the network reads them: who may be read, the newest commit, and the whole as a CAR file.
 
 pub mod genesis;
+mod open;
+pub mod read;
+pub mod record;
+mod turns;
+pub mod write;
 
 use allod_atproto::{
     Cid, Did, Tid,
@@ -16,6 +21,9 @@ use allod_store::{
     },
 };
 use bytes::Bytes;
+
+pub use open::{OpenError, OpenRepo, Repositories, open};
+pub use turns::{Busy, Turn, turn};
 
 use super::accounts::Status;
 use crate::app::App;

@@ -2,5 +2,6 @@
 
 pub mod account;
 pub mod identity;
+pub mod repo;
 pub mod server;
 pub mod sync;

@@ -2,9 +2,11 @@
 //!
 //! Every `match` lists every variant, so that a new domain error has to be given a name here.
 
+mod repos;
+
 use allod_atproto::service_auth;
 use allod_lexicon::{
-    com_atproto::{account, server, sync},
+    com_atproto::{account, server},
     method::NoErrors,
 };
 use allod_store::{CommitError as StoreError, ReadError};
@@ -15,7 +17,6 @@ use crate::domain::{
     handles::HandleError,
     invites::CreateInvitesError,
     passwords::HashError,
-    repos::RepoError,
     reserved_keys::ReserveKeyError,
     sessions::{SessionError, SignInError, TokenError},
     sign_up::SignUpError,
@@ -198,41 +199,6 @@ impl From<ReserveKeyError> for XrpcError<NoErrors> {
             }
             ReserveKeyError::Read(error) => error.into(),
             ReserveKeyError::Commit(error) => error.into(),
-        }
-    }
-}
-
-/// Maps what keeps a repository from being read to the names each sync method declares for it.
-macro_rules! repo_error {
-    ($($method:ident),+) => {$(
-        impl From<RepoError> for XrpcError<sync::$method::Error> {
-            fn from(error: RepoError) -> Self {
-                use sync::$method::Error as Name;
-                let message = error.to_string();
-                match error {
-                    RepoError::NotFound(_) => Self::declared(Name::RepoNotFound, message),
-                    RepoError::TakenDown(_) => Self::declared(Name::RepoTakendown, message),
-                    RepoError::Deactivated(_) => Self::declared(Name::RepoDeactivated, message),
-                    RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
-                    RepoError::Read(error) => error.into(),
-                }
-            }
-        }
-    )+};
-}
-
-repo_error!(get_repo, get_latest_commit);
-
-impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
-    fn from(error: RepoError) -> Self {
-        let message = error.to_string();
-        match error {
-            RepoError::NotFound(_) => Self::declared(sync::get_repo_status::Error::RepoNotFound, message),
-            // A status is told whatever it is.
-            RepoError::TakenDown(_) | RepoError::Deactivated(_) | RepoError::Damaged { .. } | RepoError::Tree(_) => {
-                Self::internal(error)
-            }
-            RepoError::Read(error) => error.into(),
         }
     }
 }

@@ -83,6 +83,14 @@ pub enum CommonError {
     AccountTakedown,
     /// The account is deactivated.
     AccountDeactivated,
+    /// There is no such account.
+    AccountNotFound,
+    /// There is no such repository; for methods whose lexicon names no error.
+    RepoNotFound,
+    /// The repository's account was taken down; likewise.
+    RepoTakendown,
+    /// The repository's account is deactivated; likewise.
+    RepoDeactivated,
     /// A service token is malformed.
     BadJwt,
     /// A service token is of another type.
@@ -142,6 +150,10 @@ impl CommonError {
             Self::ExpiredToken => "ExpiredToken",
             Self::AccountTakedown => "AccountTakedown",
             Self::AccountDeactivated => "AccountDeactivated",
+            Self::AccountNotFound => "AccountNotFound",
+            Self::RepoNotFound => "RepoNotFound",
+            Self::RepoTakendown => "RepoTakendown",
+            Self::RepoDeactivated => "RepoDeactivated",
             Self::BadJwt => "BadJwt",
             Self::BadJwtType => "BadJwtType",
             Self::JwtExpired => "JwtExpired",

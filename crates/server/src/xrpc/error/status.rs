@@ -23,7 +23,7 @@ pub fn of(name: &str) -> StatusCode {
         | "BadJwtLexiconMethod"
         | "BadJwtIss"
         | "BadJwtSignature" => StatusCode::UNAUTHORIZED,
-        "Forbidden" => StatusCode::FORBIDDEN,
+        "Forbidden" | "AccountNotFound" => StatusCode::FORBIDDEN,
         "NotFound" => StatusCode::NOT_FOUND,
         "RequestTimeout" => StatusCode::REQUEST_TIMEOUT,
         "PayloadTooLarge" => StatusCode::PAYLOAD_TOO_LARGE,

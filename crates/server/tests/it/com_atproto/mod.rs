@@ -2,5 +2,6 @@
 
 mod account;
 mod identity;
+mod repo;
 pub(crate) mod server;
 mod sync;

@@ -1,0 +1,225 @@
+//! Open repositories: the head, the tree built from the record keys, the signing key; kept in a byte-bounded cache.
+//!
+//! Only a repository's own turn puts it into the cache, so what is there is never older than the store.
+
+use std::sync::Arc;
+
+use allod_atproto::{
+    Cid, Did, Tid,
+    crypto::SigningKey,
+    repo::{self, Tree, TreeError},
+};
+use allod_store::{
+    ReadError,
+    tables::{
+        records,
+        repos::{self, Head},
+        signing_keys,
+    },
+};
+use parking_lot::Mutex;
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+use tokio::sync::oneshot;
+
+use super::turns::{self, Busy, Job, Turns};
+use crate::{
+    app::App,
+    domain::{
+        keys::{Purpose, UnwrapError},
+        randomness::{self, Randomness},
+    },
+    limits::RECORD_KEYS_PER_READ,
+};
+
+/// What an open repository takes beside its tree, in bytes; an estimate.
+const OPEN_REPO_BYTES: usize = 1024;
+/// About how many repositories the cache holds, which sizes its tables.
+const CACHED_REPOS_ESTIMATE: usize = 1024;
+const CLOCK_ID_MASK: u16 = 0x3ff;
+
+/// A repository in memory, as its newest commit has it.
+pub struct OpenRepo {
+    /// The newest commit.
+    pub(super) head: Head,
+    /// Its tree.
+    pub(super) tree: Tree,
+    /// What commits are signed with.
+    pub(super) key: Arc<SigningKey>,
+}
+
+impl OpenRepo {
+    /// The newest commit, as the protocol names it.
+    pub(super) fn protocol_head(&self) -> repo::Head {
+        repo::Head { commit: self.head.commit, rev: self.head.rev, data: self.head.data }
+    }
+}
+
+/// Why a repository can't be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// There is none.
+    #[error("Could not find repo for DID: {0}")]
+    NotFound(Did),
+    /// The stored records do not make the stored head's tree. It is neither shown nor signed over.
+    #[error("the records of {did} make the tree {found}, but its head says {expected}; see `allod repo verify`")]
+    Damaged {
+        /// Whose.
+        did: Did,
+        /// What the head says.
+        expected: Cid,
+        /// What the records make.
+        found: Cid,
+    },
+    /// The stored records make no tree.
+    #[error("the records of {0} make no tree: {1}; see `allod repo verify`")]
+    Tree(Did, TreeError),
+    /// The account has no signing key.
+    #[error("{0} has no signing key")]
+    NoKey(Did),
+    /// The signing key can't be unwrapped.
+    #[error(transparent)]
+    Key(Arc<UnwrapError>),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(Arc<ReadError>),
+    /// Too much waits for the repository.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Arc::new(error))
+    }
+}
+
+impl From<UnwrapError> for OpenError {
+    fn from(error: UnwrapError) -> Self {
+        Self::Key(Arc::new(error))
+    }
+}
+
+/// The repositories at work: turns, the cache of open ones, and the clock of record keys.
+pub struct Repositories {
+    pub(super) turns: Turns,
+    cache: Cache<Did, Arc<OpenRepo>, ByBytes>,
+    /// The last used repository that is too large for the cache.
+    oversized: Mutex<Option<(Did, Arc<OpenRepo>)>>,
+    oversized_bytes_min: u64,
+    clock_id: u16,
+    last_key: Mutex<Option<Tid>>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Did, Arc<OpenRepo>> for ByBytes {
+    fn weight(&self, _: &Did, repo: &Arc<OpenRepo>) -> u64 {
+        (repo.tree.memory_bytes() + OPEN_REPO_BYTES) as u64
+    }
+}
+
+impl Repositories {
+    /// Keeps open repositories of up to `cache_bytes_max` bytes.
+    pub fn new(cache_bytes_max: u64, randomness: &dyn Randomness) -> Self {
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity(CACHED_REPOS_ESTIMATE)
+            .weight_capacity(cache_bytes_max)
+            .build();
+        #[expect(clippy::expect_used, reason = "every option that is needed is set")]
+        let options = options.expect("the cache's options are complete");
+        Self {
+            turns: Turns::default(),
+            cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+            oversized: Mutex::default(),
+            oversized_bytes_min: cache_bytes_max / 2,
+            clock_id: u16::from_be_bytes(randomness::bytes(randomness)) & CLOCK_ID_MASK,
+            last_key: Mutex::default(),
+        }
+    }
+
+    /// Makes a record key later than every one this process made before.
+    pub fn next_key(&self, now_micros: u64) -> Tid {
+        let mut last = self.last_key.lock();
+        let next = Tid::next(last.as_ref(), now_micros, self.clock_id);
+        *last = Some(next);
+        next
+    }
+
+    /// Makes the revision behind `previous`.
+    pub(super) fn next_rev(&self, previous: &Tid, now_micros: u64) -> Tid {
+        Tid::next(Some(previous), now_micros, self.clock_id)
+    }
+
+    /// Finds an open repository.
+    pub(super) fn cached(&self, did: &Did) -> Option<Arc<OpenRepo>> {
+        self.cache.get(did).or_else(|| {
+            let oversized = self.oversized.lock();
+            oversized.as_ref().filter(|(held, _)| held == did).map(|(_, repo)| Arc::clone(repo))
+        })
+    }
+
+    /// Keeps what a repository's own turn has made of it.
+    pub(super) fn keep(&self, did: &Did, repo: &Arc<OpenRepo>) {
+        if ByBytes.weight(did, repo) >= self.oversized_bytes_min {
+            self.cache.remove(did);
+            *self.oversized.lock() = Some((did.clone(), Arc::clone(repo)));
+        } else {
+            self.cache.insert(did.clone(), Arc::clone(repo));
+        }
+    }
+
+    /// Closes a repository, so that it is read from the store when it is next needed.
+    pub(super) fn forget(&self, did: &Did) {
+        self.cache.remove(did);
+        let mut oversized = self.oversized.lock();
+        if oversized.as_ref().is_some_and(|(held, _)| held == did) {
+            *oversized = None;
+        }
+    }
+}
+
+/// Opens a repository, waiting for its turn if it is not open yet.
+pub async fn open(app: &Arc<App>, did: &Did) -> Result<Arc<OpenRepo>, OpenError> {
+    if let Some(open) = app.repos.cached(did) {
+        return Ok(open);
+    }
+    let (reply, answer) = oneshot::channel();
+    turns::submit(app, did, Job::Open(reply))?;
+    answer.await.unwrap_or(Err(OpenError::Busy(Busy)))
+}
+
+/// Opens a repository in its turn.
+pub(super) async fn load(app: &App, did: &Did) -> Result<Arc<OpenRepo>, OpenError> {
+    if let Some(open) = app.repos.cached(did) {
+        return Ok(open);
+    }
+    let head = repos::head_of(&*app.db, did).await?.ok_or_else(|| OpenError::NotFound(did.clone()))?;
+    let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| OpenError::NoKey(did.clone()))?;
+    let key = Arc::new(app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?);
+    let tree = build_tree(app, did, &head).await?;
+    let open = Arc::new(OpenRepo { head, tree, key });
+    app.repos.keep(did, &open);
+    Ok(open)
+}
+
+/// Builds the tree from the stored keys and checks that it is the head's.
+async fn build_tree(app: &App, did: &Did, head: &Head) -> Result<Tree, OpenError> {
+    let mut builder = repo::TreeBuilder::new();
+    let mut after = String::new();
+    loop {
+        let entries = records::entries(&*app.db, head.record_set, &after, RECORD_KEYS_PER_READ).await?;
+        let Some(last) = entries.last() else { break };
+        for entry in &entries {
+            builder.push(&entry.path, entry.cid).map_err(|error| OpenError::Tree(did.clone(), error))?;
+        }
+        after.clone_from(&last.path);
+    }
+    let tree = builder.finish();
+    let found = tree.root();
+    if found == head.data { Ok(tree) } else { Err(OpenError::Damaged { did: did.clone(), expected: head.data, found }) }
+}

@@ -1,0 +1,224 @@
+//! A record on its way in: its type, its lexicon, its encoding, what it refers to. Needs nothing but the record.
+
+use allod_atproto::{
+    Cid, Nsid, RecordKey, cbor,
+    json::{self, JsonError},
+    repo::RECORD_BYTES_MAX,
+};
+use allod_lexicon::schema::{self, Invalid};
+use bytes::Bytes;
+use serde_json::Value;
+
+/// How a record is held against its lexicon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validate {
+    /// It must have one, and fit.
+    Required,
+    /// If it has one that is known here, it must fit.
+    IfKnown,
+    /// Not at all.
+    Off,
+}
+
+impl From<Option<bool>> for Validate {
+    fn from(asked: Option<bool>) -> Self {
+        match asked {
+            Some(true) => Self::Required,
+            Some(false) => Self::Off,
+            None => Self::IfKnown,
+        }
+    }
+}
+
+/// What is known of a record that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValidationStatus {
+    /// It fits its lexicon.
+    Valid,
+    /// Its lexicon is not known here.
+    Unknown,
+}
+
+impl ValidationStatus {
+    /// The protocol's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A record that can be written.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The record, encoded as DAG-CBOR.
+    pub block: Bytes,
+    /// Its CID.
+    pub cid: Cid,
+    /// What was found out about it; nothing when nobody looked.
+    pub status: Option<ValidationStatus>,
+    /// What it is about, if only one record of its kind may be about that.
+    pub(super) subject: Option<String>,
+}
+
+/// Why a record is not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RecordError {
+    /// It is no object.
+    #[error("Invalid record: must be an object")]
+    NotAnObject,
+    /// It says that it is of another type than its collection.
+    #[error("Invalid $type: expected {expected}, got {found}")]
+    Type {
+        /// The collection.
+        expected: Nsid,
+        /// What it says.
+        found: String,
+    },
+    /// It must fit its lexicon, which is not known here.
+    #[error("Unknown lexicon type: {0}")]
+    UnknownLexicon(Nsid),
+    /// It does not fit its lexicon.
+    #[error("Invalid {0} record: {1}")]
+    Lexicon(Nsid, Invalid),
+    /// Its key is not one that its type takes.
+    #[error("Invalid record key for {collection}: {key}")]
+    Key {
+        /// Its type.
+        collection: Nsid,
+        /// Its key.
+        key: RecordKey,
+    },
+    /// It is not data of the protocol.
+    #[error("Invalid record: {0}")]
+    Data(#[from] JsonError),
+    /// It is too large.
+    #[error("Record too large: {bytes} bytes, maximum {RECORD_BYTES_MAX}")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+    },
+}
+
+/// Checks and encodes a record that is to stand at `collection`/`key`.
+pub fn prepare(
+    collection: &Nsid,
+    key: &RecordKey,
+    mut record: Value,
+    validate: Validate,
+) -> Result<Prepared, RecordError> {
+    let Value::Object(fields) = &mut record else { return Err(RecordError::NotAnObject) };
+    match fields.get("$type") {
+        None => drop(fields.insert("$type".to_owned(), Value::from(collection.as_str()))),
+        Some(Value::String(found)) if found == collection.as_str() => {}
+        Some(found) => {
+            let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            return Err(RecordError::Type { expected: collection.clone(), found });
+        }
+    }
+    let status = check_lexicon(collection, key, &record, validate)?;
+    let data = cbor::Value::Map(json::to_map(&record)?);
+    let block = cbor::encode(&data);
+    if block.len() > RECORD_BYTES_MAX {
+        return Err(RecordError::TooLarge { bytes: block.len() });
+    }
+    Ok(Prepared {
+        cid: Cid::for_cbor(&block),
+        block: block.into(),
+        status,
+        subject: subject(collection.as_str(), &data),
+    })
+}
+
+fn check_lexicon(
+    collection: &Nsid,
+    key: &RecordKey,
+    record: &Value,
+    validate: Validate,
+) -> Result<Option<ValidationStatus>, RecordError> {
+    if validate == Validate::Off {
+        return Ok(None);
+    }
+    let set = schema::set();
+    let Some(rule) = set.record_key(collection.as_str()) else {
+        return if validate == Validate::Required {
+            Err(RecordError::UnknownLexicon(collection.clone()))
+        } else {
+            Ok(Some(ValidationStatus::Unknown))
+        };
+    };
+    if !rule.accepts(key) {
+        return Err(RecordError::Key { collection: collection.clone(), key: key.clone() });
+    }
+    set.validate_record(collection.as_str(), record)
+        .map_err(|invalid| RecordError::Lexicon(collection.clone(), invalid))?;
+    Ok(Some(ValidationStatus::Valid))
+}
+
+/// The collections of which one record is enough for each subject.
+pub(super) const SINGLE_SUBJECT_COLLECTIONS: [&str; 4] =
+    ["app.bsky.feed.like", "app.bsky.feed.repost", "app.bsky.graph.follow", "app.bsky.graph.block"];
+
+/// What a record of such a collection is about: a record's URI or a DID.
+pub(super) fn subject(collection: &str, record: &cbor::Value) -> Option<String> {
+    if !SINGLE_SUBJECT_COLLECTIONS.contains(&collection) {
+        return None;
+    }
+    let subject = record.get("subject")?;
+    let text = subject.get("uri").unwrap_or(subject).as_text()?;
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn prepared(collection: &str, key: &str, record: Value, validate: Validate) -> Result<Prepared, RecordError> {
+        prepare(&Nsid::parse(collection).unwrap(), &RecordKey::parse(key).unwrap(), record, validate)
+    }
+
+    #[test]
+    fn the_type_is_filled_or_checked() {
+        let filled = prepared("com.example.a", "k", json!({"a": 1}), Validate::IfKnown).unwrap();
+        let given = prepared("com.example.a", "k", json!({"a": 1, "$type": "com.example.a"}), Validate::Off).unwrap();
+        assert_eq!(filled.cid, given.cid);
+        assert_eq!((filled.status, given.status), (Some(ValidationStatus::Unknown), None));
+        for (found, text) in [(json!("com.example.b"), "com.example.b"), (json!(7), "7"), (json!(null), "null")] {
+            let error = prepared("com.example.a", "k", json!({"$type": found}), Validate::Off).unwrap_err();
+            assert_eq!(error.to_string(), format!("Invalid $type: expected com.example.a, got {text}"));
+        }
+    }
+
+    #[test]
+    fn a_lexicon_may_be_required() {
+        let error = prepared("com.example.a", "k", json!({}), Validate::Required).unwrap_err();
+        assert_eq!(error.to_string(), "Unknown lexicon type: com.example.a");
+    }
+
+    #[test]
+    fn numbers_and_sizes_are_bounded() {
+        for number in [json!(1.5), json!(9_007_199_254_740_992_i64), json!(u64::MAX)] {
+            assert!(matches!(
+                prepared("com.example.a", "k", json!({"n": number}), Validate::Off),
+                Err(RecordError::Data(_))
+            ));
+        }
+        let large = json!({ "text": "x".repeat(RECORD_BYTES_MAX) });
+        assert!(matches!(prepared("com.example.a", "k", large, Validate::Off), Err(RecordError::TooLarge { .. })));
+        assert!(matches!(prepared("com.example.a", "k", json!([]), Validate::Off), Err(RecordError::NotAnObject)));
+    }
+
+    #[test]
+    fn subjects_are_uris_and_dids() {
+        let like = json!({"subject": {"uri": "at://did:plc:a/b/c", "cid": "x"}});
+        let like = prepared("app.bsky.feed.like", "k", like, Validate::Off).unwrap();
+        assert_eq!(like.subject.as_deref(), Some("at://did:plc:a/b/c"));
+        let follow = prepared("app.bsky.graph.follow", "k", json!({"subject": "did:plc:a"}), Validate::Off).unwrap();
+        assert_eq!(follow.subject.as_deref(), Some("did:plc:a"));
+        let post = prepared("app.bsky.feed.post", "k", json!({"subject": "did:plc:a"}), Validate::Off).unwrap();
+        assert_eq!(post.subject, None);
+    }
+}

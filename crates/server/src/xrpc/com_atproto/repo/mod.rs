@@ -1,0 +1,25 @@
+//! `com.atproto.repo.*`.
+
+pub mod apply_writes;
+pub mod create_record;
+pub mod delete_record;
+pub mod describe_repo;
+pub mod get_record;
+pub mod list_records;
+pub mod put_record;
+
+use allod_lexicon::com_atproto::repo::defs::CommitMeta;
+
+use crate::domain::repos::{read::Shown, write::CommitMade};
+
+/// The commit that a write ended in, as the methods tell it.
+fn commit_meta(made: CommitMade) -> CommitMeta {
+    CommitMeta { cid: made.cid, rev: made.rev }
+}
+
+/// Writes a record as getRecord and listRecords show it. URIs and CIDs have nothing that JSON would write otherwise.
+fn write_record(out: &mut Vec<u8>, record: &Shown) {
+    out.extend_from_slice(format!("{{\"uri\":\"{}\",\"cid\":\"{}\",\"value\":", record.uri, record.cid).as_bytes());
+    out.extend_from_slice(&record.value);
+    out.push(b'}');
+}

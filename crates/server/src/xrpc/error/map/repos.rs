@@ -1,0 +1,171 @@
+//! What goes wrong with repositories and records.
+
+use std::sync::Arc;
+
+use allod_lexicon::{
+    com_atproto::{repo, sync},
+    method::NoErrors,
+};
+
+use super::{CommonError, STORE_RETRY_SECS, StoreError, XrpcError};
+use crate::domain::repos::{
+    OpenError, RepoError,
+    read::ShowError,
+    record::RecordError,
+    write::{NotAllowed, WriteError},
+};
+
+/// Maps what keeps a repository from being read to the names each sync method declares for it.
+macro_rules! repo_error {
+    ($($method:ident),+) => {$(
+        impl From<RepoError> for XrpcError<sync::$method::Error> {
+            fn from(error: RepoError) -> Self {
+                use sync::$method::Error as Name;
+                let message = error.to_string();
+                match error {
+                    RepoError::NotFound(_) => Self::declared(Name::RepoNotFound, message),
+                    RepoError::TakenDown(_) => Self::declared(Name::RepoTakendown, message),
+                    RepoError::Deactivated(_) => Self::declared(Name::RepoDeactivated, message),
+                    RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
+                    RepoError::Read(error) => error.into(),
+                }
+            }
+        }
+    )+};
+}
+
+repo_error!(get_repo, get_latest_commit);
+
+impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::NotFound(_) => Self::declared(sync::get_repo_status::Error::RepoNotFound, message),
+            // A status is told whatever it is.
+            RepoError::TakenDown(_) | RepoError::Deactivated(_) | RepoError::Damaged { .. } | RepoError::Tree(_) => {
+                Self::internal(error)
+            }
+            RepoError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<RepoError> for XrpcError<NoErrors> {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::NotFound(_) => Self::common(CommonError::RepoNotFound, message),
+            RepoError::TakenDown(_) => Self::common(CommonError::RepoTakendown, message),
+            RepoError::Deactivated(_) => Self::common(CommonError::RepoDeactivated, message),
+            RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
+            RepoError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<ShowError> for XrpcError<NoErrors> {
+    fn from(error: ShowError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShowError::NoRecord { .. } | ShowError::NoRepo(_) | ShowError::Unresolvable(_) => {
+                Self::invalid_request(message)
+            }
+            ShowError::Repo(error) => error.into(),
+            ShowError::Damaged(..) => Self::internal(error),
+            ShowError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<ShowError> for XrpcError<repo::get_record::Error> {
+    fn from(error: ShowError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShowError::NoRecord { .. } => Self::declared(repo::get_record::Error::RecordNotFound, message),
+            ShowError::NoRepo(_)
+            | ShowError::Unresolvable(_)
+            | ShowError::Repo(_)
+            | ShowError::Damaged(..)
+            | ShowError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
+        }
+    }
+}
+
+impl<E> From<RecordError> for XrpcError<E> {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::NotAnObject
+            | RecordError::Type { .. }
+            | RecordError::UnknownLexicon(_)
+            | RecordError::Lexicon(..)
+            | RecordError::Key { .. }
+            | RecordError::Data(_)
+            | RecordError::TooLarge { .. } => Self::invalid_request(error.to_string()),
+        }
+    }
+}
+
+impl<E> From<NotAllowed> for XrpcError<E> {
+    fn from(error: NotAllowed) -> Self {
+        let message = error.to_string();
+        match error {
+            NotAllowed::NoAccount => Self::common(CommonError::AccountNotFound, message),
+            NotAllowed::NotTheirs => Self::common(CommonError::AuthenticationRequired, message),
+            NotAllowed::TakenDown => Self::common(CommonError::AccountTakedown, message),
+            NotAllowed::Deactivated => Self::common(CommonError::AccountDeactivated, message),
+            NotAllowed::Read(error) => error.into(),
+        }
+    }
+}
+
+/// Maps what keeps records from being written to the one name each writing method declares.
+macro_rules! write_error {
+    ($($method:ident),+) => {$(
+        impl From<WriteError> for XrpcError<repo::$method::Error> {
+            fn from(error: WriteError) -> Self {
+                let message = error.to_string();
+                match error {
+                    WriteError::SwapCommit { .. } | WriteError::SwapRecord { .. } => {
+                        Self::declared(repo::$method::Error::InvalidSwap, message)
+                    }
+                    WriteError::RecordExists(_)
+                    | WriteError::NoSuchRecord(_)
+                    | WriteError::TooManyWrites
+                    | WriteError::TooLarge
+                    | WriteError::Tree(_) => Self::invalid_request(message),
+                    WriteError::Inactive => Self::common(CommonError::AccountDeactivated, message),
+                    WriteError::Busy => {
+                        Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
+                    }
+                    WriteError::Open(OpenError::NotFound(_)) => Self::common(CommonError::RepoNotFound, message),
+                    WriteError::Open(
+                        OpenError::Damaged { .. }
+                        | OpenError::Tree(..)
+                        | OpenError::NoKey(_)
+                        | OpenError::Key(_)
+                        | OpenError::Busy(_)
+                        | OpenError::Read(_),
+                    )
+                    | WriteError::Plan(_)
+                    | WriteError::Damaged(_)
+                    | WriteError::Read(_) => Self::internal(error),
+                    WriteError::Commit(error) => refused_commit(error),
+                }
+            }
+        }
+    )+};
+}
+
+write_error!(apply_writes, create_record, delete_record, put_record);
+
+/// A commit that the store did not take, told to one of those who shared it.
+fn refused_commit<E>(error: Arc<StoreError>) -> XrpcError<E> {
+    match &*error {
+        StoreError::Unavailable { .. } | StoreError::Unknown { .. } => {
+            tracing::warn!(%error, "a write was not taken");
+            let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
+            XrpcError::common(retry, "The server can't write at the moment; try again")
+        }
+        StoreError::Conflict { .. } | StoreError::Refused { .. } => XrpcError::internal(error),
+    }
+}
