@@ -22,6 +22,11 @@ impl AtIdentifier {
         parsed.map_err(|error| SyntaxError { what: "DID or handle", reason: error.reason })
     }
 
+    /// Tells whether the text would be parsed, without keeping it.
+    pub fn is_valid(text: &str) -> bool {
+        if text.starts_with("did:") { Did::is_valid(text) } else { Handle::is_valid(text) }
+    }
+
     /// The text of the DID or the handle.
     pub fn as_str(&self) -> &str {
         match self {

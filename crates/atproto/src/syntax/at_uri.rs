@@ -46,12 +46,14 @@ fn check(text: &str) -> Result<(), &'static str> {
     }
     let rest = text.strip_prefix("at://").ok_or("does not begin with \"at://\"")?;
     let mut segments = rest.split('/');
-    AtIdentifier::parse(segments.next().unwrap_or_default()).map_err(|_| "the authority is not a DID or handle")?;
-    if let Some(collection) = segments.next() {
-        Nsid::parse(collection).map_err(|_| "the collection is not an NSID")?;
+    if !AtIdentifier::is_valid(segments.next().unwrap_or_default()) {
+        return Err("the authority is not a DID or handle");
     }
-    if let Some(key) = segments.next() {
-        RecordKey::parse(key).map_err(|_| "the record key is not valid")?;
+    if segments.next().is_some_and(|collection| !Nsid::is_valid(collection)) {
+        return Err("the collection is not an NSID");
+    }
+    if segments.next().is_some_and(|key| !RecordKey::is_valid(key)) {
+        return Err("the record key is not valid");
     }
     if segments.next().is_some() {
         return Err("has more than a collection and a record key");

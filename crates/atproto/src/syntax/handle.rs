@@ -26,6 +26,11 @@ impl Handle {
         }
     }
 
+    /// Tells whether the text would be parsed, without keeping it.
+    pub fn is_valid(text: &str) -> bool {
+        check(text).is_ok()
+    }
+
     /// The placeholder `handle.invalid`, shown where an account's handle does not resolve to it.
     pub fn invalid() -> Self {
         Self("handle.invalid".into())

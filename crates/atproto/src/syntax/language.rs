@@ -67,6 +67,10 @@ fn check(text: &str) -> Result<(), &'static str> {
     if text.len() > LANGUAGE_BYTES_MAX {
         return Err("longer than 128 characters");
     }
+    if matches!(text.len(), 2 | 3) && text.bytes().all(|b| b.is_ascii_lowercase()) {
+        // By far the most are a language alone.
+        return Ok(());
+    }
     let lower = text.to_ascii_lowercase();
     if IRREGULAR.contains(&lower.as_str()) || REGULAR.contains(&lower.as_str()) {
         return Ok(());

@@ -135,6 +135,12 @@ macro_rules! text_type {
                 }
             }
 
+            /// Tells whether the text would be parsed, without keeping it.
+            pub fn is_valid(text: &str) -> bool {
+                let check: fn(&str) -> Result<(), &'static str> = $check;
+                check(text).is_ok()
+            }
+
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
