@@ -19,6 +19,19 @@ fn atproto_lexicons_are_told_apart() {
 }
 
 #[test]
+fn indigo_lexicons_are_valid() {
+    let catalog = json_files(&vectors("indigo/atproto/lexicon/testdata/catalog"));
+    assert_eq!(catalog.len(), 3);
+    for path in catalog {
+        Document::parse(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    // A linter has something to say of these, but each is a lexicon.
+    for case in cases(&vectors("indigo/lex/lexlint/testdata/lint-examples.json"), 3) {
+        Document::parse(&case["schema"]).unwrap_or_else(|error| panic!("{}: {error}", case["name"]));
+    }
+}
+
+#[test]
 fn interop_record_data_is_told_apart() {
     let folder = vectors("atproto-interop-tests/lexicon");
     let catalog = json_files(&folder.join("catalog"));

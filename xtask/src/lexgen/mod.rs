@@ -15,6 +15,7 @@ mod field;
 mod method;
 mod module;
 mod names;
+mod records;
 mod source;
 mod tree;
 
@@ -80,8 +81,10 @@ type Files = BTreeMap<String, String>;
 ///
 /// Errors: an unreadable lexicon, a construct without code, or (with `--check`) stale, missing or left-over files.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<(), LexgenError> {
-    let sources = source::read_all(&root.join("lexicons"))?;
-    let mut files = tree::modules(&sources)?;
+    let lexicons = root.join("lexicons");
+    let sources = source::read_typed(&lexicons)?;
+    let records = records::closure(&source::read_every(&lexicons)?, &sources)?;
+    let mut files = tree::modules(&sources, &records)?;
     for source in &sources {
         files.insert(names::module_path(&source.nsid), module::text(source, &sources)?);
     }

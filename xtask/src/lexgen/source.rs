@@ -1,4 +1,4 @@
-//! Reads the lexicons for which code is generated, and applies the places where Allod's wire types differ from them.
+//! Reads the lexicons, and applies the places where Allod's wire types differ from them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::LexgenError;
 
-/// The folders that get code, below `lexicons/`.
-const FOLDERS: [&str; 2] = ["com/atproto", "legacy/com/atproto"];
+/// The folders whose lexicons get wire types, below `lexicons/`.
+const TYPED_FOLDERS: [&str; 2] = ["com/atproto", "legacy/com/atproto"];
 
 /// String fields whose format neither the types nor the schema set check, as method and input field.
 ///
@@ -36,20 +36,26 @@ impl Source {
     }
 }
 
-/// Reads every lexicon below [`FOLDERS`], sorted by NSID.
-pub(super) fn read_all(lexicons: &Path) -> Result<Vec<Source>, LexgenError> {
+/// Reads every lexicon that gets wire types, sorted by NSID.
+pub(super) fn read_typed(lexicons: &Path) -> Result<Vec<Source>, LexgenError> {
+    read_below(TYPED_FOLDERS.map(|folder| lexicons.join(folder)).to_vec())
+}
+
+/// Reads every lexicon there is, sorted by NSID.
+pub(super) fn read_every(lexicons: &Path) -> Result<Vec<Source>, LexgenError> {
+    read_below(vec![lexicons.to_path_buf()])
+}
+
+fn read_below(mut waiting: Vec<PathBuf>) -> Result<Vec<Source>, LexgenError> {
     let mut sources = Vec::new();
-    for folder in FOLDERS {
-        let mut waiting = vec![lexicons.join(folder)];
-        while let Some(current) = waiting.pop() {
-            let failed = |source| LexgenError::File { path: current.clone(), source };
-            for entry in fs::read_dir(&current).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                if path.is_dir() {
-                    waiting.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "json") {
-                    sources.push(read(path)?);
-                }
+    while let Some(current) = waiting.pop() {
+        let failed = |source| LexgenError::File { path: current.clone(), source };
+        for entry in fs::read_dir(&current).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "json") {
+                sources.push(read(path)?);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::source::Source;
 use super::{Files, LexgenError, method, names};
 
 /// Writes every `mod.rs`, `methods.rs` and `documents.rs`.
-pub(super) fn modules(sources: &[Source]) -> Result<Files, LexgenError> {
+pub(super) fn modules(sources: &[Source], records: &[Source]) -> Result<Files, LexgenError> {
     let mut children: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources {
         let path = names::modules(&source.nsid);
@@ -33,7 +33,7 @@ pub(super) fn modules(sources: &[Source]) -> Result<Files, LexgenError> {
         .collect();
     files.insert("mod.rs".to_owned(), root(sources));
     files.insert("methods.rs".to_owned(), methods(sources));
-    files.insert("documents.rs".to_owned(), documents(sources)?);
+    files.insert("documents.rs".to_owned(), documents(sources, records)?);
     Ok(files)
 }
 
@@ -71,7 +71,9 @@ fn methods(sources: &[Source]) -> String {
 }
 
 /// Writes the lexicons, compact and without their texts, for the run-time schema set.
-fn documents(sources: &[Source]) -> Result<String, LexgenError> {
+fn documents(typed: &[Source], records: &[Source]) -> Result<String, LexgenError> {
+    let mut sources: Vec<&Source> = typed.iter().chain(records).collect();
+    sources.sort_by(|a, b| a.nsid.cmp(&b.nsid));
     let mut text = format!(
         "{HEAD}: the lexicons as the run-time schema set reads them, without descriptions.\n\n\
          /// NSID and document, sorted by NSID.\npub(crate) const DOCUMENTS: [(&str, &str); {}] = [\n",

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::definition::{Definition, Integer, Object, Schema, Span, Target, Text};
-use super::format;
 use super::invalid::{Invalid, integer, quoted, type_of};
 use super::set::SchemaSet;
 
@@ -129,13 +128,11 @@ impl<'a> Check<'a> {
             return self.wrong_value(&allowed, value);
         }
         self.span("string", rules.bytes, || count(text.len()))?;
-        // A text has no more graphemes than bytes, so that most are never counted.
-        let few = rules.graphemes.maximum.is_none_or(|maximum| count(text.len()) <= maximum);
-        if rules.graphemes.minimum.is_some() || !few {
-            self.span("grapheme", rules.graphemes, || count(text.graphemes(true).count()))?;
+        if !surely_within(rules.graphemes, text) {
+            self.span("grapheme", rules.graphemes, || graphemes(text))?;
         }
-        match &rules.format {
-            Some(format) if !format::fits(format, text) => Err(Invalid::wrong_format(self.path(), format, text)),
+        match rules.format {
+            Some(format) if !format.fits(text) => Err(Invalid::wrong_format(self.path(), format, text)),
             _ => Ok(()),
         }
     }
@@ -159,11 +156,11 @@ impl<'a> Check<'a> {
     }
 
     fn reference(&mut self, target: &Target, value: &'a Value) -> Result<(), Invalid> {
-        match self.set.definition(&target.nsid, &target.name) {
+        match self.set.follow(target) {
             Some(Definition::Schema(schema)) => self.value(schema, value),
             Some(Definition::Record(record)) => self.object(&record.object, value),
             Some(Definition::Method(_) | Definition::PermissionSet) | None => {
-                Err(Invalid::unknown_schema(self.path(), &target.type_name()))
+                Err(Invalid::unknown_schema(self.path(), &target.type_name))
             }
         }
     }
@@ -172,13 +169,11 @@ impl<'a> Check<'a> {
         let Some(type_name) = value.get("$type").and_then(Value::as_str) else {
             return self.wrong_type(TYPED_OBJECT, value);
         };
-        match variants.iter().find(|target| target.is(type_name)) {
+        match variants.iter().find(|target| target.type_name == type_name) {
             // An open union takes any type, so also one of a lexicon that is not at hand.
-            Some(target) if closed || self.set.definition(&target.nsid, &target.name).is_some() => {
-                self.reference(target, value)
-            }
+            Some(target) if closed || self.set.follow(target).is_some() => self.reference(target, value),
             None if closed => {
-                let allowed: Vec<String> = variants.iter().map(|target| quoted(&target.type_name())).collect();
+                let allowed: Vec<String> = variants.iter().map(|target| quoted(&target.type_name)).collect();
                 Err(Invalid::wrong_value(format!("{}.$type", self.path()), &allowed, &quoted(type_name)))
             }
             Some(_) | None => Ok(()),
@@ -246,6 +241,23 @@ fn accepts(pattern: &str, media_type: &str) -> bool {
         Some(start) => media_type.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
         None => media_type.eq_ignore_ascii_case(pattern),
     }
+}
+
+/// Says whether it takes no segmentation to know that the graphemes lie within limits. There are no more of them than
+/// characters, nor than bytes, and some where there is text.
+fn surely_within(limits: Span, text: &str) -> bool {
+    let few = |maximum| count(text.len()) <= maximum || count(text.chars().count()) <= maximum;
+    let enough = |minimum| minimum == 0 || (minimum == 1 && !text.is_empty());
+    limits.maximum.is_none_or(few) && limits.minimum.is_none_or(enough)
+}
+
+/// Counts what a reader takes for characters.
+fn graphemes(text: &str) -> u64 {
+    if !text.is_ascii() {
+        return count(text.graphemes(true).count());
+    }
+    // In ASCII only a line end of two characters is one grapheme.
+    count(text.len() - text.as_bytes().windows(2).filter(|pair| *pair == b"\r\n").count())
 }
 
 fn is_identifier(key: &str) -> bool {

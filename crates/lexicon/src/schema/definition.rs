@@ -1,7 +1,11 @@
 //! What a parsed lexicon is made of.
 
+use std::sync::OnceLock;
+
 use allod_atproto::{Nsid, RecordKey, Tid};
 use serde_json::Value;
+
+use super::format::Format;
 
 /// A named definition.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl RecordKeyRule {
         match self {
             Self::Any => true,
             Self::Tid => Tid::parse(key.as_str()).is_ok(),
-            Self::Nsid => Nsid::parse(key.as_str()).is_ok(),
+            Self::Nsid => Nsid::is_valid(key.as_str()),
             Self::Literal(literal) => key.as_str() == literal,
         }
     }
@@ -121,7 +125,7 @@ pub(super) struct Integer {
 /// Rules of a string. `knownValues` is not among them: it refuses nothing.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    pub(super) format: Option<String>,
+    pub(super) format: Option<Format>,
     /// In UTF-8 bytes.
     pub(super) bytes: Span,
     pub(super) graphemes: Span,
@@ -153,29 +157,35 @@ pub(super) struct Field {
 }
 
 /// Where a reference leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Target {
     pub(super) nsid: String,
     pub(super) name: String,
+    /// The `$type` of a value of this definition, which leaves out `#main`.
+    pub(super) type_name: String,
+    /// The definition's place in the set, once it has been looked for; the set looks once.
+    pub(super) place: OnceLock<Option<Place>>,
+}
+
+/// A definition's place in a set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Counted among the set's lexicons.
+    pub(super) entry: usize,
+    /// Counted among the lexicon's definitions.
+    pub(super) definition: usize,
 }
 
 impl Target {
     /// Reads a reference that stands in the lexicon `from`.
     pub(super) fn parse(from: &str, reference: &str) -> Self {
         let (nsid, name) = reference.split_once('#').unwrap_or((reference, "main"));
-        Self { nsid: if nsid.is_empty() { from } else { nsid }.to_owned(), name: name.to_owned() }
+        Self::new(if nsid.is_empty() { from } else { nsid }, name)
     }
 
-    /// Gives the `$type` of a value of this definition, which leaves out `#main`.
-    pub(super) fn type_name(&self) -> String {
-        if self.name == "main" { self.nsid.clone() } else { format!("{}#{}", self.nsid, self.name) }
-    }
-
-    /// Says whether `$type` names this definition.
-    pub(super) fn is(&self, type_name: &str) -> bool {
-        match type_name.split_once('#') {
-            Some((nsid, name)) => name != "main" && nsid == self.nsid && name == self.name,
-            None => self.name == "main" && type_name == self.nsid,
-        }
+    /// Leads to a definition of a lexicon.
+    pub(super) fn new(nsid: &str, name: &str) -> Self {
+        let type_name = if name == "main" { nsid.to_owned() } else { format!("{nsid}#{name}") };
+        Self { nsid: nsid.to_owned(), name: name.to_owned(), type_name, place: OnceLock::new() }
     }
 }

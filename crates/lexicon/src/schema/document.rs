@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::definition::{
     Definition, Field, Integer, Method, Object, Record, RecordKeyRule, Schema, Span, Target, Text,
 };
+use super::format::Format;
 
 /// How deep schemas may nest within one definition.
 const SCHEMA_DEPTH_MAX: usize = 32;
@@ -17,7 +18,8 @@ const SCHEMA_DEPTH_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Document {
     id: Nsid,
-    definitions: BTreeMap<String, Definition>,
+    /// Sorted by name.
+    definitions: Vec<(String, Definition)>,
 }
 
 /// What is wrong with a lexicon document.
@@ -53,7 +55,7 @@ impl Document {
             }
             definitions.insert(name.clone(), at.definition(name, json)?);
         }
-        Ok(Self { id, definitions })
+        Ok(Self { id, definitions: definitions.into_iter().collect() })
     }
 
     /// Gives the lexicon's NSID.
@@ -61,9 +63,14 @@ impl Document {
         &self.id
     }
 
-    /// Gives the definition of a name.
-    pub(super) fn definition(&self, name: &str) -> Option<&Definition> {
-        self.definitions.get(name)
+    /// Gives the place of the definition of a name.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.definitions.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()
+    }
+
+    /// Gives the definition at a place.
+    pub(super) fn definition(&self, position: usize) -> Option<&Definition> {
+        self.definitions.get(position).map(|(_, definition)| definition)
     }
 }
 
@@ -100,9 +107,7 @@ impl At<'_> {
             "record" => Definition::Record(self.record(map)?),
             "query" | "procedure" | "subscription" => Definition::Method(self.method(kind, map)?),
             "permission-set" => self.permission_set(map)?,
-            "token" => Definition::Schema(Schema::Token(
-                Target { nsid: self.id.to_owned(), name: name.to_owned() }.type_name(),
-            )),
+            "token" => Definition::Schema(Schema::Token(Target::new(self.id, name).type_name)),
             "boolean" | "integer" | "string" | "bytes" | "cid-link" | "blob" | "array" | "object" => {
                 Definition::Schema(self.schema(json)?)
             }
@@ -279,7 +284,7 @@ impl At<'_> {
             allowed = vec![constant.to_owned()];
         }
         Ok(Text {
-            format: self.text(map, "format")?.map(str::to_owned),
+            format: self.text(map, "format")?.and_then(Format::named),
             bytes: self.span(map, "minLength", "maxLength")?,
             graphemes: self.span(map, "minGraphemes", "maxGraphemes")?,
             allowed,

@@ -4,33 +4,72 @@
 
 use allod_atproto::{AtIdentifier, AtUri, CidString, Datetime, Did, Handle, Language, Nsid, RecordKey, Tid, Uri};
 
-/// Says whether a text has a format. An unknown format refuses nothing.
-pub(super) fn fits(format: &str, text: &str) -> bool {
-    match format {
-        "at-identifier" => AtIdentifier::parse(text).is_ok(),
-        "at-uri" => AtUri::parse(text).is_ok(),
-        "cid" => CidString::parse(text).is_ok(),
-        "datetime" => Datetime::parse(text).is_ok(),
-        "did" => Did::parse(text).is_ok(),
-        "handle" => Handle::parse(text).is_ok(),
-        "language" => Language::parse(text).is_ok(),
-        "nsid" => Nsid::parse(text).is_ok(),
-        "record-key" => RecordKey::parse(text).is_ok(),
-        "tid" => Tid::parse(text).is_ok(),
-        "uri" => Uri::parse(text).is_ok(),
-        _ => true,
-    }
+/// A format that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    AtIdentifier,
+    AtUri,
+    Cid,
+    Datetime,
+    Did,
+    Handle,
+    Language,
+    Nsid,
+    RecordKey,
+    Tid,
+    Uri,
 }
 
-/// Names a format as messages do.
-pub(super) fn name(format: &str) -> &str {
-    match format {
-        "at-identifier" => "AT identifier",
-        "cid" => "CID string",
-        "did" => "DID",
-        "nsid" => "NSID",
-        "record-key" => "record key",
-        "tid" => "TID string",
-        other => other,
+impl Format {
+    /// Finds the format of a name in a lexicon. An unknown one is `None`, and refuses nothing.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "at-identifier" => Self::AtIdentifier,
+            "at-uri" => Self::AtUri,
+            "cid" => Self::Cid,
+            "datetime" => Self::Datetime,
+            "did" => Self::Did,
+            "handle" => Self::Handle,
+            "language" => Self::Language,
+            "nsid" => Self::Nsid,
+            "record-key" => Self::RecordKey,
+            "tid" => Self::Tid,
+            "uri" => Self::Uri,
+            _ => return None,
+        })
+    }
+
+    /// Says whether a text has the format.
+    pub(super) fn fits(self, text: &str) -> bool {
+        match self {
+            Self::AtIdentifier => AtIdentifier::is_valid(text),
+            Self::AtUri => AtUri::is_valid(text),
+            Self::Cid => CidString::is_valid(text),
+            Self::Datetime => Datetime::is_valid(text),
+            Self::Did => Did::is_valid(text),
+            Self::Handle => Handle::is_valid(text),
+            Self::Language => Language::is_valid(text),
+            Self::Nsid => Nsid::is_valid(text),
+            Self::RecordKey => RecordKey::is_valid(text),
+            Self::Tid => Tid::parse(text).is_ok(),
+            Self::Uri => Uri::is_valid(text),
+        }
+    }
+
+    /// Names the format as messages do.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::AtIdentifier => "AT identifier",
+            Self::AtUri => "at-uri",
+            Self::Cid => "CID string",
+            Self::Datetime => "datetime",
+            Self::Did => "DID",
+            Self::Handle => "handle",
+            Self::Language => "language",
+            Self::Nsid => "NSID",
+            Self::RecordKey => "record key",
+            Self::Tid => "TID string",
+            Self::Uri => "uri",
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::format;
+use super::format::Format;
 
 /// How much of an offending text a message repeats.
 const GOT_CHARS_MAX: usize = 256;
@@ -49,8 +49,8 @@ impl Invalid {
         Self::new(path, InvalidKind::WrongType, &format!("Expected {expected} value type (got {got})"))
     }
 
-    pub(super) fn wrong_format(path: String, format: &str, got: &str) -> Self {
-        let message = format!("Invalid {} (got {})", format::name(format), quoted(got));
+    pub(super) fn wrong_format(path: String, format: Format, got: &str) -> Self {
+        let message = format!("Invalid {} (got {})", format.title(), quoted(got));
         Self::new(path, InvalidKind::WrongFormat, &message)
     }
 

@@ -1,6 +1,6 @@
 //! The lexicons as a run-time schema set: parses lexicon documents and checks JSON against them.
 //!
-//! [`set`] holds the lexicons that have wire types; each is parsed when first asked for. The texts of [`Invalid`]
+//! [`set`] holds the lexicons that have wire types and those of records; each is parsed when first asked for. The texts of [`Invalid`]
 //! are those clients know from the reference implementation. Unknown fields are ignored everywhere.
 //! Owns no HTTP: which status an [`Invalid`] becomes is decided by the caller.
 //!

@@ -7,16 +7,17 @@ use std::sync::{LazyLock, OnceLock};
 use serde_json::{Map, Value};
 
 use super::check::Check;
-use super::definition::{Definition, Method, Record, RecordKeyRule};
+use super::definition::{Definition, Method, Place, Record, RecordKeyRule, Target};
 use super::document::Document;
 use super::invalid::Invalid;
 use super::parameters;
 use crate::generated::documents::DOCUMENTS;
 
-/// Gives the set of the lexicons that have wire types: all of `com.atproto`.
+/// Gives the set of the lexicons that Allod knows: all of `com.atproto`, and of the others each record type with what
+/// it refers to.
 pub fn set() -> &'static SchemaSet {
     static SET: LazyLock<SchemaSet> = LazyLock::new(|| {
-        let entry = |(nsid, json)| (Cow::Borrowed(nsid), Entry { json, document: OnceLock::new() });
+        let entry = |(nsid, json)| Entry { nsid: Cow::Borrowed(nsid), json, document: OnceLock::new() };
         SchemaSet { entries: DOCUMENTS.into_iter().map(entry).collect() }
     });
     &SET
@@ -25,29 +26,39 @@ pub fn set() -> &'static SchemaSet {
 /// A set of lexicons that may refer to each other.
 #[derive(Debug, Default)]
 pub struct SchemaSet {
-    entries: BTreeMap<Cow<'static, str>, Entry>,
+    /// Sorted by NSID, and never changed: references remember places in it.
+    entries: Vec<Entry>,
 }
 
 /// A lexicon, parsed when first asked for.
 #[derive(Debug)]
 struct Entry {
+    nsid: Cow<'static, str>,
     json: &'static str,
     document: OnceLock<Option<Document>>,
+}
+
+impl Entry {
+    /// Gives the lexicon, parsing it when it is the first time.
+    fn document(&self) -> Option<&Document> {
+        let parse = || serde_json::from_str(self.json).ok().and_then(|json| Document::parse(&json).ok());
+        self.document.get_or_init(parse).as_ref()
+    }
 }
 
 impl SchemaSet {
     /// Collects parsed lexicons; of two with one NSID the later counts.
     pub fn new(documents: impl IntoIterator<Item = Document>) -> Self {
-        let entry = |document: Document| {
-            let nsid = Cow::Owned(document.id().to_string());
-            (nsid, Entry { json: "", document: OnceLock::from(Some(document)) })
-        };
-        Self { entries: documents.into_iter().map(entry).collect() }
+        let sorted: BTreeMap<String, Document> =
+            documents.into_iter().map(|document| (document.id().to_string(), document)).collect();
+        let entry =
+            |(nsid, document)| Entry { nsid: Cow::Owned(nsid), json: "", document: OnceLock::from(Some(document)) };
+        Self { entries: sorted.into_iter().map(entry).collect() }
     }
 
     /// Lists the NSIDs of the set, sorted.
     pub fn nsids(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(AsRef::as_ref)
+        self.entries.iter().map(|entry| entry.nsid.as_ref())
     }
 
     /// Turns the pairs of a query string into typed JSON with defaults filled, and checks it.
@@ -105,14 +116,32 @@ impl SchemaSet {
 
     /// Gives a definition.
     pub(super) fn definition(&self, nsid: &str, name: &str) -> Option<&Definition> {
-        self.document(nsid)?.definition(name)
+        self.at(self.place(nsid, name)?)
     }
 
-    /// Gives a lexicon, parsing it when it is the first time.
+    /// Follows a reference of one of this set's lexicons. Only the first time looks for names.
+    pub(super) fn follow(&self, target: &Target) -> Option<&Definition> {
+        self.at((*target.place.get_or_init(|| self.place(&target.nsid, &target.name)))?)
+    }
+
+    /// Gives a lexicon.
+    #[cfg(test)]
     pub(super) fn document(&self, nsid: &str) -> Option<&Document> {
-        let entry = self.entries.get(nsid)?;
-        let parse = || serde_json::from_str(entry.json).ok().and_then(|json| Document::parse(&json).ok());
-        entry.document.get_or_init(parse).as_ref()
+        self.entries.get(self.position(nsid)?)?.document()
+    }
+
+    fn place(&self, nsid: &str, name: &str) -> Option<Place> {
+        let entry = self.position(nsid)?;
+        let definition = self.entries.get(entry)?.document()?.position(name)?;
+        Some(Place { entry, definition })
+    }
+
+    fn at(&self, place: Place) -> Option<&Definition> {
+        self.entries.get(place.entry)?.document()?.definition(place.definition)
+    }
+
+    fn position(&self, nsid: &str) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.nsid.as_ref().cmp(nsid)).ok()
     }
 
     fn record(&self, nsid: &str) -> Option<&Record> {
