@@ -6,6 +6,7 @@ mod process;
 mod signup;
 mod start;
 mod summary;
+mod validate;
 
 use std::io;
 use std::path::Path;
@@ -21,6 +22,8 @@ pub(crate) enum Bench {
     Signup(signup::Options),
     /// Time from spawning the server to its first answer, and its memory when idle.
     Start(start::Options),
+    /// Nanoseconds to check a record and to go between JSON and CBOR; needs no server.
+    Validate,
 }
 
 /// Why nothing was measured.
@@ -44,6 +47,7 @@ pub(crate) fn run(root: &Path, bench: &Bench) -> Result<(), BenchError> {
     let (name, figures) = match bench {
         Bench::Signup(options) => (options.name(), signup::measure(root, options)?),
         Bench::Start(options) => (options.name(), start::measure(root, options)?),
+        Bench::Validate => (validate::NAME, validate::measure(root)?),
     };
     let text = format!("{figures:#}\n");
     crate::tell(&text);
