@@ -1,9 +1,11 @@
 //! Accounts, and the handles and e-mail addresses that belong to one DID each.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 use allod_atproto::{Did, Handle};
 
 use super::{all, first, parsed, repos};
-use crate::{Database, ReadError, Row, Txn, sql};
+use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
 pub const HANDLE_TAKEN: &str = "handle taken";
@@ -97,6 +99,27 @@ pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> 
         limit
     ));
     all(&rows.await?, account)
+}
+
+/// How many DIDs one question of [`not_taken_down`] holds.
+const DIDS_PER_QUESTION: usize = 64;
+
+/// Tells which of these DIDs have an account that is not taken down.
+pub async fn not_taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashSet<String>, ReadError> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let places: Vec<String> = (1..=DIDS_PER_QUESTION).map(|place| format!("${place}")).collect();
+        format!("SELECT did FROM accounts WHERE takedown_ref IS NULL AND did IN ({})", places.join(", "))
+    });
+    let mut found = HashSet::new();
+    for dids in dids.chunks(DIDS_PER_QUESTION) {
+        // Always the same number, so that it is always the same statement; unused places are NULL, which nothing equals.
+        let mut params: Vec<SqlValue> = dids.iter().map(|&did| SqlValue::from(did)).collect();
+        params.resize(DIDS_PER_QUESTION, SqlValue::Null);
+        for row in db.read(Statement::new(SQL.as_str(), params)).await? {
+            found.insert(row.get(0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Reads up to `limit` accounts whose removal is due.
