@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     domain::{
         clock::Clock,
+        firehose::Firehose,
         identity::Resolver,
         keys::Keyring,
         mail::Mailbox,
@@ -65,6 +66,8 @@ pub struct App {
     pub sign_ups: SignUps,
     /// The repositories at work.
     pub repos: Repositories,
+    /// The event stream and who listens to it.
+    pub firehose: Arc<Firehose>,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Mailbox>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -95,6 +98,7 @@ impl App {
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
             sign_ups: SignUps::new(&*randomness),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
+            firehose: Firehose::new(Arc::clone(&db), &config.firehose),
             mailbox: config.dev_mode.then(Mailbox::default),
             config,
             db,

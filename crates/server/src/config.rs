@@ -3,7 +3,7 @@
 use allod_atproto::{Did, crypto::DidKey};
 use url::Url;
 
-use crate::domain::{passwords::HashCost, secret::Secret};
+use crate::domain::{firehose::FirehoseConfig, passwords::HashCost, secret::Secret};
 
 /// The whole configuration of a running server.
 pub struct Config {
@@ -13,6 +13,8 @@ pub struct Config {
     pub sign_up: SignUpConfig,
     /// Where identities are looked up and published.
     pub identity: IdentityConfig,
+    /// What is streamed to others, and for how long it can be had.
+    pub firehose: FirehoseConfig,
     /// Everything that must stay unknown to others.
     pub secrets: Secrets,
     /// The largest blob taken, in bytes.

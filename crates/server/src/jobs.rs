@@ -7,14 +7,19 @@ use crate::{
     domain::{
         accounts,
         clock::MICROS_PER_SEC,
-        service_auth,
+        firehose, service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
     },
 };
 
-/// Does the work at once and then on a timer, until it is dropped. Dropping it loses nothing: every step is durable.
+/// Does the work at once and then on a timer, and keeps the firehose filled, until it is dropped. Dropping it loses
+/// nothing: every step is durable.
 pub async fn run(app: Arc<App>) {
-    match reconcile::recover(&app).await {
+    tokio::join!(firehose::run(Arc::clone(&app.firehose)), on_timer(&app));
+}
+
+async fn on_timer(app: &Arc<App>) {
+    match reconcile::recover(app).await {
         Ok(done) if done != reconcile::Reconciled::default() => {
             tracing::info!(done.finished, done.released, done.waiting, "took up the sign-ups of an earlier run");
         }
@@ -22,7 +27,7 @@ pub async fn run(app: Arc<App>) {
         Err(error) => tracing::error!(%error, "the sign-ups of an earlier run could not be looked at"),
     }
     loop {
-        pass(&app).await;
+        pass(app).await;
         app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
     }
 }
@@ -36,6 +41,9 @@ pub async fn pass(app: &Arc<App>) {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "removed accounts that were never activated"),
         Err(error) => tracing::error!(%error, "accounts that were never activated could not be removed"),
+    }
+    if let Err(error) = firehose::retention::trim(app).await {
+        tracing::error!(%error, "old events could not be dropped");
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

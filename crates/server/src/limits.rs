@@ -65,3 +65,18 @@ pub const SHARED_COMMIT_RECORD_BYTES_MAX: usize = 1_000_000;
 
 /// How many record keys are read at once to build a tree.
 pub const RECORD_KEYS_PER_READ: i64 = 4096;
+
+/// How often a WebSocket's client is asked for a sign of life.
+pub const WEBSOCKET_PING_SECS: u64 = 30;
+
+/// How long a WebSocket's client may send nothing at all, not even an answer to a ping.
+pub const WEBSOCKET_SILENCE_SECS: u64 = 4 * WEBSOCKET_PING_SECS;
+
+/// How long a write to a WebSocket may make no progress before the client is too slow.
+pub const WEBSOCKET_STALL_SECS: u64 = 20;
+
+/// How long a WebSocket that ends is given to take its last messages and to agree.
+pub const WEBSOCKET_CLOSE_SECS: u64 = 3;
+
+/// The longest message taken from a WebSocket's client, in bytes.
+pub const WEBSOCKET_RECEIVED_BYTES_MAX: usize = 1024 * 1024;

@@ -28,6 +28,7 @@ mod pds;
 mod plc;
 mod randomness;
 mod server;
+mod stream;
 
 pub use call::{Call, Reply};
 pub use clock::FakeClock;
@@ -37,3 +38,4 @@ pub use options::Options;
 pub use pds::{Actor, TestPds};
 pub use plc::{Behaviour, ScriptedPlc, Submission};
 pub use randomness::SeededRandomness;
+pub use stream::{Stream, Told};

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use allod_atproto::Did;
 use allod_server::{
     config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
-    domain::{passwords::HashCost, secret::Secret},
+    domain::{
+        firehose::{FirehoseConfig, RING_BYTES_MAX},
+        passwords::HashCost,
+        secret::Secret,
+    },
 };
 use url::Url;
 
@@ -17,6 +21,9 @@ pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-test";
 /// How long the server waits for the directory, unless a test says otherwise; longer than any healthy answer takes on
 /// a loaded machine.
 const PLC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long events are kept: three days.
+const RETENTION_MICROS: u64 = 3 * 24 * 3600 * 1_000_000;
 
 type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
 
@@ -95,6 +102,7 @@ impl Options {
                 server_rotation_key_required: true,
             },
             identity: IdentityConfig { plc_url: plc_url.clone(), recovery_key: None, resolve_timeout_millis: 3000 },
+            firehose: FirehoseConfig { retention_micros: RETENTION_MICROS, ring_bytes_max: RING_BYTES_MAX },
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 admin_password: Some(Secret::new(ADMIN_PASSWORD.to_owned())),

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    Call, FakeClock, Options, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness,
+    Call, FakeClock, Options, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
     errors::LoggedErrors,
     server::{DirectoryRun, End, Run, World, decoded_events, http_client},
 };
@@ -138,6 +138,17 @@ impl TestPds {
     /// Starts putting a procedure call together.
     pub fn xrpc_post(&self, nsid: &str) -> Call {
         Call::new(&self.client, &self.url(), Method::POST, nsid)
+    }
+
+    /// Listens to the firehose, from a cursor on or from now on.
+    pub async fn subscribe(&self, cursor: Option<i64>) -> Stream {
+        let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
+        self.stream(&format!("/xrpc/com.atproto.sync.subscribeRepos{cursor}"), &[]).await.expect("the stream opens")
+    }
+
+    /// Opens a WebSocket at a path; a refusal is given as status and body.
+    pub async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Result<Stream, (u16, String)> {
+        Stream::open(&format!("ws://{}{path}", self.run.address), headers).await
     }
 
     /// Signs somebody up, with an invite code if one is needed.

@@ -8,7 +8,7 @@ use allod_atproto::{
 };
 use allod_server::{
     config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
-    domain::{passwords::HashCost, secret::Secret},
+    domain::{firehose::FirehoseConfig, passwords::HashCost, secret::Secret},
 };
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -45,6 +45,15 @@ const PASSWORD_HASH_MEMORY_KIB_CEILING: u64 = 4 * 1024 * 1024;
 /// The most passes that hashing one password may make.
 const PASSWORD_HASH_PASSES_CEILING: u64 = 100;
 
+/// The longest that events may be kept, in milliseconds: ten years.
+const BACKFILL_MILLIS_CEILING: u64 = 10 * 366 * 24 * 3600 * 1000;
+
+/// The least memory that the newest events may have, in bytes.
+const RING_BYTES_FLOOR: u64 = 1024 * 1024;
+
+/// The most memory that the newest events may have, in bytes.
+const RING_BYTES_CEILING: u64 = 4 * 1024 * 1024 * 1024;
+
 /// A token secret shorter than this, in characters, gets a warning.
 const JWT_SECRET_CHARS_SAFE: usize = 32;
 
@@ -80,6 +89,7 @@ pub(crate) struct Settings {
     service: Service,
     sign_up: SignUpConfig,
     identity: IdentityConfig,
+    firehose: FirehoseConfig,
     secrets: Secrets,
     blob_upload_bytes_max: u64,
     repo_cache_bytes_max: u64,
@@ -119,6 +129,7 @@ impl Settings {
             },
             sign_up: self.sign_up,
             identity: self.identity,
+            firehose: self.firehose,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blob_upload_bytes_max,
             repo_cache_bytes_max: self.repo_cache_bytes_max,
@@ -144,6 +155,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let password_hash_cost = read_hash_cost(&mut reader);
     let repo_cache_bytes_max = reader.read(&s::REPO_CACHE_MIB).map(|mib| mib.saturating_mul(BYTES_PER_MIB));
     let blob_upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
+    let firehose = read_firehose(&mut reader);
     let identity = read_identity(&mut reader);
     let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
         sign_up.server_rotation_key_required = required;
@@ -168,6 +180,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             service: service?,
             sign_up: sign_up?,
             identity: identity?,
+            firehose: firehose?,
             secrets: secrets?,
             blob_upload_bytes_max: blob_upload_bytes_max?,
             repo_cache_bytes_max: repo_cache_bytes_max?,
@@ -260,6 +273,23 @@ fn check_hash_cost(reader: &mut Reader, cost: Option<HashCost>, dev_mode: Option
         let message = format!("less than {memory_kib} KiB and {passes} passes is for development mode only");
         reader.problem(Problem::at(place, message));
     }
+}
+
+fn read_firehose(reader: &mut Reader) -> Option<FirehoseConfig> {
+    let retention_millis = reader.read(&s::REPO_BACKFILL_LIMIT_MS);
+    if retention_millis.is_some_and(|millis| !(1..=BACKFILL_MILLIS_CEILING).contains(&millis)) {
+        let place = reader.place(&s::REPO_BACKFILL_LIMIT_MS);
+        reader.problem(Problem::at(place, format!("must be 1 to {BACKFILL_MILLIS_CEILING} milliseconds")));
+    }
+    let ring_bytes = reader.read(&s::FIREHOSE_RING_BYTES);
+    if ring_bytes.is_some_and(|bytes| !(RING_BYTES_FLOOR..=RING_BYTES_CEILING).contains(&bytes)) {
+        let place = reader.place(&s::FIREHOSE_RING_BYTES);
+        reader.problem(Problem::at(place, format!("must be {RING_BYTES_FLOOR} to {RING_BYTES_CEILING} bytes")));
+    }
+    Some(FirehoseConfig {
+        retention_micros: retention_millis?.saturating_mul(1000),
+        ring_bytes_max: usize::try_from(ring_bytes?).ok()?,
+    })
 }
 
 fn read_identity(reader: &mut Reader) -> Option<IdentityConfig> {

@@ -113,6 +113,10 @@ settings! {
     REPO_CACHE_MIB: u64 = "repo_cache_mib", None, Literal("64");
     /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
     BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
+    /// How long events can be had from the firehose, in milliseconds; trimmed by the day. (The reference's default is a day, and it trims nothing.)
+    REPO_BACKFILL_LIMIT_MS: u64 = "repo_backfill_limit_ms", Some("PDS_REPO_BACKFILL_LIMIT_MS"), Literal("259200000");
+    /// How many bytes of the newest events are held in memory for consumers of the firehose; a live consumer that is further behind is too slow.
+    FIREHOSE_RING_BYTES: u64 = "firehose_ring_bytes", None, Literal("16777216");
     /// The did:plc directory that identities are published to and read from.
     DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
     /// How long one look-up of a DID or a handle may take, in milliseconds.

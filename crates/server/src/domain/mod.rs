@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod blobs;
 pub mod clock;
 pub mod emails;
+pub mod firehose;
 pub mod handles;
 pub mod identity;
 pub mod invites;

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Version};
+use http::{Request, Version, header::UPGRADE};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -25,12 +25,13 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{self, Instant},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http::{Service, body::RequestBody},
+    http::{Service, address::Counted, body::RequestBody},
     limits,
 };
 
@@ -40,11 +41,40 @@ pub(super) struct Connections<S> {
     builder: Arc<auto::Builder<TokioExecutor>>,
     stopping: CancellationToken,
     aborting: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What binds a connection to its listener. A request for an upgrade carries it, and who takes the connection over keeps it:
+/// then the connection counts until it is closed, and ends with the server.
+#[derive(Debug, Clone)]
+pub(super) struct Tether {
+    /// Asks to come to an end.
+    pub(super) stopping: CancellationToken,
+    /// Demands it.
+    pub(super) aborting: CancellationToken,
+    /// Where what serves the connection runs; the server stops when all of it is done.
+    pub(super) tasks: TaskTracker,
+    /// The connection's places; given back when the last tether is dropped.
+    _places: Arc<Places>,
+}
+
+/// The places that a connection takes.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// One of all connections.
+    pub(super) _slot: OwnedSemaphorePermit,
+    /// One of its address.
+    pub(super) _counted: Option<Counted>,
 }
 
 impl<S: Service> Connections<S> {
     /// Serves with `service`; `stopping` lets connections finish what they do, `aborting` cuts them.
-    pub(super) fn new(service: Arc<S>, stopping: CancellationToken, aborting: CancellationToken) -> Self {
+    pub(super) fn new(
+        service: Arc<S>,
+        stopping: CancellationToken,
+        aborting: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -58,20 +88,34 @@ impl<S: Service> Connections<S> {
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits::H2_STREAMS_MAX)
             .max_header_list_size(limits::HEADER_BYTES_MAX as u32);
-        Self { service, builder: Arc::new(builder), stopping, aborting }
+        Self { service, builder: Arc::new(builder), stopping, aborting, tasks }
     }
 
     /// Serves one connection to its end.
-    pub(super) fn run(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + Send + use<S> {
+    pub(super) fn run(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        places: Places,
+    ) -> impl Future<Output = ()> + Send + use<S> {
         let service = Arc::clone(&self.service);
         let builder = Arc::clone(&self.builder);
         let (stopping, aborting) = (self.stopping.clone(), self.aborting.clone());
+        let tether = Tether {
+            stopping: stopping.clone(),
+            aborting: aborting.clone(),
+            tasks: self.tasks.clone(),
+            _places: Arc::new(places),
+        };
         async move {
             let activity = Arc::new(Activity::new());
             let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
             let answering = Arc::clone(&activity);
-            let answer = service_fn(move |request: Request<Incoming>| {
+            let answer = service_fn(move |mut request: Request<Incoming>| {
                 let service = Arc::clone(&service);
+                if request.headers().contains_key(UPGRADE) {
+                    request.extensions_mut().insert(tether.clone());
+                }
                 let in_flight = InFlight::begin(Arc::clone(&answering), request.version());
                 async move {
                     let response = service.call(peer, request.map(RequestBody::network)).await;

@@ -8,6 +8,7 @@ mod connection;
 pub mod cors;
 pub mod reply;
 mod service;
+pub mod websocket;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ use crate::{
     http::{
         address::{AddressCounts, is_trusted_proxy},
         body::{RequestBody, ResponseBody},
-        connection::Connections,
+        connection::{Connections, Places},
     },
     limits,
 };
@@ -53,7 +54,7 @@ pub async fn serve_service<S: Service>(listener: TcpListener, service: Arc<S>, s
     let stopping = CancellationToken::new();
     let aborting = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let connections = Connections::new(service, stopping.clone(), aborting.clone());
+    let connections = Connections::new(service, stopping.clone(), aborting.clone(), tasks.clone());
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let addresses = Arc::new(AddressCounts::default());
 
@@ -80,11 +81,7 @@ pub async fn serve_service<S: Service>(listener: TcpListener, service: Arc<S>, s
             tracing::debug!(%peer, "refused a connection: its address holds too many");
             continue;
         };
-        let connection = connections.run(stream, peer);
-        tasks.spawn(async move {
-            connection.await;
-            drop((slot, counted));
-        });
+        tasks.spawn(connections.run(stream, peer, Places { _slot: slot, _counted: counted }));
     }
 
     drop(listener);

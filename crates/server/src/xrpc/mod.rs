@@ -14,9 +14,9 @@ use crate::{app::App, limits};
 
 pub use error::{CommonError, XrpcError};
 pub use health::health;
-pub use request::XrpcRequest;
+pub use request::{XrpcRequest, XrpcSubscription};
 pub use response::XrpcResponse;
-pub use route::{Route, Routes, XrpcResult, route, route_with_limit};
+pub use route::{Route, Routes, SubscriptionResult, XrpcResult, route, route_with_limit, subscription};
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
@@ -47,6 +47,7 @@ pub fn routes() -> Routes<App> {
         route(sync::get_latest_commit::handler),
         route(sync::get_repo::handler),
         route(sync::get_repo_status::handler),
+        subscription(sync::subscribe_repos::handler),
     ])
 }
 

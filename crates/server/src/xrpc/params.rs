@@ -17,6 +17,12 @@ pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcErro
         .map_err(|error| XrpcError::invalid_request(format!("Invalid {} params: {error}", M::NSID)))
 }
 
+/// As [`read`], for a stream: an empty value counts as none, as consumers of the reference expect of `cursor=`.
+pub(super) fn read_filled<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
+    let filled: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| !pair.ends_with('=')).collect();
+    read::<M>(Some(&filled.join("&")))
+}
+
 fn pairs(query: &str) -> Result<Vec<(String, String)>, XrpcError<NoErrors>> {
     let mut pairs = Vec::new();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {

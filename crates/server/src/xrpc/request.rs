@@ -3,7 +3,8 @@
 use allod_lexicon::Method;
 use http::HeaderMap;
 
-use crate::http::{RequestContext, body::RequestBody};
+use super::error::Message;
+use crate::http::{RequestContext, body::RequestBody, websocket::Handshake};
 
 /// A call of method `M` by a caller of kind `A`, everything checked.
 #[derive(Debug)]
@@ -20,4 +21,15 @@ pub struct XrpcRequest<M: Method, A> {
     pub context: RequestContext,
     /// The request's headers.
     pub headers: HeaderMap,
+}
+
+/// A call of subscription `M`: a WebSocket that may be opened.
+#[derive(Debug)]
+pub struct XrpcSubscription<M: Method> {
+    /// The query parameters, or what is wrong with them.
+    pub params: Result<M::Params, Message>,
+    /// Opens the stream.
+    pub handshake: Handshake,
+    /// Where the request came from, and its id.
+    pub context: RequestContext,
 }

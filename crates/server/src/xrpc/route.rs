@@ -19,13 +19,14 @@ use super::{
     body,
     error::{self, CommonError, XrpcError},
     params,
-    request::XrpcRequest,
+    request::{XrpcRequest, XrpcSubscription},
     response::XrpcResponse,
 };
 use crate::{
     http::{
         RequestContext,
         body::{RequestBody, ResponseBody},
+        websocket::Handshake,
     },
     limits,
 };
@@ -50,6 +51,12 @@ struct Call<S> {
 /// What a method answers.
 pub type XrpcResult<M> = Result<XrpcResponse<M>, XrpcError<<M as Method>::Error>>;
 
+/// What a subscription answers before it is a stream.
+pub type SubscriptionResult<M> = Result<Response<ResponseBody>, XrpcError<<M as Method>::Error>>;
+
+/// The one subprotocol of streams so far. Clients that offer none get it too.
+const SUBPROTOCOL: &str = "xrpc.v0.cbor";
+
 /// Makes a route of a handler; which method and which kind of caller is read off the handler's argument.
 ///
 /// A JSON body may have [`limits::JSON_BYTES_MAX`] bytes.
@@ -62,6 +69,33 @@ where
     F: Future<Output = XrpcResult<M>> + Send + 'static,
 {
     route_with_limit(handler, limits::JSON_BYTES_MAX)
+}
+
+/// Makes a route of a subscription's handler. A stream is for anybody, and opened by a WebSocket handshake, which is
+/// checked first; what is wrong with the parameters is told on the stream.
+pub fn subscription<S, M, H>(handler: H) -> Route<S>
+where
+    S: Send + Sync + 'static,
+    M: Method,
+    H: Fn(Arc<S>, XrpcSubscription<M>) -> SubscriptionResult<M> + Copy + Send + Sync + 'static,
+{
+    let answer = move |call: Call<S>| -> BoxFuture<'static, Response<ResponseBody>> {
+        Box::pin(async move {
+            let Call { state, mut parts, body, context } = call;
+            let opened = Handshake::read(&mut parts, SUBPROTOCOL).map_err(XrpcError::from).and_then(|handshake| {
+                let params = params::read_filled::<M>(parts.uri.query()).map_err(XrpcError::message);
+                handler(state, XrpcSubscription { params, handshake, context })
+            });
+            match opened {
+                Ok(response) => response,
+                Err(error) => {
+                    drain(&parts.headers, body).await;
+                    error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id)
+                }
+            }
+        })
+    };
+    Route { nsid: M::NSID, kind: M::KIND, answer: Box::new(answer) }
 }
 
 /// As [`route`], with a JSON body of at most `json_bytes_max` bytes.
@@ -210,9 +244,11 @@ impl<S: Send + Sync + 'static> Routes<S> {
             });
         };
         let expected = match route.kind {
-            Kind::Query | Kind::Subscription if verb == Verb::GET || verb == Verb::HEAD => return Ok(route),
+            Kind::Query if verb == Verb::GET || verb == Verb::HEAD => return Ok(route),
             Kind::Procedure if verb == Verb::POST => return Ok(route),
-            Kind::Query | Kind::Subscription => "GET",
+            // The handshake says what is wrong with the verb.
+            Kind::Subscription => return Ok(route),
+            Kind::Query => "GET",
             Kind::Procedure => "POST",
         };
         Err(XrpcError::invalid_request(format!("Incorrect HTTP method ({verb}) expected {expected}")))

@@ -327,6 +327,8 @@ fn every_common_name_has_the_status_clients_expect() {
         (CommonError::PayloadTooLarge, 413),
         (CommonError::UnsupportedMediaType, 415),
         (CommonError::RateLimitExceeded { retry_after_secs: 1 }, 429),
+        (CommonError::MethodNotAllowed, 405),
+        (CommonError::UpgradeRequired, 426),
         (CommonError::MethodNotImplemented, 501),
         (CommonError::UpstreamFailure, 502),
         (CommonError::NotEnoughResources { retry_after_secs: 1 }, 503),

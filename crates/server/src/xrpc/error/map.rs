@@ -12,14 +12,18 @@ use allod_lexicon::{
 use allod_store::{CommitError as StoreError, ReadError};
 
 use super::{CommonError, XrpcError};
-use crate::domain::{
-    blobs::references::ReferenceError,
-    handles::HandleError,
-    invites::CreateInvitesError,
-    passwords::HashError,
-    reserved_keys::ReserveKeyError,
-    sessions::{SessionError, SignInError, TokenError},
-    sign_up::SignUpError,
+use crate::{
+    domain::{
+        blobs::references::ReferenceError,
+        firehose::seats::SeatError,
+        handles::HandleError,
+        invites::CreateInvitesError,
+        passwords::HashError,
+        reserved_keys::ReserveKeyError,
+        sessions::{SessionError, SignInError, TokenError},
+        sign_up::SignUpError,
+    },
+    http::websocket::HandshakeError,
 };
 
 /// When a caller whose password could not be hashed in time comes back, in seconds.
@@ -28,6 +32,31 @@ const OVERLOADED_RETRY_SECS: u32 = 2;
 const PENDING_RETRY_SECS: u32 = 10;
 /// When a caller whose write the store could not take comes back, in seconds.
 const STORE_RETRY_SECS: u32 = 5;
+
+/// When a stream's client that found no place comes back, in seconds.
+const SEAT_RETRY_SECS: u32 = 30;
+
+impl<E> From<HandshakeError> for XrpcError<E> {
+    fn from(error: HandshakeError) -> Self {
+        let name = match error {
+            HandshakeError::Method => CommonError::MethodNotAllowed,
+            HandshakeError::NotAsked | HandshakeError::Version => CommonError::UpgradeRequired,
+            HandshakeError::Key => CommonError::InvalidRequest,
+        };
+        Self::common(name, error.to_string())
+    }
+}
+
+impl<E> From<SeatError> for XrpcError<E> {
+    fn from(error: SeatError) -> Self {
+        match error {
+            SeatError::Full | SeatError::AddressFull => {
+                let later = CommonError::RateLimitExceeded { retry_after_secs: SEAT_RETRY_SECS };
+                Self::common(later, error.to_string())
+            }
+        }
+    }
+}
 
 impl<E> From<ReadError> for XrpcError<E> {
     fn from(error: ReadError) -> Self {

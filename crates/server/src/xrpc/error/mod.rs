@@ -11,10 +11,10 @@ use std::{borrow::Cow, error::Error as StdError};
 use allod_lexicon::{DeclaredError, method::NoErrors};
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
 };
 
-use crate::http::{RequestId, body::ResponseBody, cors::X_REQUEST_ID, reply};
+use crate::http::{RequestId, body::ResponseBody, cors::X_REQUEST_ID, reply, websocket};
 
 /// A source that is logged and never shown.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -56,6 +56,15 @@ impl<E> XrpcError<E> {
 }
 
 impl XrpcError<NoErrors> {
+    /// What the client reads.
+    pub fn message(self) -> Message {
+        match self {
+            Self::Declared(never, _) => match never {},
+            Self::Common(_, message) => message,
+            Self::Internal(_) => Message::Borrowed("Internal Server Error"),
+        }
+    }
+
     /// Takes an error that every method may answer as one of this method's.
     pub fn widen<E>(self) -> XrpcError<E> {
         match self {
@@ -115,6 +124,10 @@ pub enum CommonError {
     InvalidMimeType,
     /// A record says of a blob's size what is not so.
     InvalidSize,
+    /// A stream is opened with GET alone.
+    MethodNotAllowed,
+    /// A stream is a WebSocket, which was not asked for.
+    UpgradeRequired,
     /// The body came too slowly.
     RequestTimeout,
     /// The body is larger than this method takes.
@@ -166,6 +179,8 @@ impl CommonError {
             Self::BlobNotFound => "BlobNotFound",
             Self::InvalidMimeType => "InvalidMimeType",
             Self::InvalidSize => "InvalidSize",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::UpgradeRequired => "UpgradeRequired",
             Self::RequestTimeout => "RequestTimeout",
             Self::PayloadTooLarge => "PayloadTooLarge",
             Self::UnsupportedMediaType => "UnsupportedMediaType",
@@ -211,6 +226,14 @@ pub fn respond<E: DeclaredError>(
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET"));
     }
     if let Some(secs) = retry_after_secs {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));

@@ -25,6 +25,8 @@ pub fn of(name: &str) -> StatusCode {
         | "BadJwtSignature" => StatusCode::UNAUTHORIZED,
         "Forbidden" | "AccountNotFound" => StatusCode::FORBIDDEN,
         "NotFound" => StatusCode::NOT_FOUND,
+        "MethodNotAllowed" => StatusCode::METHOD_NOT_ALLOWED,
+        "UpgradeRequired" => StatusCode::UPGRADE_REQUIRED,
         "RequestTimeout" => StatusCode::REQUEST_TIMEOUT,
         "PayloadTooLarge" => StatusCode::PAYLOAD_TOO_LARGE,
         "UnsupportedMediaType" => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -3,3 +3,4 @@
 pub mod get_latest_commit;
 pub mod get_repo;
 pub mod get_repo_status;
+pub mod subscribe_repos;

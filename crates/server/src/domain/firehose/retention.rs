@@ -1,0 +1,23 @@
+//! Lets old events go, a whole day at a time.
+
+use allod_store::{CommitError, EventDay};
+use parking_lot::Mutex;
+
+use crate::{app::App, domain::clock};
+
+/// The day before which everything is gone.
+#[derive(Debug, Default)]
+pub struct Trimmed(Mutex<Option<EventDay>>);
+
+/// Drops the days that are older than the retention, whole; does nothing while the day is the same as the last time.
+pub async fn trim(app: &App) -> Result<(), CommitError> {
+    let oldest = app.clock.now_micros().saturating_sub(app.config.firehose.retention_micros);
+    let Some(day) = EventDay::of_micros(clock::to_store(oldest)) else { return Ok(()) };
+    let trimmed = &app.firehose.trimmed.0;
+    if *trimmed.lock() == Some(day) {
+        return Ok(());
+    }
+    app.db.drop_events_before(day).await?;
+    *trimmed.lock() = Some(day);
+    Ok(())
+}

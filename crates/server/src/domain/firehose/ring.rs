@@ -1,0 +1,180 @@
+//! The newest events in memory, bounded in bytes and in number, for everybody who keeps up.
+
+use std::collections::VecDeque;
+
+use allod_store::Seq;
+use bytes::Bytes;
+
+use super::wire::Batch;
+
+/// How many messages the ring holds at most, whatever their size.
+pub const RING_EVENTS_MAX: usize = 65_536;
+/// How many batches one look gives at most.
+const BATCHES_PER_LOOK_MAX: usize = 32;
+
+/// What the ring has behind a place.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It does not reach back that far.
+    Beyond,
+    /// Nothing newer.
+    UpToDate,
+    /// Everything up to this number was given.
+    Upto(Seq),
+}
+
+/// The newest events.
+#[derive(Debug)]
+pub struct Ring {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+    bytes_max: usize,
+    events: usize,
+    /// Every event above it up to `head` is here; none while nobody listens.
+    floor: Option<Seq>,
+    head: Seq,
+}
+
+impl Ring {
+    /// An empty ring that holds nothing yet.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { batches: VecDeque::new(), bytes: 0, bytes_max, events: 0, floor: None, head: 0 }
+    }
+
+    /// Begins to hold what comes behind `seq`.
+    pub fn start(&mut self, seq: Seq) {
+        self.stop();
+        self.floor = Some(seq);
+        self.head = seq;
+    }
+
+    /// Lets everything go.
+    pub fn stop(&mut self) {
+        *self = Self::new(self.bytes_max);
+    }
+
+    /// Takes in events, which have all numbers up to `head`, and lets the oldest go when there are too many.
+    pub fn push(&mut self, batch: Batch, head: Seq) {
+        self.head = head;
+        if batch.is_empty() {
+            return;
+        }
+        self.bytes += batch.bytes().len();
+        self.events += batch.len();
+        self.batches.push_back(batch);
+        // The newest batch stays, whatever its size.
+        while self.batches.len() > 1 && (self.bytes > self.bytes_max || self.events > RING_EVENTS_MAX) {
+            let Some(oldest) = self.batches.pop_front() else { return };
+            self.bytes -= oldest.bytes().len();
+            self.events -= oldest.len();
+            self.floor = oldest.last();
+        }
+    }
+
+    /// Whether everything behind `after` is here.
+    pub fn reaches(&self, after: Seq) -> bool {
+        self.floor.is_some_and(|floor| after >= floor)
+    }
+
+    /// Gives what comes behind `after`, at least one batch if there is any and further ones up to `bytes_max` bytes.
+    pub fn look(&self, after: Seq, bytes_max: usize, out: &mut VecDeque<Bytes>) -> Look {
+        if !self.reaches(after) {
+            return Look::Beyond;
+        }
+        if after >= self.head {
+            return Look::UpToDate;
+        }
+        let first = self.batches.partition_point(|batch| batch.last().is_some_and(|last| last <= after));
+        let (mut bytes, mut upto) = (0, None);
+        for batch in self.batches.range(first..).take(BATCHES_PER_LOOK_MAX) {
+            let part = batch.after(after);
+            if bytes > 0 && bytes + part.len() > bytes_max {
+                break;
+            }
+            bytes += part.len();
+            upto = batch.last();
+            out.push_back(part);
+        }
+        // Numbers that no event has: nothing to give, and yet passed.
+        Look::Upto(upto.unwrap_or(self.head))
+    }
+
+    /// How many bytes of messages are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use allod_store::{Event, EventKind};
+
+    use super::*;
+
+    fn batch(seqs: std::ops::RangeInclusive<Seq>) -> Batch {
+        let events: Vec<Event> = seqs
+            .map(|seq| Event {
+                seq,
+                did: "did:plc:a".to_owned(),
+                kind: EventKind::Commit,
+                time_micros: 0,
+                before: Bytes::from(vec![b'.'; 96]),
+                after: Bytes::new(),
+            })
+            .collect();
+        Batch::encode(&events, |_| true)
+    }
+
+    fn look(ring: &Ring, after: Seq, bytes_max: usize) -> (Look, usize) {
+        let mut out = VecDeque::new();
+        let look = ring.look(after, bytes_max, &mut out);
+        (look, out.iter().map(Bytes::len).sum())
+    }
+
+    /// The bytes of one message: head, 96 bytes, number of one byte.
+    const EACH: usize = 99;
+
+    #[test]
+    fn holds_nothing_until_started() {
+        let mut ring = Ring::new(1_000);
+        assert_eq!(look(&ring, 5, 1_000), (Look::Beyond, 0));
+        ring.start(5);
+        assert_eq!(look(&ring, 4, 1_000), (Look::Beyond, 0));
+        assert_eq!(look(&ring, 5, 1_000), (Look::UpToDate, 0));
+        ring.push(batch(6..=7), 7);
+        ring.stop();
+        assert_eq!((look(&ring, 7, 1_000), ring.bytes()), ((Look::Beyond, 0), 0));
+    }
+
+    #[test]
+    fn gives_what_is_behind_a_place_wherever_it_lies() {
+        let mut ring = Ring::new(10_000);
+        ring.start(0);
+        for first in [1, 4, 7] {
+            ring.push(batch(first..=first + 2), first + 2);
+        }
+        assert_eq!(look(&ring, 0, 10_000), (Look::Upto(9), 9 * EACH));
+        assert_eq!(look(&ring, 4, 10_000), (Look::Upto(9), 5 * EACH));
+        assert_eq!(look(&ring, 4, 5 * EACH), (Look::Upto(9), 5 * EACH));
+        assert_eq!(look(&ring, 4, 4 * EACH), (Look::Upto(6), 2 * EACH));
+        assert_eq!(look(&ring, 0, 1), (Look::Upto(3), 3 * EACH));
+        assert_eq!(look(&ring, 9, 10_000), (Look::UpToDate, 0));
+        ring.push(Batch::default(), 20);
+        assert_eq!(look(&ring, 9, 10_000), (Look::Upto(20), 0));
+    }
+
+    #[test]
+    fn lets_the_oldest_go_and_says_so() {
+        let mut ring = Ring::new(5 * EACH);
+        ring.start(0);
+        for first in [1, 3, 5, 7] {
+            ring.push(batch(first..=first + 1), first + 1);
+        }
+        assert_eq!(ring.bytes(), 4 * EACH);
+        assert_eq!(look(&ring, 3, 10_000), (Look::Beyond, 0));
+        assert_eq!(look(&ring, 4, 10_000), (Look::Upto(8), 4 * EACH));
+        ring.push(batch(9..=20), 20);
+        assert_eq!(look(&ring, 7, 10_000), (Look::Beyond, 0));
+        assert_eq!(look(&ring, 8, 10_000), (Look::Upto(20), 12 * EACH));
+    }
+}

@@ -1,0 +1,182 @@
+//! Events as the bytes that go over the wire, made once for all subscribers.
+//!
+//! A server's WebSocket messages are not masked, so that a message's bytes are the same for everybody: they are put
+//! behind one another in a [`Batch`], which is written as it is.
+
+use allod_atproto::cbor::Encoder;
+use allod_store::{Event, Seq};
+use bytes::Bytes;
+
+/// The longest head of an unmasked WebSocket message, in bytes.
+const HEAD_BYTES_MAX: usize = 10;
+/// The longest encoding of a sequence number, in bytes.
+const SEQ_BYTES_MAX: usize = 9;
+
+/// What a WebSocket message is.
+///
+/// Spec: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opcode {
+    /// Text, UTF-8.
+    Text = 1,
+    /// Bytes.
+    Binary = 2,
+    /// The end, with a code and a reason.
+    Close = 8,
+    /// A question whether anybody is there.
+    Ping = 9,
+    /// The answer to it.
+    Pong = 10,
+}
+
+/// The head of an unmasked message in one piece.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    bytes: [u8; HEAD_BYTES_MAX],
+    len: usize,
+}
+
+impl Head {
+    /// Makes the head of a message with `payload_bytes` bytes behind it.
+    pub fn new(opcode: Opcode, payload_bytes: usize) -> Self {
+        /// The message is whole: nothing of it follows.
+        const FINAL: u8 = 0x80;
+        let first = FINAL | opcode as u8;
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = (payload_bytes as u64).to_be_bytes();
+        let (bytes, len) = match payload_bytes {
+            0..126 => ([first, b7, 0, 0, 0, 0, 0, 0, 0, 0], 2),
+            126..0x1_0000 => ([first, 126, b6, b7, 0, 0, 0, 0, 0, 0], 4),
+            _ => ([first, 127, b0, b1, b2, b3, b4, b5, b6, b7], 10),
+        };
+        Self { bytes, len }
+    }
+
+    /// The head's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
+}
+
+/// Makes a whole message.
+pub fn message(opcode: Opcode, payload: &[u8]) -> Bytes {
+    let head = Head::new(opcode, payload.len());
+    [head.as_bytes(), payload].concat().into()
+}
+
+/// Events as the messages that tell them, one behind the other.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    bytes: Bytes,
+    /// Each message's number and where it ends.
+    ends: Vec<(Seq, usize)>,
+}
+
+impl Batch {
+    /// Makes the messages of those events, in order, that `shown` lets through.
+    pub fn encode(events: &[Event], shown: impl Fn(&Event) -> bool) -> Self {
+        let room = |event: &Event| event.before.len() + event.after.len() + HEAD_BYTES_MAX + SEQ_BYTES_MAX;
+        let mut out = Encoder::with_capacity(events.iter().map(room).sum());
+        let mut ends = Vec::with_capacity(events.len());
+        for event in events.iter().filter(|event| shown(event)) {
+            let payload_bytes = event.before.len() + seq_bytes(event.seq) + event.after.len();
+            out.raw(Head::new(Opcode::Binary, payload_bytes).as_bytes());
+            out.raw(&event.before).int(event.seq).raw(&event.after);
+            ends.push((event.seq, out.len()));
+        }
+        Self { bytes: out.into_bytes().into(), ends }
+    }
+
+    /// The newest message's number.
+    pub fn last(&self) -> Option<Seq> {
+        self.ends.last().map(|(seq, _)| *seq)
+    }
+
+    /// How many messages there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All messages' bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The bytes of the messages with numbers above `seq`.
+    pub fn after(&self, seq: Seq) -> Bytes {
+        let skipped = self.ends.partition_point(|(number, _)| *number <= seq);
+        let start = skipped.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |(_, end)| *end);
+        self.bytes.slice(start..)
+    }
+}
+
+/// How many bytes a sequence number's CBOR has.
+fn seq_bytes(seq: Seq) -> usize {
+    match seq {
+        ..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        0x1_0000..0x1_0000_0000 => 5,
+        _ => SEQ_BYTES_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use allod_store::EventKind;
+
+    use super::*;
+
+    fn event(seq: Seq, after_bytes: usize) -> Event {
+        Event {
+            seq,
+            did: format!("did:plc:{}", seq % 2),
+            kind: EventKind::Commit,
+            time_micros: 0,
+            before: Bytes::from_static(b"before"),
+            after: Bytes::from(vec![7; after_bytes]),
+        }
+    }
+
+    #[test]
+    fn a_head_tells_the_length_in_its_shortest_form() {
+        assert_eq!(Head::new(Opcode::Binary, 125).as_bytes(), [0x82, 125]);
+        assert_eq!(Head::new(Opcode::Ping, 0).as_bytes(), [0x89, 0]);
+        assert_eq!(Head::new(Opcode::Text, 126).as_bytes(), [0x81, 126, 0, 126]);
+        assert_eq!(Head::new(Opcode::Binary, 0xffff).as_bytes(), [0x82, 126, 0xff, 0xff]);
+        assert_eq!(Head::new(Opcode::Binary, 0x1_0000).as_bytes(), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn messages_are_the_frames_that_the_encoder_makes() {
+        let seqs = [1, 23, 24, 255, 256, 65_535, 65_536, 0xffff_ffff, 0x1_0000_0000, allod_store::SEQ_MAX];
+        let events: Vec<Event> = (90..).zip(seqs).map(|(bytes, seq)| event(seq, bytes * 4)).collect();
+        let batch = Batch::encode(&events, |_| true);
+        let expected: Vec<u8> = events
+            .iter()
+            .flat_map(|event| {
+                let frame =
+                    allod_atproto::frame::EncodedFrame { before: event.before.clone(), after: event.after.clone() };
+                message(Opcode::Binary, &frame.with_seq(event.seq)).to_vec()
+            })
+            .collect();
+        assert_eq!(batch.bytes(), &expected);
+        assert_eq!((batch.len(), batch.last()), (10, Some(allod_store::SEQ_MAX)));
+    }
+
+    #[test]
+    fn a_batch_is_cut_between_messages() {
+        let events: Vec<Event> = [3, 4, 8].map(|seq| event(seq, 10)).into();
+        let batch = Batch::encode(&events, |_| true);
+        let each = batch.bytes().len() / 3;
+        for (after, left) in [(0, 3), (2, 3), (3, 2), (4, 1), (7, 1), (8, 0), (9, 0)] {
+            assert_eq!(batch.after(after).len(), left * each, "after {after}");
+        }
+        let some = Batch::encode(&events, |event| event.did == "did:plc:0");
+        assert_eq!((some.len(), some.last(), some.bytes().clone()), (2, Some(8), batch.after(3)));
+    }
+}

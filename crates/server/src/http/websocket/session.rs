@@ -1,0 +1,266 @@
+//! A WebSocket from the handshake to its end.
+//!
+//! One task does it all: it writes what the source gives, answers pings, asks for a sign of life, and ends a session
+//! whose client does not read, is silent, or breaks the protocol. Time here is the runtime's: it measures sockets.
+
+use std::{borrow::Cow, collections::VecDeque, future::Future, io, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{self, Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    inbox::{Inbox, Received},
+    outbox::Outbox,
+};
+use crate::{
+    domain::firehose::wire::{self, Opcode},
+    limits,
+};
+
+/// How many bytes are read at once.
+const READ_BYTES: usize = 1024;
+/// How often the clocks are looked at, in seconds.
+const TICK_SECS: u64 = 5;
+
+/// Why a session ends, as a number.
+///
+/// Spec: <https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The server stops.
+    GoingAway = 1001,
+    /// The client broke the protocol.
+    Protocol = 1002,
+    /// What the client asks for is refused, as the reason says.
+    Policy = 1008,
+    /// The client sent too much.
+    TooBig = 1009,
+    /// A fault of ours.
+    Internal = 1011,
+}
+
+/// What a client is told at the end.
+#[derive(Debug, Clone)]
+pub struct Farewell {
+    /// A last message, framed.
+    pub message: Option<Bytes>,
+    /// Why.
+    pub code: Code,
+    /// Why, in a word.
+    pub reason: Cow<'static, str>,
+}
+
+impl Farewell {
+    fn silent(code: Code) -> Self {
+        Self { message: None, code, reason: Cow::Borrowed("") }
+    }
+}
+
+/// Where a session's messages come from.
+pub trait Source: Send {
+    /// Gives the next messages, framed, waiting until there are some; what was given before is written by now. The
+    /// future may be dropped at any moment and nothing may be lost by that.
+    fn next(&mut self, out: &mut VecDeque<Bytes>) -> impl Future<Output = Result<(), Farewell>> + Send;
+
+    /// Takes a text message of the client's.
+    fn receive(&mut self, _text: &[u8]) -> Result<(), Farewell> {
+        Ok(())
+    }
+
+    /// What a client is told that does not read.
+    fn too_slow(&self) -> Farewell;
+}
+
+/// How a session ends.
+enum End {
+    /// We end it.
+    Ours(Farewell),
+    /// The client ends it.
+    Theirs(Option<[u8; 2]>),
+    /// The connection is gone.
+    Gone,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+/// Serves a session to its end.
+pub(super) async fn run<I, S>(io: I, source: S, stopping: &CancellationToken)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Source,
+{
+    let mut session = Session::new(io, source);
+    match session.serve(stopping).await {
+        End::Ours(farewell) => session.say_farewell(farewell).await,
+        End::Theirs(code) => session.agree(code).await,
+        End::Gone => {}
+    }
+}
+
+struct Session<I, S> {
+    reader: tokio::io::ReadHalf<I>,
+    writer: tokio::io::WriteHalf<I>,
+    source: S,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// The newest ping's payload, not yet answered; an older one need not be.
+    ping: Option<Bytes>,
+    heard_at: Instant,
+    asked_at: Instant,
+    progress_at: Instant,
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
+    fn new(io: I, source: S) -> Self {
+        let (reader, writer) = tokio::io::split(io);
+        let now = Instant::now();
+        Self {
+            reader,
+            writer,
+            source,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            ping: None,
+            heard_at: now,
+            asked_at: now,
+            progress_at: now,
+        }
+    }
+
+    async fn serve(&mut self, stopping: &CancellationToken) -> End {
+        match self.serve_on(stopping).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn serve_on(&mut self, stopping: &CancellationToken) -> Result<std::convert::Infallible, End> {
+        let mut ticks = time::interval(Duration::from_secs(TICK_SECS));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_writing = !self.outbox.is_empty();
+            tokio::select! {
+                () = stopping.cancelled() => return Err(End::Ours(Farewell::silent(Code::GoingAway))),
+                read = read(&mut self.reader, &mut self.inbox) => {
+                    read?;
+                    self.heard_at = Instant::now();
+                    self.take_received()?;
+                }
+                advanced = advance(&mut self.source, &mut self.outbox, &mut self.writer) => {
+                    advanced?;
+                    self.progress_at = Instant::now();
+                }
+                _ = ticks.tick() => self.look_at_clocks(is_writing)?,
+            }
+            if self.outbox.is_empty()
+                && let Some(payload) = self.ping.take()
+            {
+                self.outbox.pieces.push_back(wire::message(Opcode::Pong, &payload));
+            }
+        }
+    }
+
+    fn take_received(&mut self) -> Result<(), End> {
+        loop {
+            let received = self.inbox.next().map_err(|code| End::Ours(Farewell::silent(code)))?;
+            match received {
+                None => return Ok(()),
+                Some(Received::Text(text)) => self.source.receive(&text).map_err(End::Ours)?,
+                Some(Received::Ping(payload)) => self.ping = Some(payload),
+                Some(Received::Binary | Received::Pong) => {}
+                Some(Received::Close(code)) => return Err(End::Theirs(code)),
+            }
+        }
+    }
+
+    fn look_at_clocks(&mut self, is_writing: bool) -> Result<(), End> {
+        if is_writing {
+            if self.progress_at.elapsed().as_secs() >= limits::WEBSOCKET_STALL_SECS {
+                return Err(End::Ours(self.source.too_slow()));
+            }
+        } else {
+            self.progress_at = Instant::now();
+        }
+        if self.heard_at.elapsed().as_secs() >= limits::WEBSOCKET_SILENCE_SECS {
+            return Err(End::Gone);
+        }
+        if self.asked_at.elapsed().as_secs() >= limits::WEBSOCKET_PING_SECS {
+            self.asked_at = Instant::now();
+            self.outbox.pieces.push_back(wire::message(Opcode::Ping, b""));
+        }
+        Ok(())
+    }
+
+    /// Tells the client why, and waits a little for it to agree, so that the reason is not lost with the connection.
+    async fn say_farewell(&mut self, farewell: Farewell) {
+        self.outbox.cut_short();
+        self.outbox.pieces.extend(farewell.message);
+        let code = (farewell.code as u16).to_be_bytes();
+        self.outbox.pieces.push_back(wire::message(Opcode::Close, &[&code, farewell.reason.as_bytes()].concat()));
+        let said = async {
+            // Reading on meanwhile: a client that waits for us to take what it sends would not read either.
+            tokio::join!(send(&mut self.outbox, &mut self.writer), until_closed(&mut self.reader, &mut self.inbox));
+        };
+        let _ = time::timeout(Duration::from_secs(limits::WEBSOCKET_CLOSE_SECS), said).await;
+        let _ = self.writer.shutdown().await;
+    }
+
+    /// Ends a session as the client wants it.
+    async fn agree(&mut self, code: Option<[u8; 2]>) {
+        self.outbox.cut_short();
+        let payload = code.as_ref().map_or(&[][..], |code| code);
+        self.outbox.pieces.push_back(wire::message(Opcode::Close, payload));
+        let said = send(&mut self.outbox, &mut self.writer);
+        let _ = time::timeout(Duration::from_secs(limits::WEBSOCKET_CLOSE_SECS), said).await;
+        let _ = self.writer.shutdown().await;
+    }
+}
+
+/// Reads some bytes. May be dropped at any moment.
+async fn read(reader: &mut (impl AsyncRead + Unpin), inbox: &mut Inbox) -> io::Result<()> {
+    inbox.bytes.reserve(READ_BYTES);
+    match reader.read_buf(&mut inbox.bytes).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Gets something to write, or writes some of it. May be dropped at any moment.
+async fn advance<S: Source>(
+    source: &mut S,
+    outbox: &mut Outbox,
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), End> {
+    if outbox.is_empty() {
+        source.next(&mut outbox.pieces).await.map_err(End::Ours)
+    } else {
+        Ok(outbox.write(writer).await?)
+    }
+}
+
+async fn send(outbox: &mut Outbox, writer: &mut (impl AsyncWrite + Unpin)) {
+    while !outbox.is_empty() {
+        if outbox.write(writer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads until the client closes, breaks off, or sends what are no frames.
+async fn until_closed(reader: &mut (impl AsyncRead + Unpin), inbox: &mut Inbox) {
+    loop {
+        match inbox.next() {
+            Ok(Some(Received::Text(_) | Received::Binary | Received::Ping(_) | Received::Pong)) => {}
+            Ok(None) if read(reader, inbox).await.is_ok() => {}
+            Ok(Some(Received::Close(_)) | None) | Err(_) => return,
+        }
+    }
+}
