@@ -2,18 +2,28 @@
 //!
 //! Owns the measuring; the results go to standard output and, as JSON, to bench/results/. Linux only.
 
+mod accounts;
+mod disk;
+mod firehose;
+mod load;
 mod process;
+mod request;
 mod signup;
 mod start;
+mod stream;
+mod subject;
+mod suite;
 mod summary;
 mod validate;
+mod workloads;
 
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is measured.
 #[derive(Subcommand)]
@@ -22,6 +32,8 @@ pub(crate) enum Bench {
     Signup(signup::Options),
     /// Time from spawning the server to its first answer, and its memory when idle.
     Start(start::Options),
+    /// Throughput, latency, CPU and memory of the data plane: one workload, or the whole suite.
+    Load(suite::Options),
     /// Nanoseconds to check a record and to go between JSON and CBOR; needs no server.
     Validate,
 }
@@ -45,9 +57,10 @@ pub(crate) enum BenchError {
 /// Errors: the server can't be built, started or driven.
 pub(crate) fn run(root: &Path, bench: &Bench) -> Result<(), BenchError> {
     let (name, figures) = match bench {
-        Bench::Signup(options) => (options.name(), signup::measure(root, options)?),
-        Bench::Start(options) => (options.name(), start::measure(root, options)?),
-        Bench::Validate => (validate::NAME, validate::measure(root)?),
+        Bench::Signup(options) => (options.name().to_owned(), signup::measure(root, options)?),
+        Bench::Start(options) => (options.name().to_owned(), start::measure(root, options)?),
+        Bench::Load(options) => (options.name(), suite::measure(root, options)?),
+        Bench::Validate => (validate::NAME.to_owned(), validate::measure(root)?),
     };
     let text = format!("{figures:#}\n");
     crate::tell(&text);
@@ -70,4 +83,21 @@ fn build(root: &Path) -> io::Result<()> {
 /// Rounds to three digits behind the point, so that results read well.
 fn rounded(value: f64) -> Value {
     Value::from((value * 1000.0).round() / 1000.0)
+}
+
+/// Makes a short name that no earlier run used, so that a server can be measured twice.
+fn label() -> String {
+    format!("{:x}", seed() & 0xff_ffff)
+}
+
+/// A number that no earlier run used.
+#[expect(clippy::disallowed_methods, reason = "only tells this run's handles and blobs from an earlier run's")]
+fn seed() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// Takes the fields out of an object made by `json!`.
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(map) = value { map } else { Map::new() }
 }

@@ -42,6 +42,22 @@ fn cpu_ticks(stat: &str) -> Option<f64> {
     Some(user + system)
 }
 
+/// Reads the CPU time that the whole machine has used so far, in seconds.
+pub(super) fn machine_cpu_secs() -> io::Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    machine_ticks(&stat).map(|ticks| ticks / TICKS_PER_SEC).ok_or_else(|| malformed("stat"))
+}
+
+/// Adds everything but idle and waiting time in the first line of /proc/stat.
+fn machine_ticks(stat: &str) -> Option<f64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen, ..] = ticks.as_slice() else {
+        return None;
+    };
+    Some(user + nice + system + interrupts + soft_interrupts + stolen)
+}
+
 fn status_kib(status: &str, field: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(field))?;
     value.split_whitespace().next()?.parse().ok()
@@ -60,6 +76,13 @@ mod tests {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 1 0 99";
         assert_eq!(cpu_ticks(stat), Some(175.0));
         assert_eq!(cpu_ticks("nonsense"), None);
+    }
+
+    #[test]
+    fn reads_the_whole_machine_s_time() {
+        assert_eq!(machine_ticks("cpu  10 1 5 900 40 2 1 3 0 0\ncpu0 1 1"), Some(22.0));
+        assert_eq!(machine_ticks("cpu0 1 1"), None);
+        assert!(machine_cpu_secs().unwrap() > 0.0);
     }
 
     #[test]

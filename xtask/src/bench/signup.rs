@@ -5,20 +5,21 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::process::Process;
+use super::subject::Subject;
 use super::{BenchError, rounded, summary};
 use crate::http::Connection;
-use crate::servers::{self, Server};
 use crate::timing;
 
+/// The folder of the servers under measurement.
+const SCRATCH: &str = "bench-signup";
 /// Sign-ups that warm the server up and are not counted.
 const WARM_UP_ACCOUNTS: usize = 10;
 /// How many times more accounts the run without the hash makes: each takes a small part of the time.
@@ -59,13 +60,6 @@ impl Options {
     }
 }
 
-/// The processes under measurement.
-struct Subject {
-    url: String,
-    server: Process,
-    directory: Option<Process>,
-}
-
 /// One run's figures.
 struct Run {
     server_cpu_millis: f64,
@@ -80,16 +74,16 @@ pub(super) fn measure(root: &Path, options: &Options) -> Result<Value, BenchErro
         return Err(BenchError::Usage("--accounts and --clients must be at least 1"));
     }
     if let (Some(url), Some(pid)) = (&options.url, options.pid) {
-        let subject = Subject { url: url.clone(), server: Process(pid), directory: options.plc_pid.map(Process) };
+        let subject = Subject::running(url, Process(pid), options.plc_pid.map(Process));
         return Ok(figures(options, &subject, &drive(options, &subject, options.accounts)?)?);
     }
     super::build(root)?;
     let (whole, figures_with_hash) = {
-        let (_processes, subject) = start(root, &[])?;
+        let subject = Subject::start(root, SCRATCH, &[])?;
         let run = drive(options, &subject, options.accounts)?;
         (run.server_cpu_millis, figures(options, &subject, &run)?)
     };
-    let (_processes, subject) = start(root, &CHEAPEST_HASH)?;
+    let subject = Subject::start(root, SCRATCH, &CHEAPEST_HASH)?;
     let run = drive(options, &subject, options.accounts * CHEAP_FACTOR)?;
     let rest = run.server_cpu_millis;
     Ok(json!({
@@ -99,32 +93,9 @@ pub(super) fn measure(root: &Path, options: &Options) -> Result<Value, BenchErro
     }))
 }
 
-/// Starts a directory and a server, both release builds, as two processes.
-fn start(root: &Path, environment: &[(&str, &str)]) -> io::Result<(Vec<Server>, Subject)> {
-    let scratch = servers::scratch(root, "bench-signup")?;
-    let (port, plc_port) = (servers::free_port()?, servers::free_port()?);
-    let (url, plc_url) = (format!("http://localhost:{port}"), format!("http://localhost:{plc_port}"));
-    let allod = servers::allod(root, "release");
-
-    let mut command = Command::new(&allod);
-    command.args(["plc", "--port", &plc_port.to_string(), "--data-dir"]).arg(scratch.join("plc"));
-    let mut directory = Server::spawn("allod plc", &mut command, &scratch.join("plc.log"))?;
-    directory.wait_for(&plc_url, "/_health")?;
-
-    let mut command = Command::new(&allod);
-    command.arg("serve").current_dir(&scratch);
-    command.envs(servers::serve_environment(port, &plc_url, &scratch.join("pds"), "bench-admin-password"));
-    command.envs(environment.iter().copied());
-    let mut server = Server::spawn("allod serve", &mut command, &scratch.join("pds.log"))?;
-    server.wait_for(&url, "/xrpc/_health")?;
-
-    let subject = Subject { url, server: Process(server.pid()), directory: Some(Process(directory.pid())) };
-    Ok((vec![server, directory], subject))
-}
-
 /// Makes accounts and reads what that cost.
 fn drive(options: &Options, subject: &Subject, accounts: usize) -> Result<Run, BenchError> {
-    let label = label();
+    let label = super::label();
     let next = AtomicUsize::new(0);
     sign_up(options, subject, &label, &next, WARM_UP_ACCOUNTS)?;
 
@@ -194,11 +165,4 @@ fn figures(options: &Options, subject: &Subject, run: &Run) -> io::Result<Value>
         "server_rss_kib": subject.server.rss_kib()?,
         "server_rss_peak_kib": subject.server.rss_peak_kib()?,
     }))
-}
-
-/// Makes a short name that no earlier run used, so that a server can be measured twice.
-#[expect(clippy::disallowed_methods, reason = "only tells this run's handles from an earlier run's")]
-fn label() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}", since.as_millis() & 0xff_ffff)
 }
