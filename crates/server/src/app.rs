@@ -16,6 +16,7 @@ use crate::{
         mail::Mailbox,
         passwords::{HashError, PasswordPool},
         randomness::Randomness,
+        remembered::{Forgetting, Remembered},
         repos::Repositories,
         sessions::SessionKeys,
         sign_up::{SignUps, failpoint::Failpoints},
@@ -64,6 +65,8 @@ pub struct App {
     pub passwords: PasswordPool,
     /// The sign-ups this process is driving.
     pub sign_ups: SignUps,
+    /// Accounts and sign-ins that were lately asked for.
+    pub remembered: Arc<Remembered>,
     /// The repositories at work.
     pub repos: Repositories,
     /// The event stream and who listens to it.
@@ -91,7 +94,10 @@ impl App {
         let Parts { config, db, clock, randomness, plc, resolver, failpoints } = parts;
         let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
             .map_err(|_| AppError::RotationKey)?;
+        let remembered = Arc::new(Remembered::default());
+        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered)));
         Ok(Arc::new(Self {
+            remembered,
             keyring: Keyring::new(config.secrets.master_key.expose()),
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),

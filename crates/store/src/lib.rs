@@ -19,4 +19,4 @@ mod txn;
 pub use database::{Database, Db};
 pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
 pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
-pub use txn::{CommitError, Committed, ReadError, Step, Txn};
+pub use txn::{CommitError, Committed, ReadError, Step, Touched, Txn};

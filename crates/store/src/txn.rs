@@ -26,6 +26,15 @@ pub enum Step {
     },
 }
 
+/// What a transaction changes that its reader may remember from before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// The account of this DID.
+    Account(String),
+    /// The sign-in of this family.
+    Session(String),
+}
+
 /// A non-interactive transaction: atomic, durable, conditional.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "a transaction does nothing until it is committed"]
@@ -34,6 +43,8 @@ pub struct Txn {
     pub steps: Vec<Step>,
     /// The events, appended in order behind the steps and numbered in one run.
     pub events: Vec<NewEvent>,
+    /// What must not be remembered once it is durable. Engines don't look at it.
+    pub touched: Vec<Touched>,
 }
 
 impl Txn {
@@ -55,6 +66,11 @@ impl Txn {
     /// Adds a query that must find nothing.
     pub fn absent(&mut self, which: &'static str, query: Statement) {
         self.steps.push(Step::Absent { which, query });
+    }
+
+    /// Says that it changes something which may be remembered.
+    pub fn touch(&mut self, touched: Touched) {
+        self.touched.push(touched);
     }
 
     /// Adds an event.

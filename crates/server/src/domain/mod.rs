@@ -12,6 +12,7 @@ pub mod keys;
 pub mod mail;
 pub mod passwords;
 pub mod randomness;
+pub mod remembered;
 pub mod repos;
 pub mod reserved_keys;
 pub mod secret;

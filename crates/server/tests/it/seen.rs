@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle};
 use allod_store::{
-    Txn, sql,
+    Touched, Txn, sql,
     tables::{accounts, sign_ups},
 };
 use allod_testkit::{Call, TestPds};
@@ -42,6 +42,7 @@ pub(crate) async fn names_are_free(pds: &TestPds, handle: &str, email: &str) {
 /// Takes an account down: there is no method for it yet.
 pub(crate) async fn take_down(pds: &TestPds, did: &Did) {
     let mut txn = Txn::new();
+    txn.touch(Touched::Account(did.to_string()));
     txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = 'a-report' WHERE did = $1", did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
 }
@@ -49,6 +50,7 @@ pub(crate) async fn take_down(pds: &TestPds, did: &Did) {
 /// Deactivates an account for good: there is no method for it yet.
 pub(crate) async fn deactivate(pds: &TestPds, did: &Did) {
     let mut txn = Txn::new();
+    txn.touch(Touched::Account(did.to_string()));
     txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at WHERE did = $1", did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
 }

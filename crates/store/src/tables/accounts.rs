@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 use allod_atproto::{Did, Handle};
 
 use super::{all, first, parsed, repos};
-use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
+use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
 pub const HANDLE_TAKEN: &str = "handle taken";
@@ -216,6 +216,7 @@ pub fn insert(txn: &mut Txn, account: &Account) {
 /// use of an invite.
 /// Conflict: [`ACCOUNT_CHANGED`] when it is no longer due.
 pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
+    txn.touch(Touched::Account(did.to_string()));
     txn.expect(
         ACCOUNT_CHANGED,
         1,

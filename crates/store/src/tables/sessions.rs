@@ -3,7 +3,7 @@
 use allod_atproto::Did;
 
 use super::{first, parsed};
-use crate::{Database, ReadError, Row, Txn, sql};
+use crate::{Database, ReadError, Row, Touched, Txn, sql};
 
 /// The conflict when a refresh token is not there (any more) as it was read.
 pub const SESSION_MOVED: &str = "session moved";
@@ -93,6 +93,7 @@ pub fn rotate(txn: &mut Txn, token_hash: &[u8], next_hash: &[u8], grace_until: i
 
 /// Adds: every token of the family goes.
 pub fn revoke_family(txn: &mut Txn, family: &str) {
+    txn.touch(Touched::Session(family.to_owned()));
     txn.run(sql!("DELETE FROM sessions WHERE family = $1", family));
 }
 

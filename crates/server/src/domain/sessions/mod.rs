@@ -2,6 +2,8 @@
 
 mod token;
 
+use std::sync::Arc;
+
 use allod_atproto::Did;
 use allod_store::{
     CommitError, ReadError, Txn,
@@ -46,7 +48,7 @@ pub struct TokenPair {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// The account.
-    pub account: Account,
+    pub account: Arc<Account>,
     /// The sign-in.
     pub family: String,
 }
@@ -138,10 +140,10 @@ pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, Sess
     let audience = app.config.service.did.as_str();
     let claims = app.session_keys.read(TokenKind::Access, access_token, audience, now / MICROS_PER_SEC)?;
     let family = claims.sid.ok_or(TokenError::Invalid)?;
-    if !sessions::is_alive(&*app.db, &claims.sub, &family, clock::to_store(now)).await? {
+    if !app.remembered.is_alive(&*app.db, &claims.sub, &family, clock::to_store(now)).await? {
         return Err(SessionError::Revoked);
     }
-    let account = accounts::by_did(&*app.db, &claims.sub).await?;
+    let account = app.remembered.account(&*app.db, &claims.sub).await?;
     let account = account.ok_or(SessionError::AccountGone(claims.sub))?;
     Ok(Session { account, family })
 }

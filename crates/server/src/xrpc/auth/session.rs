@@ -48,7 +48,7 @@ impl Authenticate<App> for RepoReader {
             Credential::Bearer(_) | Credential::Dpop(_) => {
                 let token = bearer(&credential)?;
                 let session = sessions::authenticate(request.state, token.expose()).await?;
-                Reader::Account(session.account.did)
+                Reader::Account(session.account.did.clone())
             }
         }))
     }

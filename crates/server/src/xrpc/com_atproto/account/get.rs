@@ -14,7 +14,7 @@ use crate::{
 
 /// Tells the account of the session.
 pub async fn handler(_: Arc<App>, request: XrpcRequest<Get, Access>) -> XrpcResult<Get> {
-    let output = get_session::output(request.auth.0.account)?;
+    let output = get_session::output(&request.auth.0.account)?;
     let body = serde_json::to_vec(&output).map_err(XrpcError::internal)?;
     Ok(XrpcResponse::bytes(HeaderValue::from_static("application/json"), body))
 }

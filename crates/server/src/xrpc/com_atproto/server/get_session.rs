@@ -15,20 +15,20 @@ use crate::{
 
 /// Tells the account of the session.
 pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, Access>) -> XrpcResult<GetSession> {
-    Ok(XrpcResponse::new(output(request.auth.0.account)?))
+    Ok(XrpcResponse::new(output(&request.auth.0.account)?))
 }
 
 /// Tells an account, unless it was taken down.
-pub(crate) fn output(account: Account) -> Result<Output, SessionError> {
-    let status = Status::of(&account);
+pub(crate) fn output(account: &Account) -> Result<Output, SessionError> {
+    let status = Status::of(account);
     if status == Status::TakenDown {
-        return Err(SessionError::AccountGone(account.did));
+        return Err(SessionError::AccountGone(account.did.clone()));
     }
     Ok(Output {
-        handle: account.handle,
-        did: account.did,
+        handle: account.handle.clone(),
+        did: account.did.clone(),
         did_doc: None,
-        email: account.email,
+        email: account.email.clone(),
         email_confirmed: Some(account.email_confirmed_at.is_some()),
         email_auth_factor: Some(false),
         active: Some(status.is_active()),

@@ -1,0 +1,152 @@
+//! Accounts and sign-ins that were lately asked for, so that not every request has to read them again.
+//!
+//! What a transaction changes of them it says itself ([`Touched`]); [`Forgetting`] stands before the store and sees to
+//! it that the change is seen by everybody from the moment it is acknowledged.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use allod_atproto::Did;
+use allod_store::{
+    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Touched, Txn,
+    tables::{
+        accounts::{self, Account},
+        sessions,
+    },
+};
+use futures_util::future::BoxFuture;
+use quick_cache::sync::Cache;
+use tokio::sync::watch;
+
+use crate::limits::{REMEMBERED_ACCOUNTS_MAX, REMEMBERED_SESSIONS_MAX};
+
+/// What was lately asked for.
+pub struct Remembered {
+    accounts: Cache<String, Arc<Account>>,
+    /// Sign-ins that were alive, and whose they are.
+    sessions: Cache<String, Did>,
+    /// Counts what was forgotten, so that nothing read before is remembered after.
+    forgotten: AtomicU64,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            accounts: Cache::new(REMEMBERED_ACCOUNTS_MAX),
+            sessions: Cache::new(REMEMBERED_SESSIONS_MAX),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Remembered {
+    /// Gives an account.
+    pub async fn account(&self, db: &dyn Database, did: &Did) -> Result<Option<Arc<Account>>, ReadError> {
+        if let Some(account) = self.accounts.get(did.as_str()) {
+            return Ok(Some(account));
+        }
+        let before = self.forgotten.load(SeqCst);
+        let Some(account) = accounts::by_did(db, did).await?.map(Arc::new) else { return Ok(None) };
+        self.accounts.insert(did.to_string(), Arc::clone(&account));
+        // Whoever forgets counts first: either the count has changed, or what was just inserted is removed there.
+        if self.forgotten.load(SeqCst) != before {
+            self.accounts.remove(did.as_str());
+        }
+        Ok(Some(account))
+    }
+
+    /// Tells whether a sign-in of an account is not ended. An ended one is never remembered as alive; one that merely
+    /// ran out may be, which the shorter life of access tokens makes good.
+    pub async fn is_alive(&self, db: &dyn Database, did: &Did, family: &str, now: i64) -> Result<bool, ReadError> {
+        if self.sessions.get(family).is_some_and(|whose| whose == *did) {
+            return Ok(true);
+        }
+        let before = self.forgotten.load(SeqCst);
+        if !sessions::is_alive(db, did, family, now).await? {
+            return Ok(false);
+        }
+        self.sessions.insert(family.to_owned(), did.clone());
+        if self.forgotten.load(SeqCst) != before {
+            self.sessions.remove(family);
+        }
+        Ok(true)
+    }
+
+    fn forget(&self, touched: &[Touched]) {
+        self.forgotten.fetch_add(1, SeqCst);
+        for touched in touched {
+            match touched {
+                Touched::Account(did) => {
+                    self.accounts.remove(did.as_str());
+                    self.sessions.retain(|_, whose| whose.as_str() != did);
+                }
+                Touched::Session(family) => drop(self.sessions.remove(family.as_str())),
+            }
+        }
+    }
+}
+
+/// A store whose commits are seen by [`Remembered`].
+pub struct Forgetting {
+    inner: Db,
+    remembered: Arc<Remembered>,
+}
+
+impl Forgetting {
+    /// Stands before a store.
+    pub fn new(inner: Db, remembered: Arc<Remembered>) -> Self {
+        Self { inner, remembered }
+    }
+}
+
+impl Database for Forgetting {
+    fn read(&self, query: Statement) -> BoxFuture<'_, Result<Rows, ReadError>> {
+        self.inner.read(query)
+    }
+
+    fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        if txn.touched.is_empty() {
+            return self.inner.commit(txn);
+        }
+        let (inner, remembered) = (Arc::clone(&self.inner), Arc::clone(&self.remembered));
+        // In a task of its own: a caller who goes away must not leave something remembered that has changed.
+        let committed = tokio::spawn(async move {
+            let touched = txn.touched.clone();
+            let outcome = inner.commit(txn).await;
+            remembered.forget(&touched);
+            outcome
+        });
+        Box::pin(async move {
+            committed.await.unwrap_or_else(|error| Err(CommitError::Unknown { reason: error.to_string() }))
+        })
+    }
+
+    fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
+        self.inner.events(after, limit)
+    }
+
+    fn watch(&self) -> watch::Receiver<Seq> {
+        self.inner.watch()
+    }
+
+    fn drop_events_before(&self, day: EventDay) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.inner.drop_events_before(day)
+    }
+
+    fn raise_sequence(&self, floor: Seq) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.inner.raise_sequence(floor)
+    }
+
+    fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.inner.backup(to)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
