@@ -1,5 +1,7 @@
 //! The blobs that a record refers to: finding them, and checking that they are there.
 
+use std::sync::Arc;
+
 use allod_atproto::{
     Cid, Did,
     cbor::{Map, Value},
@@ -21,7 +23,7 @@ pub struct BlobRef {
 }
 
 /// Why a record may not refer to a blob.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ReferenceError {
     /// The reference is of the form that was used before blobs had a type.
     #[error("Legacy blobs are not allowed ({0})")]
@@ -47,7 +49,13 @@ pub enum ReferenceError {
     },
     /// The store could not be read.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(Arc<ReadError>),
+}
+
+impl From<ReadError> for ReferenceError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Arc::new(error))
+    }
 }
 
 /// Finds every reference to a blob in a record, at any depth and in the record's order.

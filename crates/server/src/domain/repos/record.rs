@@ -9,6 +9,8 @@ use allod_lexicon::schema::{self, Invalid};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::domain::blobs::references::{self, BlobRef, ReferenceError};
+
 /// How a record is held against its lexicon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validate {
@@ -58,12 +60,14 @@ pub struct Prepared {
     pub cid: Cid,
     /// What was found out about it; nothing when nobody looked.
     pub status: Option<ValidationStatus>,
+    /// The blobs it refers to.
+    pub(super) blobs: Vec<BlobRef>,
     /// What it is about, if only one record of its kind may be about that.
     pub(super) subject: Option<String>,
 }
 
 /// Why a record is not taken.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It is no object.
     #[error("Invalid record: must be an object")]
@@ -99,6 +103,9 @@ pub enum RecordError {
         /// How large it is.
         bytes: usize,
     },
+    /// It refers to a blob in a way that is not taken.
+    #[error(transparent)]
+    Blobs(#[from] ReferenceError),
 }
 
 /// Checks and encodes a record that is to stand at `collection`/`key`.
@@ -118,7 +125,9 @@ pub fn prepare(
         }
     }
     let status = check_lexicon(collection, key, &record, validate)?;
-    let data = cbor::Value::Map(json::to_map(&record)?);
+    let data = json::to_map(&record)?;
+    let blobs = references::references(&data)?;
+    let data = cbor::Value::Map(data);
     let block = cbor::encode(&data);
     if block.len() > RECORD_BYTES_MAX {
         return Err(RecordError::TooLarge { bytes: block.len() });
@@ -127,6 +136,7 @@ pub fn prepare(
         cid: Cid::for_cbor(&block),
         block: block.into(),
         status,
+        blobs,
         subject: subject(collection.as_str(), &data),
     })
 }

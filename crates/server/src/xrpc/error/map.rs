@@ -206,7 +206,7 @@ impl<E> From<ReferenceError> for XrpcError<E> {
             ReferenceError::NotFound(_) => Self::common(CommonError::BlobNotFound, message),
             ReferenceError::MimeType { .. } => Self::common(CommonError::InvalidMimeType, message),
             ReferenceError::Size { .. } => Self::common(CommonError::InvalidSize, message),
-            ReferenceError::Read(error) => error.into(),
+            ReferenceError::Read(error) => Self::internal(error),
         }
     }
 }

@@ -3,13 +3,19 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use allod_atproto::{
-    Cid,
+    Cid, Did,
     repo::{Change, RecordPath, Write},
 };
 use allod_store::{Database, tables::records};
 
 use super::{Action, Request, Swap, WriteError};
-use crate::domain::repos::{open::OpenRepo, record::Prepared};
+use crate::{
+    app::App,
+    domain::{
+        blobs::references,
+        repos::{open::OpenRepo, record::Prepared},
+    },
+};
 
 /// What happens to one record.
 #[derive(Debug, Clone)]
@@ -53,7 +59,12 @@ struct State {
 }
 
 /// Tells what a request does; an error when it can't be done. Nothing is changed.
-pub(super) async fn decide(db: &dyn Database, open: &OpenRepo, request: &Request) -> Result<Vec<Effect>, WriteError> {
+pub(super) async fn decide(
+    app: &App,
+    did: &Did,
+    open: &OpenRepo,
+    request: &Request,
+) -> Result<Vec<Effect>, WriteError> {
     if let Some(expected) = request.swap_commit
         && expected != open.head.commit
     {
@@ -83,7 +94,10 @@ pub(super) async fn decide(db: &dyn Database, open: &OpenRepo, request: &Request
         };
         effects.push(Effect { path: path.clone(), kind });
     }
-    add_replaced(db, open, request, &mut effects).await?;
+    for record in effects.iter().filter_map(Effect::record) {
+        references::check(app, did, &record.blobs).await?;
+    }
+    add_replaced(&*app.db, open, request, &mut effects).await?;
     Ok(effects)
 }
 

@@ -10,13 +10,13 @@ use std::{
 };
 
 use allod_atproto::{
-    Datetime, Did, Tid,
+    Cid, Datetime, Did, Tid,
     repo::{self, CommitPlan, OPS_MAX, RecordPath, Tree, Write},
 };
 use allod_store::{
     CommitError, EventKind, NewEvent, Txn,
     tables::{
-        accounts,
+        accounts, blobs,
         records::{self, RecordSet},
         repos::{self, HEAD_MOVED},
     },
@@ -66,7 +66,7 @@ async fn write_next(app: &App, did: &Did, open: &OpenRepo, jobs: &mut VecDeque<W
     let mut shared = Shared::default();
     let mut group = Vec::new();
     while let Some(job) = jobs.pop_front() {
-        match decide::decide(&*app.db, open, &job.request).await {
+        match decide::decide(app, did, open, &job.request).await {
             Err(error) => answer(job.reply, Err(error)),
             Ok(effects) if effects.is_empty() && !job.request.commits_always => answer(job.reply, Ok(None)),
             Ok(effects) => {
@@ -104,7 +104,7 @@ async fn write_alone(app: &App, did: &Did, group: Vec<Decided>) {
 async fn write_one(app: &App, did: &Did, request: &Request) -> Outcome {
     for _ in 0..TRIES_MAX {
         let open = open::load(app, did).await?;
-        let effects = decide::decide(&*app.db, &open, request).await?;
+        let effects = decide::decide(app, did, &open, request).await?;
         if effects.is_empty() && !request.commits_always {
             return Ok(None);
         }
@@ -133,6 +133,8 @@ fn is_everybodys(error: &WriteError) -> bool {
         | WriteError::TooManyWrites
         | WriteError::TooLarge
         | WriteError::Tree(_)
+        | WriteError::Blobs(_)
+        | WriteError::BlobGone
         | WriteError::Plan(_) => false,
     }
 }
@@ -197,7 +199,7 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
     accounts::assert_active(&mut txn, did);
     repos::advance(&mut txn, did, &open.head.commit, &head);
     for effect in effects {
-        add_effect(&mut txn, open.head.record_set, rev, effect);
+        add_effect(&mut txn, did, open.head.record_set, (rev, now_micros), effect);
     }
     add_collections(&mut txn, did, (&open.tree, &plan.tree), effects);
     txn.event(event(&plan, did, now_micros));
@@ -214,6 +216,7 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
             Err(match error {
                 CommitError::Conflict { which: HEAD_MOVED } => Failed::Moved,
                 CommitError::Conflict { which: accounts::ACCOUNT_INACTIVE } => Failed::For(WriteError::Inactive),
+                CommitError::Conflict { which: blobs::BLOB_GONE } => Failed::For(WriteError::BlobGone),
                 CommitError::Conflict { which: records::RECORD_DIFFERS } => {
                     Failed::For(WriteError::Damaged(did.clone()))
                 }
@@ -226,21 +229,28 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
     }
 }
 
-fn add_effect(txn: &mut Txn, set: RecordSet, rev: Tid, Effect { path, kind }: &Effect) {
-    let has_subject = SINGLE_SUBJECT_COLLECTIONS.contains(&path.collection());
+/// Adds what happens to one record: its row, what it is about, and the blobs it refers to.
+fn add_effect(txn: &mut Txn, did: &Did, set: RecordSet, (rev, now_micros): (Tid, u64), effect: &Effect) {
+    let Effect { path, kind } = effect;
     match kind {
         EffectKind::Create(record) => records::create(txn, set, path, &record.cid, rev, record.block.clone()),
         EffectKind::Update(record) => records::update(txn, set, path, &record.cid, rev, record.block.clone()),
         EffectKind::Delete => records::delete(txn, set, path),
     }
-    if has_subject && !matches!(kind, EffectKind::Create(_)) {
-        records::remove_subjects(txn, set, path);
+    if !matches!(kind, EffectKind::Create(_)) {
+        if SINGLE_SUBJECT_COLLECTIONS.contains(&path.collection()) {
+            records::remove_subjects(txn, set, path);
+        }
+        blobs::drop_references(txn, did, set, path, clock::to_store(now_micros));
     }
-    if let EffectKind::Create(record) | EffectKind::Update(record) = kind
-        && let Some(subject) = &record.subject
-    {
+    let Some(record) = effect.record() else { return };
+    if let Some(subject) = &record.subject {
         records::add_subject(txn, set, path, subject);
     }
+    let mut cids: Vec<Cid> = record.blobs.iter().map(|reference| reference.cid).collect();
+    cids.sort_unstable();
+    cids.dedup();
+    blobs::refer(txn, did, set, path, rev, &cids);
 }
 
 /// Adds which collections are new to the repository, and which it has no more.

@@ -23,7 +23,10 @@ use super::{
     record::Prepared,
     turns::{self, Job},
 };
-use crate::{app::App, domain::accounts::Status};
+use crate::{
+    app::App,
+    domain::{accounts::Status, blobs::references::ReferenceError},
+};
 
 /// What is asked of a repository: all of it or nothing.
 #[derive(Debug)]
@@ -124,6 +127,12 @@ pub enum WriteError {
     /// The tree refuses a key.
     #[error("The record keys can't be taken: {0}")]
     Tree(TreeError),
+    /// A record refers to a blob that is not there, or not as it says.
+    #[error(transparent)]
+    Blobs(#[from] ReferenceError),
+    /// A blob that a record refers to was collected meanwhile.
+    #[error("Could not find blob: it was not referred to for too long; upload it again")]
+    BlobGone,
     /// The account was deactivated or taken down meanwhile.
     #[error("Account is deactivated")]
     Inactive,

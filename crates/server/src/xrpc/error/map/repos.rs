@@ -101,6 +101,7 @@ impl<E> From<RecordError> for XrpcError<E> {
             | RecordError::Key { .. }
             | RecordError::Data(_)
             | RecordError::TooLarge { .. } => Self::invalid_request(error.to_string()),
+            RecordError::Blobs(error) => error.into(),
         }
     }
 }
@@ -133,6 +134,8 @@ macro_rules! write_error {
                     | WriteError::TooManyWrites
                     | WriteError::TooLarge
                     | WriteError::Tree(_) => Self::invalid_request(message),
+                    WriteError::Blobs(error) => error.into(),
+                    WriteError::BlobGone => Self::common(CommonError::BlobNotFound, message),
                     WriteError::Inactive => Self::common(CommonError::AccountDeactivated, message),
                     WriteError::Busy => {
                         Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
