@@ -80,6 +80,7 @@ pub const WEBSOCKET_CLOSE_SECS: u64 = 3;
 
 /// The longest message taken from a WebSocket's client, in bytes.
 pub const WEBSOCKET_RECEIVED_BYTES_MAX: usize = 1024 * 1024;
+
 /// How many accounts that were lately asked for are remembered.
 pub const REMEMBERED_ACCOUNTS_MAX: usize = 10_000;
 

@@ -1,7 +1,7 @@
 //! A record on its way in: its type, its lexicon, its encoding, what it refers to. Needs nothing but the record.
 
 use allod_atproto::{
-    Cid, Nsid, RecordKey, cbor,
+    Cid, Nsid, RecordKey,
     json::{self, JsonError},
     repo::RECORD_BYTES_MAX,
 };
@@ -125,19 +125,18 @@ pub fn prepare(
         }
     }
     let status = check_lexicon(collection, key, &record, validate)?;
-    let data = json::to_map(&record)?;
-    let blobs = references::references(&data)?;
-    let data = cbor::Value::Map(data);
-    let block = cbor::encode(&data);
+    let block = json::to_cbor(&record)?;
     if block.len() > RECORD_BYTES_MAX {
         return Err(RecordError::TooLarge { bytes: block.len() });
     }
+    let blobs =
+        if contains(&block, BLOB_FIELD) { references::references(&json::to_map(&record)?)? } else { Vec::new() };
     Ok(Prepared {
         cid: Cid::for_cbor(&block),
         block: block.into(),
         status,
         blobs,
-        subject: subject(collection.as_str(), &data),
+        subject: subject(collection.as_str(), &record),
     })
 }
 
@@ -166,17 +165,24 @@ fn check_lexicon(
     Ok(Some(ValidationStatus::Valid))
 }
 
+/// The name of a field that every reference to a blob has, so that most records need not be searched for one.
+const BLOB_FIELD: &[u8] = b"mimeType";
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 /// The collections of which one record is enough for each subject.
 pub(super) const SINGLE_SUBJECT_COLLECTIONS: [&str; 4] =
     ["app.bsky.feed.like", "app.bsky.feed.repost", "app.bsky.graph.follow", "app.bsky.graph.block"];
 
 /// What a record of such a collection is about: a record's URI or a DID.
-pub(super) fn subject(collection: &str, record: &cbor::Value) -> Option<String> {
+fn subject(collection: &str, record: &Value) -> Option<String> {
     if !SINGLE_SUBJECT_COLLECTIONS.contains(&collection) {
         return None;
     }
     let subject = record.get("subject")?;
-    let text = subject.get("uri").unwrap_or(subject).as_text()?;
+    let text = subject.get("uri").unwrap_or(subject).as_str()?;
     Some(text.to_owned())
 }
 

@@ -18,6 +18,7 @@ async fn writes_a_record_that_everybody_can_read() {
     assert!(Tid::parse(&key).is_ok(), "{key}");
     assert_eq!(created["uri"], format!("at://{}/{POSTS}/{key}", alice.did));
     assert_eq!(created["cid"], Cid::for_cbor(&json::to_cbor(&post("hello")).unwrap()).to_string());
+    assert_eq!(created["validationStatus"], "valid");
     let after = latest(&pds, &alice).await;
     assert_eq!((text(&created["commit"]["cid"]), text(&created["commit"]["rev"])), after);
     assert!(after.1 > before.1);
@@ -52,11 +53,21 @@ async fn validates_as_asked() {
         }
         write(&pds, &alice, CREATE, body)
     };
+    let bad = json!({ "text": 7, "createdAt": "2026-11-25T12:00:00.000Z" });
+    for validate in [json!(true), json!(null)] {
+        let (status, name, message) = call(POSTS, validate, bad.clone()).error().await;
+        assert_eq!((status, name.as_str()), (400, "InvalidRequest"));
+        assert!(message.starts_with("Invalid app.bsky.feed.post record: "), "{message}");
+    }
+    let unchecked = call(POSTS, json!(false), bad.clone()).ok().await;
+    assert_eq!(unchecked.get("validationStatus"), None);
     let required = call("com.example.note", json!(true), json!({})).error().await;
     assert_eq!(required, refusal(400, "InvalidRequest", "Unknown lexicon type: com.example.note"));
     let wrong_type = call(POSTS, json!(false), json!({ "$type": "com.example.note" })).error().await;
     let message = "Invalid $type: expected app.bsky.feed.post, got com.example.note";
     assert_eq!(wrong_type, refusal(400, "InvalidRequest", message));
+    let profile = call("app.bsky.actor.profile", json!(null), json!({})).error().await;
+    assert!(profile.2.starts_with("Invalid record key for app.bsky.actor.profile: "), "{profile:?}");
 }
 
 #[tokio::test]
