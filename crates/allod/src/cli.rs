@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Create and look at accounts
     #[command(subcommand)]
     Account(Account),
+    /// Look at the event stream and who listens to it
+    #[command(subcommand)]
+    Firehose(Firehose),
     /// Create and look at invite codes
     #[command(subcommand)]
     Invite(Invite),
@@ -129,6 +132,16 @@ pub(crate) enum Account {
     Show {
         /// Its handle, DID or e-mail address
         account: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod firehose`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Firehose {
+    /// Show the newest and oldest event, the subscribers and the relays
+    Status {
         #[command(flatten)]
         target: Target,
     },

@@ -1,4 +1,4 @@
-//! Administrative commands (`allod account`, `allod invite`): what they are, and the socket a running server takes
+//! Administrative commands (`allod account`, `allod firehose`, `allod invite`): what they are, and the socket a running server takes
 //! them on.
 //!
 //! The socket is a file in the data directory that only its owner can open; whoever can open it may do everything the
@@ -6,12 +6,14 @@
 //! The same [`execute`] serves a command that found no running server and opened the store itself.
 
 mod execute;
+mod firehose;
 mod socket;
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use execute::execute;
+pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
 pub use socket::{CallError, ListenError, Listener, call};
 
 /// The socket's file name in the data directory.
@@ -77,6 +79,8 @@ pub enum Command {
         /// How many at most.
         limit: u32,
     },
+    /// Tells how the firehose is doing.
+    FirehoseStatus {},
 }
 
 /// A password on its way to the server; wiped when dropped.
@@ -110,6 +114,8 @@ pub enum Answer {
     InvitesCreated(InvitesCreated),
     /// Codes.
     Invites(InviteList),
+    /// How the firehose is doing.
+    Firehose(FirehoseStatus),
 }
 
 /// An account that was just created.

@@ -45,6 +45,9 @@ pub async fn pass(app: &Arc<App>) {
     if let Err(error) = firehose::retention::trim(app).await {
         tracing::error!(%error, "old events could not be dropped");
     }
+    if let Err(error) = firehose::relays::pass(app).await {
+        tracing::error!(%error, "relays could not be seen to");
+    }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");
     }

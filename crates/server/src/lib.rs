@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod domain;
 pub mod http;
+pub mod jetstream;
 pub mod jobs;
 pub mod limits;
 pub mod pages;

@@ -26,6 +26,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(3, "0003_plc"),
     migration!(4, "0004_records"),
     migration!(5, "0005_blobs"),
+    migration!(6, "0006_relays"),
 ];
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use url::Url;
 pub struct ScriptedNetwork {
     pages: Mutex<HashMap<String, Answer>>,
     records: Mutex<HashMap<String, Vec<String>>>,
+    posts: Mutex<Vec<(String, serde_json::Value)>>,
 }
 
 impl ScriptedNetwork {
@@ -20,6 +21,11 @@ impl ScriptedNetwork {
     pub fn page(&self, url: &str, status: u16, body: impl Into<Bytes>) {
         let url = Url::parse(url).expect("a test gives URLs that parse");
         self.pages.lock().insert(url.to_string(), Answer { status, body: body.into() });
+    }
+
+    /// Takes what was posted so far: where to, and what.
+    pub fn posts(&self) -> Vec<(String, serde_json::Value)> {
+        std::mem::take(&mut self.posts.lock())
     }
 
     /// Puts TXT records at a name, with or without the root's dot.
@@ -40,6 +46,17 @@ impl Outbound for ScriptedNetwork {
                 None => Err(OutboundError::Failed(format!("the test has no page at {url}"))),
             }
         })
+    }
+
+    fn post_json<'a>(
+        &'a self,
+        url: &'a Url,
+        json: String,
+        bytes_max: usize,
+    ) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        let json = serde_json::from_str(&json).expect("what is posted as JSON is JSON");
+        self.posts.lock().push((url.to_string(), json));
+        self.get(url, bytes_max)
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {

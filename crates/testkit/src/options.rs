@@ -102,7 +102,12 @@ impl Options {
                 server_rotation_key_required: true,
             },
             identity: IdentityConfig { plc_url: plc_url.clone(), recovery_key: None, resolve_timeout_millis: 3000 },
-            firehose: FirehoseConfig { retention_micros: RETENTION_MICROS, ring_bytes_max: RING_BYTES_MAX },
+            firehose: FirehoseConfig {
+                retention_micros: RETENTION_MICROS,
+                ring_bytes_max: RING_BYTES_MAX,
+                relays: Vec::new(),
+                jetstream: false,
+            },
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 admin_password: Some(Secret::new(ADMIN_PASSWORD.to_owned())),

@@ -4,6 +4,7 @@ mod account;
 mod administer;
 mod config;
 mod dev;
+mod firehose;
 mod invite;
 mod plc;
 mod secrets;
@@ -71,6 +72,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(config) => serve::run(config.as_path()),
         Command::Plc(arguments) => plc::run(&arguments),
         Command::Account(command) => account::run(command),
+        Command::Firehose(command) => firehose::run(&command),
         Command::Invite(command) => invite::run(command),
         Command::Config(command) => config::run(&command),
         Command::Secrets(crate::cli::Secrets::Generate) => {

@@ -8,7 +8,11 @@ use allod_atproto::{
 };
 use allod_server::{
     config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
-    domain::{firehose::FirehoseConfig, passwords::HashCost, secret::Secret},
+    domain::{
+        firehose::{FirehoseConfig, relays::RELAYS_MAX},
+        passwords::HashCost,
+        secret::Secret,
+    },
 };
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -19,7 +23,7 @@ use super::{
     problem::Problem,
     reader::{Effective, Reader},
     settings as s,
-    value::{EmailAddress, HandleDomains, Hostname, LogFormat, WebAddress},
+    value::{EmailAddress, HandleDomains, Hostname, LogFormat, Relays, WebAddress},
 };
 
 /// Separates the master key from every other use of the rotation key.
@@ -166,6 +170,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
     check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
+    check_relays(&mut reader, firehose.as_ref(), dev_mode);
     check_hash_cost(&mut reader, password_hash_cost, dev_mode);
 
     let (problems, warnings, effective) = reader.finish();
@@ -286,9 +291,17 @@ fn read_firehose(reader: &mut Reader) -> Option<FirehoseConfig> {
         let place = reader.place(&s::FIREHOSE_RING_BYTES);
         reader.problem(Problem::at(place, format!("must be {RING_BYTES_FLOOR} to {RING_BYTES_CEILING} bytes")));
     }
+    let jetstream = reader.read(&s::JETSTREAM);
+    let relays = reader.read(&s::CRAWLERS).unwrap_or(Relays(Vec::new()));
+    if relays.0.len() > RELAYS_MAX {
+        let place = reader.place(&s::CRAWLERS);
+        reader.problem(Problem::at(place, format!("must be at most {RELAYS_MAX}")));
+    }
     Some(FirehoseConfig {
         retention_micros: retention_millis?.saturating_mul(1000),
         ring_bytes_max: usize::try_from(ring_bytes?).ok()?,
+        relays: relays.0,
+        jetstream: jetstream?,
     })
 }
 
@@ -330,6 +343,15 @@ fn derive_master_key(rotation_key: &Secret<[u8; 32]>) -> Option<Secret<[u8; 32]>
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(None, rotation_key.expose()).expand(MASTER_KEY_LABEL, &mut key).ok()?;
     Some(Secret::new(key))
+}
+
+/// Who may read what is asked of a relay could answer for it.
+fn check_relays(reader: &mut Reader, firehose: Option<&FirehoseConfig>, dev_mode: Option<bool>) {
+    let (Some(firehose), Some(false)) = (firehose, dev_mode) else { return };
+    if let Some(relay) = firehose.relays.iter().find(|relay| relay.scheme() != "https" || relay.port().is_some()) {
+        let place = reader.place(&s::CRAWLERS);
+        reader.problem(Problem::at(place, format!("{relay} is not https on its own port, as relays must be")));
+    }
 }
 
 fn check_dev_mode(reader: &mut Reader, hostname: Option<&Hostname>, dev_mode: Option<bool>) {

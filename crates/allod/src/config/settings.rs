@@ -8,7 +8,7 @@ use allod_atproto::{Did, crypto::DidKey};
 use allod_server::domain::secret::Secret;
 use url::Url;
 
-use super::value::{EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, WebAddress};
+use super::value::{EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, Relays, WebAddress};
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +117,10 @@ settings! {
     REPO_BACKFILL_LIMIT_MS: u64 = "repo_backfill_limit_ms", Some("PDS_REPO_BACKFILL_LIMIT_MS"), Literal("259200000");
     /// How many bytes of the newest events are held in memory for consumers of the firehose; a live consumer that is further behind is too slow.
     FIREHOSE_RING_BYTES: u64 = "firehose_ring_bytes", None, Literal("16777216");
+    /// Whether the firehose can be had as JSON too, at /subscribe, in the form of Jetstream.
+    JETSTREAM: bool = "jetstream", None, Literal("false");
+    /// The relays that are asked to fetch what is new here, by their base URLs.
+    CRAWLERS: Relays = "crawlers", Some("PDS_CRAWLERS"), Nothing;
     /// The did:plc directory that identities are published to and read from.
     DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
     /// How long one look-up of a DID or a handle may take, in milliseconds.

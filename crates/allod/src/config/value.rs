@@ -320,6 +320,41 @@ impl FromRaw for HandleDomains {
     }
 }
 
+/// Relays by their base URLs.
+pub(crate) struct Relays(pub(crate) Vec<Url>);
+
+impl Relays {
+    fn from_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut relays = Vec::new();
+        for text in parts.filter(|text| !text.is_empty()) {
+            let url = web_url(text)?;
+            if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+                return Err(format!("must be base URLs like https://relay.example.com, not {text:?}"));
+            }
+            if !relays.contains(&url) {
+                relays.push(url);
+            }
+        }
+        Ok(Self(relays))
+    }
+}
+
+impl FromRaw for Relays {
+    const KIND: &'static str = "a list of https URLs";
+
+    fn from_raw(raw: &Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) => Self::from_parts(text.split(',').map(str::trim)),
+            Raw::List(parts) => Self::from_parts(parts.iter().map(String::as_str)),
+            Raw::Boolean(_) | Raw::Integer(_) => Err(format!("must be {}", Self::KIND)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.iter().map(Url::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// What is shown where a secret would stand.
 const REDACTED: &str = "(secret)";
 

@@ -157,3 +157,21 @@ fn the_list_names_every_setting() {
         assert!(list.contains(name), "{name} is missing from\n{list}");
     }
 }
+
+#[test]
+fn relays_are_https_outside_development() {
+    let good = check(SECRETS, &[("PDS_CRAWLERS", "https://relay.example.com, https://b.example.com,")]);
+    assert!(good.starts_with("exit code 0"), "{good}");
+    assert!(good.contains("https://relay.example.com/,https://b.example.com/"), "{good}");
+    for (value, reason) in [
+        ("http://relay.example.com", "is not https on its own port"),
+        ("https://relay.example.com:8443", "is not https on its own port"),
+        ("relay.example.com", "must be an http or https URL"),
+        ("https://relay.example.com/xrpc", "must be base URLs"),
+    ] {
+        let bad = check(SECRETS, &[("ALLOD_CRAWLERS", value)]);
+        assert!(bad.starts_with("exit code 2") && bad.contains(reason), "{bad}");
+    }
+    let local = check(SECRETS, &[("ALLOD_CRAWLERS", "http://localhost:2470"), ("PDS_DEV_MODE", "true")]);
+    assert!(local.starts_with("exit code 0"), "{local}");
+}

@@ -10,7 +10,7 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password,
+    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, firehose,
 };
 use crate::{
     app::App,
@@ -44,6 +44,7 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Answer, Control
         Command::InviteCreate { uses, count, for_account } => {
             create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
         }
+        Command::FirehoseStatus {} => Ok(Answer::Firehose(firehose::status(app).await?)),
         Command::InviteList { limit } => {
             let invites = invites::list(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?;
             Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect() }))

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     app::App,
     domain::randomness,
-    pages, well_known,
+    jetstream, pages, well_known,
     xrpc::{self, Routes},
 };
 
@@ -91,7 +91,8 @@ impl PdsService {
                     well_known::answer(&self.app, name, &parts.headers, context).await
                 }
                 Area::WellKnown => reply::error(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", "Method Not Allowed"),
-                Area::Pages => pages::answer(&self.app, &parts),
+                Area::Jetstream if self.app.config.firehose.jetstream => jetstream::answer(&self.app, parts, context),
+                Area::Jetstream | Area::Pages => pages::answer(&self.app, &parts),
             }
         };
         if is_open {
@@ -106,6 +107,7 @@ impl PdsService {
 enum Area {
     Xrpc,
     WellKnown,
+    Jetstream,
     Pages,
 }
 
@@ -118,6 +120,8 @@ impl Area {
             (Self::WellKnown, name)
         } else if path == "/xrpc" {
             (Self::Xrpc, "")
+        } else if path == "/subscribe" {
+            (Self::Jetstream, path)
         } else {
             (Self::Pages, path)
         }

@@ -4,5 +4,7 @@
 
 mod com_atproto;
 mod elsewhere;
+mod jetstream;
+mod relays;
 mod seen;
 mod sign_up_faults;

@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod invites;
 pub mod plc;
 pub mod records;
+pub mod relays;
 pub mod repos;
 pub mod sessions;
 pub mod sign_ups;

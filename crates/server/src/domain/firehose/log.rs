@@ -5,15 +5,12 @@ use std::collections::HashSet;
 use allod_store::{Event, EventKind, ReadError, Seq, tables::accounts};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Firehose, wire::Batch};
+use super::{Firehose, wire::Told};
 
-/// How many events a page has at most; the store gives fewer when they are large.
-const EVENTS_PER_PAGE_MAX: usize = 1000;
-
-/// A page of the log as messages.
-pub(super) struct Page {
+/// A page of the log, to be told.
+pub(super) struct Page<B> {
     /// What is to be told.
-    pub(super) batch: Batch,
+    pub(super) batch: B,
     /// The page has every event up to this number.
     pub(super) upto: Seq,
     /// One of the pages that may be held at once.
@@ -22,31 +19,45 @@ pub(super) struct Page {
 
 /// Reads a page for somebody who catches up: events of accounts that were taken down or deleted are left out, but for
 /// those that say so.
-pub(super) async fn page(firehose: &Firehose, after: Seq) -> Result<Page, ReadError> {
+pub(super) async fn page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
     // The semaphore is never closed; without a permit the page is still a page.
     let held = firehose.pages.clone().acquire_owned().await.ok();
-    let (events, upto) = read(firehose, after).await?;
+    let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
     let shown = shown(firehose, &events).await?;
     let is_shown = |event: &Event| event.kind == EventKind::Account || shown.contains(event.did.as_str());
-    Ok(Page { batch: Batch::encode(&events, is_shown), upto, _held: held })
+    Ok(Page { batch: B::encode(&events, &is_shown), upto, _held: held })
 }
 
 /// Reads a page for the ring, as it is.
-pub(super) async fn live_page(firehose: &Firehose, after: Seq) -> Result<Page, ReadError> {
-    let (events, upto) = read(firehose, after).await?;
-    Ok(Page { batch: Batch::encode(&events, |_| true), upto, _held: None })
+pub(super) async fn live_page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
+    let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
+    Ok(Page { batch: B::encode(&events, &|_| true), upto, _held: None })
 }
 
-/// The number of the oldest event there is.
-pub(super) async fn oldest(firehose: &Firehose) -> Result<Option<Seq>, ReadError> {
-    Ok(firehose.db.events(0, 1).await?.first().map(|event| event.seq))
+/// The oldest event there is.
+pub(super) async fn oldest(firehose: &Firehose) -> Result<Option<Event>, ReadError> {
+    Ok(firehose.db.events(0, 1).await?.pop())
+}
+
+/// The number behind which everything made at `micros` or later is, as far as times follow numbers.
+pub(super) async fn seq_before(firehose: &Firehose, micros: i64) -> Result<Seq, ReadError> {
+    // All before `low` is older; `high` is not.
+    let (mut low, mut high) = (0, firehose.newest());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match firehose.db.events(middle, 1).await?.pop() {
+            Some(event) if event.time_micros < micros => low = event.seq.max(middle + 1),
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(low)
 }
 
 /// Reads events, and tells up to which number they are all there are.
-async fn read(firehose: &Firehose, after: Seq) -> Result<(Vec<Event>, Seq), ReadError> {
+async fn read(firehose: &Firehose, after: Seq, limit: usize) -> Result<(Vec<Event>, Seq), ReadError> {
     // Told before it is read: everything up to here can be read.
     let newest = firehose.newest();
-    let events = firehose.db.events(after, EVENTS_PER_PAGE_MAX).await?;
+    let events = firehose.db.events(after, limit).await?;
     let upto = events.last().map_or(after.max(newest), |last| last.seq);
     Ok((events, upto))
 }

@@ -2,12 +2,16 @@
 //!
 //! Listeners hold a place in the log and no queue. Who keeps up reads from the [`ring`]; who comes with an older
 //! cursor reads the log itself, page by page, until the ring reaches back to it. One task follows the log for the ring
-//! while anybody listens.
+//! while anybody listens. There are two forms, frames and JSON, with a ring each.
 
+pub mod filter;
+pub mod json;
 mod log;
+pub mod relays;
 pub mod retention;
 pub mod ring;
 pub mod seats;
+pub mod status;
 mod subscription;
 mod tail;
 pub mod wire;
@@ -17,11 +21,13 @@ use std::sync::Arc;
 use allod_store::{Db, Seq};
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
+use url::Url;
 
 use ring::Ring;
 use seats::{Form, Origin, Seat, SeatError, Seats};
+use wire::Told;
 
-pub use subscription::{Cursor, End, Subscription};
+pub use subscription::{Cursor, End, Step, Subscription};
 pub use tail::run;
 
 /// How many bytes of the newest messages are held for those who keep up. A live listener that is further behind is
@@ -35,19 +41,37 @@ const PAGES_MAX: usize = 128;
 pub struct FirehoseConfig {
     /// How long events are kept, in microseconds; by the day, so that some stay up to a day longer.
     pub retention_micros: u64,
-    /// How many bytes of the newest messages are held in memory.
+    /// How many bytes of the newest messages are held in memory, in each form that somebody listens to.
     pub ring_bytes_max: usize,
+    /// The relays that are asked to come when there is something new.
+    pub relays: Vec<Url>,
+    /// Whether the stream can be had as JSON too.
+    pub jetstream: bool,
 }
 
 /// What all listeners share.
 pub struct Firehose {
     db: Db,
-    ring: RwLock<Ring>,
-    /// The newest number in the ring.
-    head: watch::Sender<Seq>,
+    frames: Arc<Channel<wire::Batch>>,
+    json: Arc<Channel<json::Batch>>,
     seats: Arc<Seats>,
     pages: Arc<Semaphore>,
     trimmed: retention::Trimmed,
+    /// Held while relays are asked.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What all listeners of one form share.
+pub struct Channel<B> {
+    ring: RwLock<Ring<B>>,
+    /// The newest number in the ring.
+    head: watch::Sender<Seq>,
+}
+
+impl<B: Told> Channel<B> {
+    fn new(ring_bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { ring: RwLock::new(Ring::new(ring_bytes_max)), head: watch::Sender::new(0) })
+    }
 }
 
 impl Firehose {
@@ -55,11 +79,12 @@ impl Firehose {
     pub fn new(db: Db, config: &FirehoseConfig) -> Arc<Self> {
         Arc::new(Self {
             db,
-            ring: RwLock::new(Ring::new(config.ring_bytes_max)),
-            head: watch::Sender::new(0),
+            frames: Channel::new(config.ring_bytes_max),
+            json: Channel::new(config.ring_bytes_max),
             seats: Arc::default(),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             trimmed: retention::Trimmed::default(),
+            asking: tokio::sync::Mutex::default(),
         })
     }
 
@@ -68,9 +93,14 @@ impl Firehose {
         self.seats.take(origin, form, now_micros)
     }
 
-    /// Begins a stream behind the cursor.
-    pub fn subscribe(self: &Arc<Self>, seat: Seat, cursor: Cursor) -> Subscription {
-        Subscription::new(Arc::clone(self), seat, cursor)
+    /// Begins a stream of frames.
+    pub fn frames(self: &Arc<Self>, seat: Seat, cursor: Cursor) -> Subscription<wire::Batch> {
+        Subscription::new(Arc::clone(self), Arc::clone(&self.frames), seat, cursor)
+    }
+
+    /// Begins a stream of JSON.
+    pub fn json(self: &Arc<Self>, seat: Seat, cursor: Cursor) -> Subscription<json::Batch> {
+        Subscription::new(Arc::clone(self), Arc::clone(&self.json), seat, cursor)
     }
 
     /// The newest number there is.
@@ -78,13 +108,18 @@ impl Firehose {
         *self.db.watch().borrow()
     }
 
-    /// Tells how many listen, and wakes when that changes.
-    pub fn listener_count(&self) -> watch::Receiver<usize> {
-        self.seats.count()
+    /// Tells how many listen in one form, and wakes when that changes.
+    pub fn listener_count(&self, form: Form) -> watch::Receiver<usize> {
+        self.seats.count(form)
     }
 
     /// Who listens now, oldest first.
     pub fn listeners(&self) -> Vec<seats::Listener> {
         self.seats.list()
+    }
+
+    /// How many bytes are held in memory.
+    pub fn ring_bytes(&self) -> usize {
+        self.frames.ring.read().bytes() + self.json.ring.read().bytes()
     }
 }

@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::wire::Told;
 use allod_store::Seq;
-use bytes::Bytes;
-
-use super::wire::Batch;
 
 /// How many messages the ring holds at most, whatever their size.
 pub const RING_EVENTS_MAX: usize = 65_536;
@@ -25,8 +23,8 @@ pub enum Look {
 
 /// The newest events.
 #[derive(Debug)]
-pub struct Ring {
-    batches: VecDeque<Batch>,
+pub struct Ring<B> {
+    batches: VecDeque<B>,
     bytes: usize,
     bytes_max: usize,
     events: usize,
@@ -35,7 +33,7 @@ pub struct Ring {
     head: Seq,
 }
 
-impl Ring {
+impl<B: Told> Ring<B> {
     /// An empty ring that holds nothing yet.
     pub fn new(bytes_max: usize) -> Self {
         Self { batches: VecDeque::new(), bytes: 0, bytes_max, events: 0, floor: None, head: 0 }
@@ -54,19 +52,19 @@ impl Ring {
     }
 
     /// Takes in events, which have all numbers up to `head`, and lets the oldest go when there are too many.
-    pub fn push(&mut self, batch: Batch, head: Seq) {
+    pub fn push(&mut self, batch: B, head: Seq) {
         self.head = head;
-        if batch.is_empty() {
+        if batch.events() == 0 {
             return;
         }
-        self.bytes += batch.bytes().len();
-        self.events += batch.len();
+        self.bytes += batch.bytes();
+        self.events += batch.events();
         self.batches.push_back(batch);
         // The newest batch stays, whatever its size.
         while self.batches.len() > 1 && (self.bytes > self.bytes_max || self.events > RING_EVENTS_MAX) {
             let Some(oldest) = self.batches.pop_front() else { return };
-            self.bytes -= oldest.bytes().len();
-            self.events -= oldest.len();
+            self.bytes -= oldest.bytes();
+            self.events -= oldest.events();
             self.floor = oldest.last();
         }
     }
@@ -76,8 +74,9 @@ impl Ring {
         self.floor.is_some_and(|floor| after >= floor)
     }
 
-    /// Gives what comes behind `after`, at least one batch if there is any and further ones up to `bytes_max` bytes.
-    pub fn look(&self, after: Seq, bytes_max: usize, out: &mut VecDeque<Bytes>) -> Look {
+    /// Gives the batches that have what comes behind `after`, at least one if there is any and further ones up to
+    /// `bytes_max` bytes.
+    pub fn look(&self, after: Seq, bytes_max: usize, mut give: impl FnMut(&B)) -> Look {
         if !self.reaches(after) {
             return Look::Beyond;
         }
@@ -87,13 +86,12 @@ impl Ring {
         let first = self.batches.partition_point(|batch| batch.last().is_some_and(|last| last <= after));
         let (mut bytes, mut upto) = (0, None);
         for batch in self.batches.range(first..).take(BATCHES_PER_LOOK_MAX) {
-            let part = batch.after(after);
-            if bytes > 0 && bytes + part.len() > bytes_max {
+            if bytes > 0 && bytes + batch.bytes() > bytes_max {
                 break;
             }
-            bytes += part.len();
+            bytes += batch.bytes();
             upto = batch.last();
-            out.push_back(part);
+            give(batch);
         }
         // Numbers that no event has: nothing to give, and yet passed.
         Look::Upto(upto.unwrap_or(self.head))
@@ -108,8 +106,10 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use allod_store::{Event, EventKind};
+    use bytes::Bytes;
 
     use super::*;
+    use crate::domain::firehose::wire::Batch;
 
     fn batch(seqs: std::ops::RangeInclusive<Seq>) -> Batch {
         let events: Vec<Event> = seqs
@@ -122,13 +122,13 @@ mod tests {
                 after: Bytes::new(),
             })
             .collect();
-        Batch::encode(&events, |_| true)
+        Batch::encode(&events, &|_| true)
     }
 
-    fn look(ring: &Ring, after: Seq, bytes_max: usize) -> (Look, usize) {
-        let mut out = VecDeque::new();
-        let look = ring.look(after, bytes_max, &mut out);
-        (look, out.iter().map(Bytes::len).sum())
+    fn look(ring: &Ring<Batch>, after: Seq, bytes_max: usize) -> (Look, usize) {
+        let mut bytes = 0;
+        let look = ring.look(after, bytes_max, |batch| bytes += batch.after(after).len());
+        (look, bytes)
     }
 
     /// The bytes of one message: head, 96 bytes, number of one byte.
@@ -155,8 +155,8 @@ mod tests {
         }
         assert_eq!(look(&ring, 0, 10_000), (Look::Upto(9), 9 * EACH));
         assert_eq!(look(&ring, 4, 10_000), (Look::Upto(9), 5 * EACH));
-        assert_eq!(look(&ring, 4, 5 * EACH), (Look::Upto(9), 5 * EACH));
-        assert_eq!(look(&ring, 4, 4 * EACH), (Look::Upto(6), 2 * EACH));
+        assert_eq!(look(&ring, 4, 6 * EACH), (Look::Upto(9), 5 * EACH));
+        assert_eq!(look(&ring, 4, 5 * EACH), (Look::Upto(6), 2 * EACH));
         assert_eq!(look(&ring, 0, 1), (Look::Upto(3), 3 * EACH));
         assert_eq!(look(&ring, 9, 10_000), (Look::UpToDate, 0));
         ring.push(Batch::default(), 20);

@@ -89,7 +89,8 @@ struct Taken {
 #[derive(Debug)]
 pub struct Seats {
     taken: Mutex<Taken>,
-    count: watch::Sender<usize>,
+    frames: watch::Sender<usize>,
+    json: watch::Sender<usize>,
 }
 
 /// One listener's place; dropping it gives the place back.
@@ -98,12 +99,13 @@ pub struct Seat {
     seats: Arc<Seats>,
     number: u64,
     address: IpAddr,
+    form: Form,
     position: Arc<AtomicI64>,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self { taken: Mutex::default(), count: watch::Sender::new(0) }
+        Self { taken: Mutex::default(), frames: watch::Sender::new(0), json: watch::Sender::new(0) }
     }
 }
 
@@ -124,13 +126,20 @@ impl Seats {
         taken.next += 1;
         let position = Arc::new(AtomicI64::new(0));
         taken.entries.insert(number, Entry { address, form, since_micros, position: Arc::clone(&position) });
-        self.count.send_replace(taken.entries.len());
-        Ok(Seat { seats: Arc::clone(self), number, address, position })
+        self.counter(form).send_modify(|count| *count += 1);
+        Ok(Seat { seats: Arc::clone(self), number, address, form, position })
     }
 
-    /// Tells how many listeners there are, and wakes when that changes.
-    pub fn count(&self) -> watch::Receiver<usize> {
-        self.count.subscribe()
+    /// Tells how many listeners of a form there are, and wakes when that changes.
+    pub fn count(&self, form: Form) -> watch::Receiver<usize> {
+        self.counter(form).subscribe()
+    }
+
+    fn counter(&self, form: Form) -> &watch::Sender<usize> {
+        match form {
+            Form::Frames => &self.frames,
+            Form::Json => &self.json,
+        }
     }
 
     /// Lists the listeners, oldest first.
@@ -163,7 +172,7 @@ impl Drop for Seat {
                 taken.by_address.remove(&self.address);
             }
         }
-        self.seats.count.send_replace(taken.entries.len());
+        self.seats.counter(self.form).send_modify(|count| *count -= 1);
     }
 }
 
@@ -183,11 +192,11 @@ mod tests {
         assert_eq!(take(origin(1, false)).unwrap_err(), SeatError::AddressFull);
         held.push(take(origin(1, true)).unwrap());
         held.push(take(origin(2, false)).unwrap());
-        assert_eq!(*seats.count().borrow(), SUBSCRIBERS_PER_ADDRESS_MAX + 2);
+        assert_eq!(*seats.count(Form::Frames).borrow(), SUBSCRIBERS_PER_ADDRESS_MAX + 2);
         held.drain(..2);
         take(origin(1, false)).unwrap();
         drop(held);
-        assert_eq!((*seats.count().borrow(), seats.list()), (0, Vec::new()));
+        assert_eq!((*seats.count(Form::Frames).borrow(), seats.list()), (0, Vec::new()));
         assert!(seats.taken.lock().by_address.is_empty());
     }
 

@@ -1,19 +1,17 @@
 //! One listener's way through the log: cursor, backfill, then live.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use allod_atproto::frame;
 use allod_store::{ReadError, Seq};
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Firehose,
+    Channel, Firehose,
     log::{self, Page},
     ring::Look,
     seats::Seat,
-    wire::{self, Opcode},
+    wire::Told,
 };
 
 /// How many bytes a listener is given at once; one batch may be larger.
@@ -26,6 +24,8 @@ pub enum Cursor {
     Live,
     /// Behind this number.
     After(i64),
+    /// With what was made at this moment, in microseconds since the Unix epoch.
+    Since(i64),
     /// Nowhere: what was asked for is no number. The text says so.
     Invalid(Cow<'static, str>),
 }
@@ -57,113 +57,134 @@ impl End {
             Self::Failed(_) => None,
         }
     }
-
-    /// The message that tells it, if the listener is to be told.
-    pub fn message(&self) -> Option<Bytes> {
-        let error = frame::Error { error: self.name()?.to_owned(), message: Some(self.to_string()) };
-        Some(wire::message(Opcode::Binary, &frame::error(&error)))
-    }
 }
 
-/// A stream.
-pub struct Subscription {
+/// What a listener is to be told next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its cursor is older than everything that is kept.
+    Outdated,
+    /// What it was given.
+    Given,
+}
+
+/// A stream of events in the form `B`.
+pub struct Subscription<B: Told> {
     firehose: Arc<Firehose>,
+    channel: Arc<Channel<B>>,
     seat: Seat,
     heads: watch::Receiver<Seq>,
     /// Everything up to here was given.
     position: Seq,
-    stage: Stage,
+    stage: Stage<B>,
 }
 
-enum Stage {
+enum Stage<B> {
     /// Nothing was given yet.
     Start(Cursor),
     /// Reads the log, at least up to what there was when the stream began.
-    Backfill(Backfill),
+    Backfill(Backfill<B>),
     /// Reads the ring.
     Live,
 }
 
-struct Backfill {
+struct Backfill<B> {
     /// What was the newest number when the stream began. The ring has also what must not be shown any more, so it is
     /// not read below.
     until: Seq,
-    next: Option<AbortOnDropHandle<Result<Page, ReadError>>>,
+    next: Option<AbortOnDropHandle<Result<Page<B>, ReadError>>>,
     /// The page being written.
-    given: Option<Page>,
+    given: Option<Page<B>>,
 }
 
-impl Subscription {
-    pub(super) fn new(firehose: Arc<Firehose>, seat: Seat, cursor: Cursor) -> Self {
-        let heads = firehose.head.subscribe();
+impl<B: Told> Subscription<B> {
+    pub(super) fn new(firehose: Arc<Firehose>, channel: Arc<Channel<B>>, seat: Seat, cursor: Cursor) -> Self {
+        let heads = channel.head.subscribe();
         let position = firehose.newest();
-        Self { firehose, seat, heads, position, stage: Stage::Start(cursor) }
+        Self { firehose, channel, seat, heads, position, stage: Stage::Start(cursor) }
     }
 
-    /// Gives the next messages, waiting until there are some. May be dropped at any moment without losing any.
+    /// Gives the next events, waiting until there are some: batches, of which what comes behind the number is new. May
+    /// be dropped at any moment without losing any.
     ///
     /// What was given before counts as written.
-    pub async fn next(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), End> {
-        while out.is_empty() {
-            match &mut self.stage {
+    pub async fn next(&mut self, mut give: impl FnMut(&B, Seq) + Send) -> Result<Step, End> {
+        loop {
+            let before = self.position;
+            let is_given = match &mut self.stage {
                 Stage::Start(cursor) => {
                     let cursor = cursor.clone();
-                    self.start(cursor, out).await?;
+                    if self.start(cursor).await? {
+                        return Ok(Step::Outdated);
+                    }
+                    false
                 }
                 Stage::Backfill(backfill) => {
                     backfill.given = None;
                     self.heads.borrow_and_update();
-                    if self.position >= backfill.until && self.firehose.ring.read().reaches(self.position) {
+                    if before >= backfill.until && self.channel.ring.read().reaches(before) {
                         self.stage = Stage::Live;
                         continue;
                     }
-                    let before = self.position;
-                    self.position = backfill.step(&self.firehose, before, out).await?;
-                    if self.position == before {
-                        // Everything was read, and the ring is not filled yet.
-                        changed(&mut self.heads).await;
+                    let page = backfill.step(&self.firehose, before).await?;
+                    self.position = page.upto;
+                    if page.batch.events() > 0 {
+                        give(&page.batch, before);
+                        true
+                    } else {
+                        if self.position == before {
+                            // Everything was read, and the ring is not filled yet.
+                            changed(&mut self.heads).await;
+                        }
+                        false
                     }
                 }
                 Stage::Live => {
                     self.heads.borrow_and_update();
-                    match self.firehose.ring.read().look(self.position, GIVEN_BYTES_MAX, out) {
+                    let mut is_given = false;
+                    let look = self.channel.ring.read().look(before, GIVEN_BYTES_MAX, |batch| {
+                        give(batch, before);
+                        is_given = true;
+                    });
+                    match look {
                         Look::Upto(seq) => self.position = seq,
                         Look::Beyond => return Err(End::ConsumerTooSlow),
-                        Look::UpToDate => {}
+                        Look::UpToDate => changed(&mut self.heads).await,
                     }
-                    if out.is_empty() {
-                        changed(&mut self.heads).await;
-                    }
+                    is_given
                 }
-            }
+            };
             self.seat.at(self.position);
+            if is_given {
+                return Ok(Step::Given);
+            }
         }
-        Ok(())
     }
 
-    async fn start(&mut self, cursor: Cursor, out: &mut VecDeque<Bytes>) -> Result<(), End> {
+    /// Finds the place to begin; true when events behind the cursor are gone.
+    async fn start(&mut self, cursor: Cursor) -> Result<bool, End> {
         let until = self.position;
+        let mut is_outdated = false;
         match cursor {
             Cursor::Live => {}
             Cursor::Invalid(text) => return Err(End::InvalidCursor(text)),
+            Cursor::Since(micros) => self.position = log::seq_before(&self.firehose, micros).await?,
             Cursor::After(cursor) if cursor > until => return Err(End::FutureCursor),
             Cursor::After(cursor) if cursor <= 0 => self.position = 0,
             Cursor::After(cursor) => {
                 let oldest = log::oldest(&self.firehose).await?;
-                if cursor < until && oldest.is_none_or(|oldest| cursor + 1 < oldest) {
-                    out.push_back(outdated());
-                }
+                is_outdated = cursor < until && oldest.is_none_or(|oldest| cursor + 1 < oldest.seq);
                 self.position = cursor;
             }
         }
         self.stage = Stage::Backfill(Backfill { until, next: None, given: None });
-        Ok(())
+        Ok(is_outdated)
     }
 }
 
-impl Backfill {
-    /// Gives the page behind `position` and begins to read the next; tells the new position.
-    async fn step(&mut self, firehose: &Arc<Firehose>, position: Seq, out: &mut VecDeque<Bytes>) -> Result<Seq, End> {
+impl<B: Told> Backfill<B> {
+    /// Reads the page behind `position` and begins to read the next.
+    async fn step(&mut self, firehose: &Arc<Firehose>, position: Seq) -> Result<&Page<B>, End> {
         let next = self.next.get_or_insert_with(|| read_ahead(firehose, position));
         let page = match next.await {
             Ok(page) => page,
@@ -171,36 +192,22 @@ impl Backfill {
         };
         self.next = None;
         let page = page?;
-        if !page.batch.is_empty() {
-            out.push_back(page.batch.bytes().clone());
+        if page.upto < self.until {
+            self.next = Some(read_ahead(firehose, page.upto));
         }
-        let upto = page.upto;
-        if upto < self.until {
-            self.next = Some(read_ahead(firehose, upto));
-        }
-        self.given = Some(page);
-        Ok(upto)
+        Ok(self.given.insert(page))
     }
 }
 
 /// Waits for a change of the ring.
 async fn changed(heads: &mut watch::Receiver<Seq>) {
     if heads.changed().await.is_err() {
-        // The stream holds the firehose, so the sender is there; if not, waiting is better than spinning.
+        // The stream holds the channel, so the sender is there; if not, waiting is better than spinning.
         std::future::pending::<()>().await;
     }
 }
 
-fn read_ahead(firehose: &Arc<Firehose>, after: Seq) -> AbortOnDropHandle<Result<Page, ReadError>> {
+fn read_ahead<B: Told>(firehose: &Arc<Firehose>, after: Seq) -> AbortOnDropHandle<Result<Page<B>, ReadError>> {
     let firehose = Arc::clone(firehose);
     AbortOnDropHandle::new(tokio::spawn(async move { log::page(&firehose, after).await }))
-}
-
-/// What a listener is told whose cursor is older than everything that is kept.
-fn outdated() -> Bytes {
-    let info = frame::Info {
-        name: "OutdatedCursor".to_owned(),
-        message: Some("Requested cursor exceeded limit. Possibly missing events".to_owned()),
-    };
-    wire::message(Opcode::Binary, &frame::info(&info))
 }

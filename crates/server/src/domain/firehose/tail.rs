@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use allod_store::Seq;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Firehose, log};
+use super::{
+    Channel, Firehose, json, log,
+    seats::Form,
+    wire::{self, Told},
+};
 
 /// What one more listener lengthens the pause between two batches by, in microseconds: each batch wakes every listener
 /// and costs a write each, so that with many of them fewer and larger batches are cheaper for all.
@@ -19,13 +23,20 @@ const RETRY_MILLIS: u64 = 50;
 /// How often it doubles.
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 
-/// Fills the ring whenever anybody listens, until the store is closed.
+/// Fills the rings whenever anybody listens, until the store is closed.
 pub async fn run(firehose: Arc<Firehose>) {
+    tokio::join!(
+        fill::<wire::Batch>(&firehose, &firehose.frames, Form::Frames),
+        fill::<json::Batch>(&firehose, &firehose.json, Form::Json)
+    );
+}
+
+async fn fill<B: Told>(firehose: &Firehose, channel: &Channel<B>, form: Form) {
     let mut newest = firehose.db.watch();
-    let mut count = firehose.seats.count();
+    let mut count = firehose.seats.count(form);
     while count.wait_for(|count| *count > 0).await.is_ok() {
-        let went_on = follow(&firehose, &mut newest, &mut count).await;
-        firehose.ring.write().stop();
+        let went_on = follow(firehose, channel, &mut newest, &mut count).await;
+        channel.ring.write().stop();
         if !went_on {
             return;
         }
@@ -33,10 +44,15 @@ pub async fn run(firehose: Arc<Firehose>) {
 }
 
 /// Follows the log until nobody listens (true) or the store is closed (false).
-async fn follow(firehose: &Firehose, newest: &mut watch::Receiver<Seq>, count: &mut watch::Receiver<usize>) -> bool {
+async fn follow<B: Told>(
+    firehose: &Firehose,
+    channel: &Channel<B>,
+    newest: &mut watch::Receiver<Seq>,
+    count: &mut watch::Receiver<usize>,
+) -> bool {
     let mut after = *newest.borrow_and_update();
-    firehose.ring.write().start(after);
-    firehose.head.send_replace(after);
+    channel.ring.write().start(after);
+    channel.head.send_replace(after);
     let mut failures = 0;
     let mut told_at = Instant::now();
     loop {
@@ -56,9 +72,9 @@ async fn follow(firehose: &Firehose, newest: &mut watch::Receiver<Seq>, count: &
             Ok(page) => {
                 failures = 0;
                 after = page.upto;
-                firehose.ring.write().push(page.batch, page.upto);
+                channel.ring.write().push(page.batch, page.upto);
                 told_at = Instant::now();
-                firehose.head.send_replace(after);
+                channel.head.send_replace(after);
             }
             Err(error) => {
                 if failures == 0 {

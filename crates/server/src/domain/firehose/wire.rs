@@ -63,6 +63,24 @@ pub fn message(opcode: Opcode, payload: &[u8]) -> Bytes {
     [head.as_bytes(), payload].concat().into()
 }
 
+/// Some events in a form that is made once for all who listen.
+pub trait Told: Clone + Send + Sync + 'static {
+    /// How many events are put into the form at once. It is done without a pause, so dear forms take fewer.
+    const EVENTS_PER_PAGE: usize;
+
+    /// Puts those of the events, in order, into the form that `shown` lets through.
+    fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self;
+
+    /// The newest event's number.
+    fn last(&self) -> Option<Seq>;
+
+    /// How many events there are.
+    fn events(&self) -> usize;
+
+    /// How many bytes they have.
+    fn bytes(&self) -> usize;
+}
+
 /// Events as the messages that tell them, one behind the other.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
@@ -71,9 +89,10 @@ pub struct Batch {
     ends: Vec<(Seq, usize)>,
 }
 
-impl Batch {
-    /// Makes the messages of those events, in order, that `shown` lets through.
-    pub fn encode(events: &[Event], shown: impl Fn(&Event) -> bool) -> Self {
+impl Told for Batch {
+    const EVENTS_PER_PAGE: usize = 1000;
+
+    fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self {
         let room = |event: &Event| event.before.len() + event.after.len() + HEAD_BYTES_MAX + SEQ_BYTES_MAX;
         let mut out = Encoder::with_capacity(events.iter().map(room).sum());
         let mut ends = Vec::with_capacity(events.len());
@@ -86,26 +105,20 @@ impl Batch {
         Self { bytes: out.into_bytes().into(), ends }
     }
 
-    /// The newest message's number.
-    pub fn last(&self) -> Option<Seq> {
+    fn last(&self) -> Option<Seq> {
         self.ends.last().map(|(seq, _)| *seq)
     }
 
-    /// How many messages there are.
-    pub fn len(&self) -> usize {
+    fn events(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    fn bytes(&self) -> usize {
+        self.bytes.len()
     }
+}
 
-    /// All messages' bytes.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
+impl Batch {
     /// The bytes of the messages with numbers above `seq`.
     pub fn after(&self, seq: Seq) -> Bytes {
         let skipped = self.ends.partition_point(|(number, _)| *number <= seq);
@@ -155,7 +168,7 @@ mod tests {
     fn messages_are_the_frames_that_the_encoder_makes() {
         let seqs = [1, 23, 24, 255, 256, 65_535, 65_536, 0xffff_ffff, 0x1_0000_0000, allod_store::SEQ_MAX];
         let events: Vec<Event> = (90..).zip(seqs).map(|(bytes, seq)| event(seq, bytes * 4)).collect();
-        let batch = Batch::encode(&events, |_| true);
+        let batch = Batch::encode(&events, &|_| true);
         let expected: Vec<u8> = events
             .iter()
             .flat_map(|event| {
@@ -164,19 +177,19 @@ mod tests {
                 message(Opcode::Binary, &frame.with_seq(event.seq)).to_vec()
             })
             .collect();
-        assert_eq!(batch.bytes(), &expected);
-        assert_eq!((batch.len(), batch.last()), (10, Some(allod_store::SEQ_MAX)));
+        assert_eq!(batch.after(0), expected);
+        assert_eq!((batch.events(), batch.bytes(), batch.last()), (10, expected.len(), Some(allod_store::SEQ_MAX)));
     }
 
     #[test]
     fn a_batch_is_cut_between_messages() {
         let events: Vec<Event> = [3, 4, 8].map(|seq| event(seq, 10)).into();
-        let batch = Batch::encode(&events, |_| true);
-        let each = batch.bytes().len() / 3;
+        let batch = Batch::encode(&events, &|_| true);
+        let each = batch.bytes() / 3;
         for (after, left) in [(0, 3), (2, 3), (3, 2), (4, 1), (7, 1), (8, 0), (9, 0)] {
             assert_eq!(batch.after(after).len(), left * each, "after {after}");
         }
-        let some = Batch::encode(&events, |event| event.did == "did:plc:0");
-        assert_eq!((some.len(), some.last(), some.bytes().clone()), (2, Some(8), batch.after(3)));
+        let some = Batch::encode(&events, &|event| event.did == "did:plc:0");
+        assert_eq!((some.events(), some.last(), some.after(0)), (2, Some(8), batch.after(3)));
     }
 }

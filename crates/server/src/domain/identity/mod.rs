@@ -96,6 +96,11 @@ impl Resolver {
         Self { plc, outbound, clock, dev_mode, documents: Cache::new(CACHED_DOCUMENTS_MAX) }
     }
 
+    /// The way out of the server.
+    pub fn outbound(&self) -> &dyn Outbound {
+        &*self.outbound
+    }
+
     /// Resolves a DID to its document, which names that DID.
     pub async fn document(&self, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, ResolveError> {
         let now = self.clock.now_micros();

@@ -13,12 +13,16 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use hickory_resolver::{TokioResolver, proto::rr::RData};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::CONTENT_TYPE;
 use url::{Host, Url};
 
 use super::global_address::is_global_unicast;
 
 /// How long connecting may take, in seconds.
 pub const CONNECT_TIMEOUT_SECS: u64 = 3;
+
+/// How long a post may take in all, in seconds: who is asked to come looks at us before it answers.
+pub const POST_TIMEOUT_SECS: u64 = 10;
 
 /// An answer, whole.
 #[derive(Debug, Clone)]
@@ -50,6 +54,14 @@ pub enum OutboundError {
 pub trait Outbound: Send + Sync + 'static {
     /// Fetches a URL, reading at most `bytes_max` bytes.
     fn get<'a>(&'a self, url: &'a Url, bytes_max: usize) -> BoxFuture<'a, Result<Answer, OutboundError>>;
+
+    /// Posts JSON to a URL, which may take its time over it, reading at most `bytes_max` bytes of the answer.
+    fn post_json<'a>(
+        &'a self,
+        url: &'a Url,
+        json: String,
+        bytes_max: usize,
+    ) -> BoxFuture<'a, Result<Answer, OutboundError>>;
 
     /// Reads a name's TXT records, each joined to one string; an empty list when there are none.
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>>;
@@ -122,16 +134,20 @@ impl Outbound for Guarded {
     fn get<'a>(&'a self, url: &'a Url, bytes_max: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
         Box::pin(async move {
             self.check(url)?;
-            let failed = |e: reqwest::Error| OutboundError::Failed(e.without_url().to_string());
-            let mut response = self.client()?.get(url.clone()).send().await.map_err(failed)?;
-            let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(failed)? {
-                if body.len() + chunk.len() > bytes_max {
-                    return Err(OutboundError::TooLarge { bytes_max });
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Answer { status: response.status().as_u16(), body: body.freeze() })
+            answer(self.client()?.get(url.clone()), bytes_max).await
+        })
+    }
+
+    fn post_json<'a>(
+        &'a self,
+        url: &'a Url,
+        json: String,
+        bytes_max: usize,
+    ) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        Box::pin(async move {
+            self.check(url)?;
+            let request = self.client()?.post(url.clone()).timeout(Duration::from_secs(POST_TIMEOUT_SECS));
+            answer(request.header(CONTENT_TYPE, "application/json").body(json), bytes_max).await
         })
     }
 
@@ -150,6 +166,20 @@ impl Outbound for Guarded {
             }
         })
     }
+}
+
+/// Sends a request and reads its answer.
+async fn answer(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answer, OutboundError> {
+    let failed = |e: reqwest::Error| OutboundError::Failed(e.without_url().to_string());
+    let mut response = request.send().await.map_err(failed)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(OutboundError::TooLarge { bytes_max });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status: response.status().as_u16(), body: body.freeze() })
 }
 
 /// Gives the connector only addresses it may dial, so that what was checked is what is dialled.

@@ -4,14 +4,16 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use allod_atproto::frame;
 use allod_lexicon::com_atproto::sync::subscribe_repos::SubscribeRepos;
 use bytes::Bytes;
 
 use crate::{
     app::App,
     domain::firehose::{
-        Cursor, End, Subscription,
+        Cursor, End, Step, Subscription,
         seats::{Form, Origin},
+        wire::{self, Batch, Opcode},
     },
     http::{
         address::is_trusted_proxy,
@@ -30,15 +32,22 @@ pub fn handler(app: Arc<App>, request: XrpcSubscription<SubscribeRepos>) -> Subs
         Ok(params) => params.cursor.map_or(Cursor::Live, Cursor::After),
         Err(message) => Cursor::Invalid(message),
     };
-    Ok(request.handshake.accept(Frames(app.firehose.subscribe(seat, cursor))))
+    Ok(request.handshake.accept(Frames(app.firehose.frames(seat, cursor))))
 }
 
 /// The firehose's messages as they are.
-struct Frames(Subscription);
+struct Frames(Subscription<Batch>);
 
 impl Source for Frames {
     async fn next(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Farewell> {
-        self.0.next(out).await.map_err(|end| farewell(&end))
+        match self.0.next(|batch, after| out.push_back(batch.after(after))).await {
+            Ok(Step::Given) => Ok(()),
+            Ok(Step::Outdated) => {
+                out.push_back(outdated());
+                Ok(())
+            }
+            Err(end) => Err(farewell(&end)),
+        }
     }
 
     fn too_slow(&self) -> Farewell {
@@ -46,13 +55,21 @@ impl Source for Frames {
     }
 }
 
+/// What a consumer is told whose cursor is older than everything that is kept.
+fn outdated() -> Bytes {
+    let info = frame::Info {
+        name: "OutdatedCursor".to_owned(),
+        message: Some("Requested cursor exceeded limit. Possibly missing events".to_owned()),
+    };
+    wire::message(Opcode::Binary, &frame::info(&info))
+}
+
 fn farewell(end: &End) -> Farewell {
-    if let End::Failed(error) = end {
-        tracing::warn!(%error, "a firehose stream ended");
-    }
-    let message = end.message();
-    match end.name() {
-        Some(name) => Farewell { message, code: Code::Policy, reason: name.into() },
-        None => Farewell { message, code: Code::Internal, reason: "".into() },
-    }
+    let Some(name) = end.name() else {
+        tracing::warn!(error = %end, "a firehose stream ended");
+        return Farewell { message: None, code: Code::Internal, reason: "".into() };
+    };
+    let error = frame::Error { error: name.to_owned(), message: Some(end.to_string()) };
+    let message = Some(wire::message(Opcode::Binary, &frame::error(&error)));
+    Farewell { message, code: Code::Policy, reason: name.into() }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use allod_server::domain::firehose::seats::Form;
 use allod_testkit::{TestPds, Told};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::Instant;
@@ -82,7 +83,7 @@ async fn a_consumer_may_close_and_is_forgotten() {
 
     // Without a word.
     drop(pds.subscribe(None).await);
-    let mut count = pds.app().firehose.listener_count();
+    let mut count = pds.app().firehose.listener_count(Form::Frames);
     tokio::time::timeout(Duration::from_secs(10), count.wait_for(|count| *count == 0)).await.unwrap().unwrap();
 }
 

@@ -1,0 +1,92 @@
+//! How the firehose is doing, as operators see it.
+
+use allod_store::ReadError;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::App,
+    domain::{
+        clock,
+        firehose::status::{self, Status},
+    },
+};
+
+/// How the firehose is doing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FirehoseStatus {
+    /// The newest event's number; 0 when there was none.
+    pub newest_seq: i64,
+    /// The number of the oldest event that can be had; none when nothing is kept.
+    pub oldest_seq: Option<i64>,
+    /// When that event was made, RFC 3339.
+    pub oldest_at: Option<String>,
+    /// How many bytes of the newest events are held in memory.
+    pub ring_bytes: u64,
+    /// Who listens, oldest first.
+    pub subscribers: Vec<SubscriberStatus>,
+    /// The configured relays.
+    pub relays: Vec<RelayStatus>,
+}
+
+/// One listener.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubscriberStatus {
+    /// Its address.
+    pub address: String,
+    /// `subscribeRepos` or `jetstream`.
+    pub form: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// The newest number it was given.
+    pub position: i64,
+    /// How many numbers it is behind.
+    pub lag: i64,
+}
+
+/// One relay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RelayStatus {
+    /// Its base URL.
+    pub url: String,
+    /// The newest event's number when it was last told with success; 0 before.
+    pub told_seq: i64,
+    /// When it was last asked, RFC 3339.
+    pub last_try_at: Option<String>,
+    /// When it last agreed, RFC 3339.
+    pub last_success_at: Option<String>,
+    /// Why it did not, the last time.
+    pub last_error: Option<String>,
+    /// How often in a row it did not.
+    pub failures: u64,
+    /// When it is asked next if there is something new, RFC 3339; none means at once.
+    pub next_try_at: Option<String>,
+}
+
+pub(super) async fn status(app: &App) -> Result<FirehoseStatus, ReadError> {
+    let Status { newest, oldest, ring_bytes, listeners, relays } = status::read(app).await?;
+    let time = |micros: i64| clock::datetime(clock::from_store(micros));
+    let subscribers = listeners.into_iter().map(|listener| SubscriberStatus {
+        address: listener.address.to_string(),
+        form: listener.form.name().to_owned(),
+        since: clock::datetime(listener.since_micros),
+        position: listener.position,
+        lag: newest.saturating_sub(listener.position).max(0),
+    });
+    let relays = relays.into_iter().map(|(url, known)| RelayStatus {
+        url,
+        told_seq: known.as_ref().map_or(0, |relay| relay.told_seq),
+        last_try_at: known.as_ref().map(|relay| time(relay.last_try_at)),
+        last_success_at: known.as_ref().and_then(|relay| relay.last_success_at).map(time),
+        last_error: known.as_ref().and_then(|relay| relay.last_error.clone()),
+        failures: known.as_ref().map_or(0, |relay| u64::try_from(relay.failures).unwrap_or(0)),
+        next_try_at: known.as_ref().map(|relay| time(relay.next_try_at)),
+    });
+    Ok(FirehoseStatus {
+        newest_seq: newest,
+        oldest_seq: oldest.map(|(seq, _)| seq),
+        oldest_at: oldest.map(|(_, micros)| time(micros)),
+        ring_bytes: ring_bytes as u64,
+        subscribers: subscribers.collect(),
+        relays: relays.collect(),
+    })
+}

@@ -1,0 +1,39 @@
+//! How the firehose is doing.
+
+use allod_store::{
+    ReadError, Seq,
+    tables::relays::{self, Relay},
+};
+
+use super::{log, seats::Listener};
+use crate::app::App;
+
+/// How the firehose is doing.
+pub struct Status {
+    /// The newest event's number.
+    pub newest: Seq,
+    /// The oldest event's number and when it was made, in microseconds since the Unix epoch.
+    pub oldest: Option<(Seq, i64)>,
+    /// How many bytes the ring holds.
+    pub ring_bytes: usize,
+    /// Who listens.
+    pub listeners: Vec<Listener>,
+    /// The configured relays, and what is known of those that were asked before.
+    pub relays: Vec<(String, Option<Relay>)>,
+}
+
+/// Looks at it.
+pub async fn read(app: &App) -> Result<Status, ReadError> {
+    let firehose = &app.firehose;
+    let mut relays = Vec::new();
+    for url in &app.config.firehose.relays {
+        relays.push((url.to_string(), relays::by_url(&*app.db, url.as_str()).await?));
+    }
+    Ok(Status {
+        newest: firehose.newest(),
+        oldest: log::oldest(firehose).await?.map(|event| (event.seq, event.time_micros)),
+        ring_bytes: firehose.ring_bytes(),
+        listeners: firehose.listeners(),
+        relays,
+    })
+}
