@@ -86,3 +86,15 @@ pub const REMEMBERED_ACCOUNTS_MAX: usize = 10_000;
 
 /// How many sign-ins that were lately used are remembered.
 pub const REMEMBERED_SESSIONS_MAX: usize = 20_000;
+
+/// How many readers may read repositories at length at once; further ones are told to come back.
+pub const SNAPSHOTS_MAX: usize = 256;
+
+/// How many bytes of replaced and deleted records are kept for all those readers together. One who needs more is cut off.
+pub const SNAPSHOTS_REPLACED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How many bytes of records make one read of an export long enough.
+pub const RECORD_BYTES_PER_READ: usize = 256 * 1024;
+
+/// How many bytes make a piece of a CAR file large enough to be sent.
+pub const CAR_CHUNK_BYTES: usize = 128 * 1024;

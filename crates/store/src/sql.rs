@@ -46,12 +46,22 @@ pub struct Statement {
     pub sql: std::borrow::Cow<'static, str>,
     /// The parameters, in order.
     pub params: Vec<SqlValue>,
+    /// How many bytes of texts and blobs make a query's answer long enough; the row that reaches them is its last.
+    pub bytes_max: Option<usize>,
 }
 
 impl Statement {
     /// Pairs a static SQL text with its parameters.
     pub fn new(sql: &'static str, params: impl Into<Vec<SqlValue>>) -> Self {
-        Self { sql: std::borrow::Cow::Borrowed(sql), params: params.into() }
+        Self { sql: std::borrow::Cow::Borrowed(sql), params: params.into(), bytes_max: None }
+    }
+
+    /// Bounds a query's answer: behind the row with which it has `bytes_max` bytes of texts and blobs, it ends.
+    ///
+    /// So an answer that is not empty may have ended early, and whoever wants all asks on behind its last row.
+    #[must_use]
+    pub fn up_to_bytes(self, bytes_max: usize) -> Self {
+        Self { bytes_max: Some(bytes_max), ..self }
     }
 }
 

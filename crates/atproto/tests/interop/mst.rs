@@ -27,8 +27,8 @@ fn common_prefixes() {
         }
         compared += 1;
         let keys = BTreeMap::from([(left, value), (right, value)]);
-        let Some(Step::Node { block, .. }) = Tree::from_sorted(keys).unwrap().walk().next() else { panic!("no node") };
-        let node = allod_atproto::cbor::decode(&block).unwrap();
+        let Some(Step::Node(node)) = Tree::from_sorted(keys).unwrap().walk().next() else { panic!("no node") };
+        let node = allod_atproto::cbor::decode(&node.block()).unwrap();
         let shared = node.get("e").unwrap().as_array().unwrap()[1].get("p").unwrap().as_integer();
         assert_eq!(shared, case["len"].as_i64(), "{case}");
     }
@@ -83,7 +83,7 @@ fn check_blocks(tree: &Tree) {
     let blocks: HashMap<Cid, Vec<u8>> = tree
         .walk()
         .filter_map(|step| match step {
-            Step::Node { cid, block } => Some((cid, block)),
+            Step::Node(node) => Some((node.cid(), node.block())),
             Step::Entry { .. } => None,
         })
         .collect();

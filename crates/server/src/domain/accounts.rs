@@ -33,9 +33,14 @@ pub enum Status {
 impl Status {
     /// Reads an account's status.
     pub fn of(account: &Account) -> Self {
-        if account.takedown_ref.is_some() {
+        Self::with(account.takedown_ref.is_some(), account.deactivated_at.is_some())
+    }
+
+    /// Tells the status of an account that is taken down or not, deactivated or not.
+    pub fn with(is_taken_down: bool, is_deactivated: bool) -> Self {
+        if is_taken_down {
             Self::TakenDown
-        } else if account.deactivated_at.is_some() {
+        } else if is_deactivated {
             Self::Deactivated
         } else {
             Self::Active

@@ -44,9 +44,15 @@ pub fn routes() -> Routes<App> {
         route(server::get_session::handler),
         route(server::refresh_session::handler),
         route(server::reserve_signing_key::handler),
+        route(sync::get_blocks::handler),
+        route(sync::get_checkout::handler),
+        route(sync::get_head::handler),
         route(sync::get_latest_commit::handler),
+        route(sync::get_record::handler),
         route(sync::get_repo::handler),
         route(sync::get_repo_status::handler),
+        route(sync::list_repos::handler),
+        route(sync::list_repos_by_collection::handler),
         subscription(sync::subscribe_repos::handler),
     ])
 }

@@ -49,6 +49,7 @@ pub const CASES: &[Case] = cases![
     values::a_wrong_parameter_list_is_refused,
     values::a_large_value_reads_back,
     values::reads_cannot_write,
+    values::an_answer_ends_with_its_bytes,
     transactions::an_empty_transaction_is_applied,
     transactions::a_wrong_row_count_is_a_conflict,
     transactions::a_taken_key_is_a_conflict_in_an_assertion,

@@ -87,3 +87,18 @@ pub(super) async fn reads_cannot_write(engine: Arc<dyn Engine>) {
     assert_eq!(value(&db, "a").await, None);
     db.close().await;
 }
+
+pub(super) async fn an_answer_ends_with_its_bytes(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    table(&db).await;
+    let mut txn = Txn::new();
+    for id in 0..5_i64 {
+        txn.run(sql!("INSERT INTO trial (id, words, bytes) VALUES ($1, $2, $3)", id, "12345", &[0; 15][..]));
+    }
+    db.commit(txn).await.expect("insert");
+    for (bytes_max, expected) in [(0, 0), (1, 1), (20, 1), (21, 2), (99, 5), (1000, 5)] {
+        let query = sql!("SELECT id, words, bytes FROM trial ORDER BY id").up_to_bytes(bytes_max);
+        assert_eq!(db.read(query).await.expect("rows").len(), expected, "{bytes_max} bytes");
+    }
+    db.close().await;
+}

@@ -24,10 +24,22 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
     let columns = prepared.column_count();
     let mut rows = prepared.raw_query();
     let mut all = Rows::new();
-    while let Some(row) = rows.next()? {
-        let values: rusqlite::Result<Vec<SqlValue>> =
-            (0..columns).map(|index| row.get_ref(index).and_then(|value| portable(index, value))).collect();
-        all.push(Row(values?));
+    let bytes_max = query.bytes_max.unwrap_or(usize::MAX);
+    let mut bytes = 0;
+    while bytes < bytes_max
+        && let Some(row) = rows.next()?
+    {
+        let mut values = Vec::with_capacity(columns);
+        for index in 0..columns {
+            let value = portable(index, row.get_ref(index)?)?;
+            bytes += match &value {
+                SqlValue::Null | SqlValue::Integer(_) => 0,
+                SqlValue::Text(text) => text.len(),
+                SqlValue::Blob(blob) => blob.len(),
+            };
+            values.push(value);
+        }
+        all.push(Row(values));
     }
     Ok(all)
 }

@@ -48,6 +48,17 @@ pub struct Record {
     pub block: Bytes,
 }
 
+/// What an export needs of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRow {
+    /// Its path.
+    pub path: String,
+    /// Its CID.
+    pub cid: Cid,
+    /// The record, encoded as DAG-CBOR.
+    pub block: Bytes,
+}
+
 /// What the tree is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -140,16 +151,35 @@ pub async fn entries(db: &dyn Database, set: RecordSet, after: &str, limit: i64)
     all(&rows.await?, |row| Ok(Entry { path: row.get(0)?, cid: cid(row, 1)? }))
 }
 
-/// Reads up to `limit` records of a set in the order of the tree's keys, behind `after`.
-pub async fn blocks(db: &dyn Database, set: RecordSet, after: &str, limit: i64) -> Result<Vec<Record>, ReadError> {
-    let rows = db.read(sql!(
-        "SELECT path, cid, rev, takedown_ref, block FROM records \
-         WHERE record_set = $1 AND path > $2 ORDER BY path LIMIT $3",
+/// Reads records of a set in the order of the tree's keys: those behind `after` and up to `to` that `since` does not
+/// have yet. The answer ends with about `bytes_max` bytes; only an empty one says that there are no more.
+pub async fn blocks(
+    db: &dyn Database,
+    set: RecordSet,
+    (after, to): (&str, &str),
+    since: Option<Tid>,
+    bytes_max: usize,
+) -> Result<Vec<BlockRow>, ReadError> {
+    let query = sql!(
+        "SELECT path, cid, block FROM records \
+         WHERE record_set = $1 AND path > $2 AND path <= $3 AND rev > $4 ORDER BY path",
         set.0,
         after,
-        limit
+        to,
+        since.map_or(-1, rev_number)
+    );
+    let rows = db.read(query.up_to_bytes(bytes_max)).await?;
+    all(&rows, |row| Ok(BlockRow { path: row.get(0)?, cid: cid(row, 1)?, block: row.get(2)? }))
+}
+
+/// Reads the record at `path` of a set.
+pub async fn at(db: &dyn Database, set: RecordSet, path: &str) -> Result<Option<Record>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT path, cid, rev, takedown_ref, block FROM records WHERE record_set = $1 AND path = $2",
+        set.0,
+        path
     ));
-    all(&rows.await?, record)
+    first(&rows.await?, record)
 }
 
 /// Reads the keys of a collection's records that are about `subject`, sorted.

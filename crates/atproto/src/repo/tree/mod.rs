@@ -22,7 +22,7 @@ use self::build::Builder;
 use self::load::Missing;
 use self::node::Subtree;
 use self::proof::Proof;
-pub use self::walk::{Step, Walk};
+pub use self::walk::{NodeRef, Step, Walk};
 use crate::Cid;
 
 /// The longest key, in bytes.
@@ -204,7 +204,7 @@ impl Tree {
     pub fn entries(&self) -> impl Iterator<Item = (Arc<str>, Cid)> + use<> {
         Walk::new(&self.root, false).filter_map(|step| match step {
             Step::Entry { key, value } => Some((key, value)),
-            Step::Node { .. } => None,
+            Step::Node(_) => None,
         })
     }
 

@@ -19,7 +19,7 @@ fn value(n: u16) -> Cid {
 
 fn blocks(tree: &Tree) -> HashMap<Cid, Vec<u8>> {
     let nodes = tree.walk().filter_map(|step| match step {
-        Step::Node { cid, block } => Some((cid, block)),
+        Step::Node(node) => Some((node.cid(), node.block())),
         Step::Entry { .. } => None,
     });
     nodes.collect()

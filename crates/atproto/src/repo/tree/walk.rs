@@ -1,20 +1,16 @@
 //! Going through a tree in the order in which a repository is exported.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::node::Subtree;
+use super::node::{Node, Subtree};
 use crate::Cid;
 
 /// A step of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A node of the tree, before everything below it.
-    Node {
-        /// The node's identifier.
-        cid: Cid,
-        /// The node's block.
-        block: Vec<u8>,
-    },
+    Node(NodeRef),
     /// A key and its value, in the order of the keys.
     Entry {
         /// The key: the record's path.
@@ -22,6 +18,36 @@ pub enum Step {
         /// The value: the record's identifier.
         value: Cid,
     },
+}
+
+/// A node of a tree, encoded when it is asked for.
+#[derive(Clone)]
+pub struct NodeRef(Arc<Subtree>);
+
+impl NodeRef {
+    /// The node's identifier.
+    pub fn cid(&self) -> Cid {
+        self.0.cid()
+    }
+
+    /// The node's block.
+    pub fn block(&self) -> Vec<u8> {
+        self.0.node().map(Node::encode).unwrap_or_default()
+    }
+}
+
+impl PartialEq for NodeRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.cid() == other.cid()
+    }
+}
+
+impl Eq for NodeRef {}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NodeRef").field(&self.cid()).finish()
+    }
 }
 
 /// A walk through a tree: each node, then its subtrees and entries in order.
@@ -32,7 +58,7 @@ pub enum Step {
 pub struct Walk {
     stack: Vec<Frame>,
     pending: Option<Arc<Subtree>>,
-    with_blocks: bool,
+    with_nodes: bool,
 }
 
 #[derive(Debug)]
@@ -43,8 +69,8 @@ struct Frame {
 }
 
 impl Walk {
-    pub(super) fn new(root: &Arc<Subtree>, with_blocks: bool) -> Self {
-        Self { stack: Vec::new(), pending: Some(Arc::clone(root)), with_blocks }
+    pub(super) fn new(root: &Arc<Subtree>, with_nodes: bool) -> Self {
+        Self { stack: Vec::new(), pending: Some(Arc::clone(root)), with_nodes }
     }
 }
 
@@ -54,8 +80,10 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Step> {
         loop {
             if let Some(subtree) = self.pending.take() {
-                let Ok(node) = subtree.node() else { continue };
-                let step = self.with_blocks.then(|| Step::Node { cid: subtree.cid(), block: node.encode() });
+                if subtree.node().is_err() {
+                    continue;
+                }
+                let step = self.with_nodes.then(|| Step::Node(NodeRef(Arc::clone(&subtree))));
                 self.stack.push(Frame { subtree, parts: 0 });
                 if step.is_some() {
                     return step;

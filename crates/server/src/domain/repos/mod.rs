@@ -1,27 +1,27 @@
 //! Repositories as the network reads them: who may be read, the newest commit, and the whole as a CAR file.
 
+pub mod export;
 pub mod genesis;
+pub mod list;
 mod open;
 pub mod read;
 pub mod record;
+mod snapshot;
 mod turns;
 pub mod write;
 
 use allod_atproto::{
     Cid, Did, Tid,
-    car::Writer,
-    repo::{self, CommitPlan, Step, Tree, TreeError},
+    repo::{self, CommitPlan},
 };
 use allod_store::{
     ReadError,
     tables::{
         accounts::{self, Account},
-        records::{self, RecordSet},
+        records::RecordSet,
         repos::{self, Head},
     },
 };
-use bytes::Bytes;
-
 pub use open::{OpenError, OpenRepo, Repositories, open};
 pub use turns::{Busy, Turn, turn};
 
@@ -51,19 +51,23 @@ pub enum RepoError {
     /// Its account is deactivated.
     #[error("Repo has been deactivated: {0}")]
     Deactivated(Did),
-    /// The stored records do not make the stored head's tree; it is not shown.
-    #[error("the records of {did} make the tree {found}, but its head says {expected}")]
-    Damaged {
+    /// It can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A record of the tree is not stored.
+    #[error("the record at://{did}/{path} is missing; see `allod repo verify`")]
+    RecordMissing {
         /// Whose.
         did: Did,
-        /// What the head says.
-        expected: Cid,
-        /// What the records make.
-        found: Cid,
+        /// Which.
+        path: String,
     },
-    /// The stored records make no tree.
-    #[error("the records of a repository make no tree: {0}")]
-    Tree(#[from] TreeError),
+    /// It changed in more places than could be remembered while it was read, or another has taken its place.
+    #[error("The repo has changed too much while it was read: {0}; try again")]
+    Overtaken(Did),
+    /// As many readers as the bound read repositories at length.
+    #[error("Too many repos are being read at the moment; try again")]
+    TooManyReaders,
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -91,31 +95,6 @@ pub async fn latest_commit(app: &App, did: &Did, reader: &Reader) -> Result<(Cid
     Ok((head.commit, head.rev))
 }
 
-/// Exports a whole repository: the commit first, then the tree in pre-order with each record behind its entry.
-pub async fn export(app: &App, did: &Did, reader: &Reader) -> Result<Bytes, RepoError> {
-    let head = readable_head(app, did, reader).await?;
-    let records = records::blocks(&*app.db, head.record_set, "", i64::MAX).await?;
-    let tree = Tree::from_sorted(records.iter().map(|record| (&record.path, record.cid)))?;
-    let found = tree.root();
-    if found != head.data {
-        return Err(RepoError::Damaged { did: did.clone(), expected: head.data, found });
-    }
-    let mut blocks = records.iter();
-    let mut car = Writer::new(&head.commit);
-    car.block(&head.commit, &head.commit_block);
-    for step in tree.walk() {
-        match step {
-            Step::Node { cid, block } => car.block(&cid, &block),
-            Step::Entry { .. } => {
-                if let Some(record) = blocks.next() {
-                    car.block(&record.cid, &record.block);
-                }
-            }
-        }
-    }
-    Ok(car.finish())
-}
-
 /// The head that a plan leaves, as it is stored.
 fn stored_head(plan: &CommitPlan, record_set: RecordSet) -> Head {
     let repo::Head { commit, rev, data } = plan.head();
@@ -126,7 +105,8 @@ async fn account(app: &App, did: &Did) -> Result<Account, RepoError> {
     accounts::by_did(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
 }
 
-async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, RepoError> {
+/// Checks that a reader may see a repository.
+async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoError> {
     let account = account(app, did).await?;
     let privileged = match reader {
         Reader::Public => false,
@@ -134,9 +114,13 @@ async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, Re
         Reader::Admin => true,
     };
     match Status::of(&account) {
-        Status::TakenDown if !privileged => return Err(RepoError::TakenDown(did.clone())),
-        Status::Deactivated if !privileged => return Err(RepoError::Deactivated(did.clone())),
-        Status::Active | Status::TakenDown | Status::Deactivated => {}
+        Status::TakenDown if !privileged => Err(RepoError::TakenDown(did.clone())),
+        Status::Deactivated if !privileged => Err(RepoError::Deactivated(did.clone())),
+        Status::Active | Status::TakenDown | Status::Deactivated => Ok(()),
     }
+}
+
+async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, RepoError> {
+    readable(app, did, reader).await?;
     repos::head_of(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
 }

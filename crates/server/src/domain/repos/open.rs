@@ -24,7 +24,10 @@ use quick_cache::{
 };
 use tokio::sync::oneshot;
 
-use super::turns::{self, Busy, Job, Turns};
+use super::{
+    snapshot::Snapshots,
+    turns::{self, Busy, Job, Turns},
+};
 use crate::{
     app::App,
     domain::{
@@ -105,6 +108,7 @@ impl From<UnwrapError> for OpenError {
 /// The repositories at work: turns, the cache of open ones, and the clock of record keys.
 pub struct Repositories {
     pub(super) turns: Turns,
+    pub(super) snapshots: Snapshots,
     cache: Cache<Did, Arc<OpenRepo>, ByBytes>,
     /// The last used repository that is too large for the cache.
     oversized: Mutex<Option<(Did, Arc<OpenRepo>)>>,
@@ -134,6 +138,7 @@ impl Repositories {
         let options = options.expect("the cache's options are complete");
         Self {
             turns: Turns::default(),
+            snapshots: Snapshots::default(),
             cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
             oversized: Mutex::default(),
             oversized_bytes_min: cache_bytes_max / 2,

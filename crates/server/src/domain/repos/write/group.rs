@@ -34,7 +34,7 @@ use crate::{
         repos::{
             open::{self, OpenRepo},
             record::SINGLE_SUBJECT_COLLECTIONS,
-            stored_head,
+            snapshot, stored_head,
         },
     },
     limits::SHARED_COMMIT_RECORD_BYTES_MAX,
@@ -204,6 +204,9 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
     add_collections(&mut txn, did, (&open.tree, &plan.tree), effects);
     txn.event(event(&plan, did, now_micros));
 
+    let replaced = effects.iter().filter(|effect| !matches!(effect.kind, EffectKind::Create(_)));
+    let replaced: Vec<&RecordPath> = replaced.map(|effect| &effect.path).collect();
+    snapshot::keep_replaced(app, did, open, &replaced).await;
     match app.db.commit(txn).await {
         Ok(_) => {
             let made = CommitMade { cid: head.commit, rev };

@@ -10,6 +10,8 @@ use allod_lexicon::{
 use super::{CommonError, STORE_RETRY_SECS, StoreError, XrpcError};
 use crate::domain::repos::{
     OpenError, RepoError,
+    export::BlocksError,
+    list::ListError,
     read::ShowError,
     record::RecordError,
     write::{NotAllowed, WriteError},
@@ -23,29 +25,54 @@ macro_rules! repo_error {
                 use sync::$method::Error as Name;
                 let message = error.to_string();
                 match error {
-                    RepoError::NotFound(_) => Self::declared(Name::RepoNotFound, message),
+                    RepoError::NotFound(_) | RepoError::Open(OpenError::NotFound(_)) => {
+                        Self::declared(Name::RepoNotFound, message)
+                    }
                     RepoError::TakenDown(_) => Self::declared(Name::RepoTakendown, message),
                     RepoError::Deactivated(_) => Self::declared(Name::RepoDeactivated, message),
-                    RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
-                    RepoError::Read(error) => error.into(),
+                    RepoError::Open(_)
+                    | RepoError::RecordMissing { .. }
+                    | RepoError::Overtaken(_)
+                    | RepoError::TooManyReaders
+                    | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
                 }
             }
         }
     )+};
 }
 
-repo_error!(get_repo, get_latest_commit);
+repo_error!(get_repo, get_latest_commit, get_record, get_blocks);
 
 impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
     fn from(error: RepoError) -> Self {
         let message = error.to_string();
         match error {
             RepoError::NotFound(_) => Self::declared(sync::get_repo_status::Error::RepoNotFound, message),
-            // A status is told whatever it is.
-            RepoError::TakenDown(_) | RepoError::Deactivated(_) | RepoError::Damaged { .. } | RepoError::Tree(_) => {
-                Self::internal(error)
+            RepoError::TakenDown(_)
+            | RepoError::Deactivated(_)
+            | RepoError::Open(_)
+            | RepoError::RecordMissing { .. }
+            | RepoError::Overtaken(_)
+            | RepoError::TooManyReaders
+            | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
+        }
+    }
+}
+
+impl From<RepoError> for XrpcError<sync::get_head::Error> {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::NotFound(did) => {
+                let message = format!("Could not find root for DID: {did}");
+                Self::declared(sync::get_head::Error::HeadNotFound, message)
             }
-            RepoError::Read(error) => error.into(),
+            RepoError::TakenDown(_)
+            | RepoError::Deactivated(_)
+            | RepoError::Open(_)
+            | RepoError::RecordMissing { .. }
+            | RepoError::Overtaken(_)
+            | RepoError::TooManyReaders
+            | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
         }
     }
 }
@@ -54,11 +81,42 @@ impl From<RepoError> for XrpcError<NoErrors> {
     fn from(error: RepoError) -> Self {
         let message = error.to_string();
         match error {
-            RepoError::NotFound(_) => Self::common(CommonError::RepoNotFound, message),
+            RepoError::NotFound(_) | RepoError::Open(OpenError::NotFound(_)) => {
+                Self::common(CommonError::RepoNotFound, message)
+            }
             RepoError::TakenDown(_) => Self::common(CommonError::RepoTakendown, message),
             RepoError::Deactivated(_) => Self::common(CommonError::RepoDeactivated, message),
-            RepoError::Damaged { .. } | RepoError::Tree(_) => Self::internal(error),
+            RepoError::Overtaken(_) | RepoError::TooManyReaders | RepoError::Open(OpenError::Busy(_)) => {
+                Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
+            }
+            RepoError::Open(
+                OpenError::Damaged { .. }
+                | OpenError::Tree(..)
+                | OpenError::NoKey(_)
+                | OpenError::Key(_)
+                | OpenError::Read(_),
+            )
+            | RepoError::RecordMissing { .. } => Self::internal(error),
             RepoError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<BlocksError> for XrpcError<sync::get_blocks::Error> {
+    fn from(error: BlocksError) -> Self {
+        let message = error.to_string();
+        match error {
+            BlocksError::NotFound(_) => Self::declared(sync::get_blocks::Error::BlockNotFound, message),
+            BlocksError::Repo(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListError> for XrpcError<NoErrors> {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor => Self::invalid_request(error.to_string()),
+            ListError::Read(error) => error.into(),
         }
     }
 }
