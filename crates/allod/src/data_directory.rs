@@ -14,6 +14,9 @@ const DATABASE_FILE: &str = "allod.sqlite";
 /// The did:plc directory's database.
 const PLC_DATABASE_FILE: &str = "plc.sqlite";
 
+/// The blobs.
+const BLOBS_FOLDER: &str = "blobs";
+
 /// The directory could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the data directory {} can't be used: {reason}", path.display())]
@@ -50,6 +53,11 @@ impl DataDirectory {
     /// The server's database.
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join(DATABASE_FILE)
+    }
+
+    /// Where blobs are, unless the operator says otherwise.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.0.join(BLOBS_FOLDER)
     }
 
     /// The did:plc directory's database.

@@ -13,7 +13,10 @@ use allod_server::{
     app::{App, Parts},
     config::Config,
     control,
-    domain::identity::{Resolver, outbound::Guarded},
+    domain::{
+        blobs::disk::Disk,
+        identity::{Resolver, outbound::Guarded},
+    },
     http, jobs,
 };
 use allod_store::{
@@ -52,13 +55,16 @@ pub(crate) fn open_store(path: &Path) -> Result<Db, Failure> {
 }
 
 /// Puts the server's parts together.
-pub(crate) fn app(config: Config, db: Db) -> Result<Arc<App>, Failure> {
+pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Failure> {
+    let location = config.blob_directory.clone().unwrap_or_else(|| data.blobs());
+    let objects = Disk::open(&location, config.blob_temporary_directory.as_deref(), None).map_err(Failure::failed)?;
     let clock = Arc::new(SystemClock);
     let plc = PlcClient::new(config.identity.plc_url.clone(), directory_client()?);
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
-    App::new(Parts { config, db, clock, randomness, plc, resolver, failpoints: None }).map_err(Failure::failed)
+    App::new(Parts { config, db, objects: Arc::new(objects), clock, randomness, plc, resolver, failpoints: None })
+        .map_err(Failure::failed)
 }
 
 /// The client for the did:plc directory, whose address the operator chose.

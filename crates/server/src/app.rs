@@ -9,6 +9,7 @@ use allod_store::Db;
 use crate::{
     config::Config,
     domain::{
+        blobs::{Blobs, objects::ObjectStore},
         clock::Clock,
         firehose::Firehose,
         identity::Resolver,
@@ -29,6 +30,8 @@ pub struct Parts {
     pub config: Config,
     /// The store.
     pub db: Db,
+    /// Where blobs' bytes are.
+    pub objects: Arc<dyn ObjectStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes.
@@ -47,6 +50,8 @@ pub struct App {
     pub config: Config,
     /// The store.
     pub db: Db,
+    /// Blobs.
+    pub blobs: Blobs,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes.
@@ -91,7 +96,7 @@ pub enum AppError {
 impl App {
     /// Puts the parts together. Starts nothing.
     pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
-        let Parts { config, db, clock, randomness, plc, resolver, failpoints } = parts;
+        let Parts { config, db, objects, clock, randomness, plc, resolver, failpoints } = parts;
         let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
@@ -102,6 +107,7 @@ impl App {
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
+            blobs: Blobs::new(objects),
             sign_ups: SignUps::new(&*randomness),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),

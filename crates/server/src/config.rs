@@ -1,5 +1,7 @@
 //! What an operator chooses, as plain values; the binary reads files and environment into it.
 
+use std::path::PathBuf;
+
 use allod_atproto::{Did, crypto::DidKey};
 use url::Url;
 
@@ -19,6 +21,12 @@ pub struct Config {
     pub secrets: Secrets,
     /// The largest blob taken, in bytes.
     pub blob_upload_bytes_max: u64,
+    /// Where blobs are kept, when not in the data directory.
+    pub blob_directory: Option<PathBuf>,
+    /// Where unfinished uploads are kept, when not beside the blobs; it must be on the same file system.
+    pub blob_temporary_directory: Option<PathBuf>,
+    /// How many bytes of blobs an account may hold; 0 for as many as it likes.
+    pub blob_quota_bytes: u64,
     /// How many bytes of open repositories are kept in memory.
     pub repo_cache_bytes_max: u64,
     /// How many passwords are hashed at once.

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     domain::{
         accounts,
+        blobs::collect,
         clock::MICROS_PER_SEC,
         firehose, service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
@@ -26,9 +27,26 @@ async fn on_timer(app: &Arc<App>) {
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "the sign-ups of an earlier run could not be looked at"),
     }
+    let passes = async {
+        loop {
+            pass(app).await;
+            app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
+        }
+    };
+    tokio::join!(passes, sweeps(app));
+}
+
+/// Goes through the stored blobs at once and then once a day, until it is dropped.
+async fn sweeps(app: &Arc<App>) {
     loop {
-        pass(app).await;
-        app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
+        match collect::sweep(app).await {
+            Ok(swept) if swept != collect::Swept::default() => {
+                tracing::info!(swept.objects, swept.counters, "put the stored blobs in order");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the stored blobs could not be gone through"),
+        }
+        app.clock.sleep(collect::SWEEP_EVERY_SECS * MICROS_PER_SEC).await;
     }
 }
 
@@ -47,6 +65,11 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = firehose::relays::pass(app).await {
         tracing::error!(%error, "relays could not be seen to");
+    }
+    match collect::collect(app).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "removed blobs that no record refers to"),
+        Err(error) => tracing::error!(%error, "blobs that no record refers to could not be removed"),
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

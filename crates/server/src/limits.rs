@@ -54,6 +54,18 @@ pub const JSON_DEPTH_MAX: usize = 64;
 /// How many content codings a request body may be wrapped in.
 pub const CONTENT_CODINGS_MAX: usize = 2;
 
+/// How many bytes of a blob are written, read or decoded at once; also how much of one is held in memory.
+pub const BLOB_PIECE_BYTES: usize = 256 * 1024;
+
+/// How many of a blob's first bytes are looked at to find out what it is.
+pub const BLOB_HEAD_BYTES: usize = 8 * 1024;
+
+/// How many blobs may be on their way in at once; further ones are told to come back.
+pub const UPLOADS_MAX: usize = 256;
+
+/// How many of these may be one account's.
+pub const UPLOADS_PER_ACCOUNT_MAX: usize = 32;
+
 /// How many parameters a query string may have.
 pub const QUERY_PARAMS_MAX: usize = 200;
 

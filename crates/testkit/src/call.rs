@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
+use futures_util::Stream;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
 
@@ -49,6 +50,16 @@ impl Call {
     /// Gives a JSON body.
     pub fn json(mut self, body: &Value) -> Self {
         self.request = self.request.json(body);
+        self
+    }
+
+    /// Gives a body that comes piece by piece; an error breaks it off.
+    pub fn stream<S>(mut self, content_type: &str, pieces: S) -> Self
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let body = reqwest::Body::wrap_stream(pieces);
+        self.request = self.request.header(header::CONTENT_TYPE, content_type).body(body);
         self
     }
 
@@ -139,7 +150,7 @@ impl Reply {
             {
                 panic!("{} answered against its lexicon: {invalid}\n{}", self.nsid, self.text());
             }
-        } else if !self.status.is_success() {
+        } else if !self.status.is_success() && self.status != StatusCode::NOT_MODIFIED {
             let body = self.json();
             let named = body["error"].as_str().is_some_and(|name| !name.is_empty());
             assert!(named && body["message"].is_string(), "{} failed without a name: {}", self.nsid, self.text());

@@ -20,6 +20,7 @@
 
 mod call;
 mod clock;
+mod disk;
 mod errors;
 mod failpoints;
 mod network;
@@ -32,6 +33,7 @@ mod stream;
 
 pub use call::{Call, Reply};
 pub use clock::FakeClock;
+pub use disk::ScriptedDisk;
 pub use failpoints::{At, ScriptedFailpoints};
 pub use network::ScriptedNetwork;
 pub use options::Options;

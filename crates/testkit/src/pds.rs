@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    Call, FakeClock, Options, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
+    Call, FakeClock, Options, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
     errors::LoggedErrors,
     server::{DirectoryRun, End, Run, World, decoded_events, http_client},
 };
@@ -63,6 +63,8 @@ impl TestPds {
             plc,
             errors: LoggedErrors::default(),
             database: files.path().join("allod.sqlite"),
+            blobs: files.path().join("blobs"),
+            disk: Arc::default(),
             options,
         };
         let run = Run::start(world.clone(), 0).await;
@@ -88,6 +90,16 @@ impl TestPds {
     /// The store's file.
     pub fn database(&self) -> PathBuf {
         self.world.database.clone()
+    }
+
+    /// Where blobs' bytes are kept.
+    pub fn blobs(&self) -> PathBuf {
+        self.world.blobs.clone()
+    }
+
+    /// Faults of the disk that blobs are on; they stay after a restart.
+    pub fn disk(&self) -> &ScriptedDisk {
+        &self.world.disk
     }
 
     /// Faults of the store, to be ordered; none is left after a restart.

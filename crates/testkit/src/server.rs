@@ -21,7 +21,7 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{clock::Clock, identity::Resolver},
+    domain::{blobs::disk::Disk, clock::Clock, identity::Resolver},
     http, jobs,
 };
 use allod_store::{
@@ -40,7 +40,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use url::Url;
 
 use crate::{
-    FakeClock, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, errors::LoggedErrors,
+    FakeClock, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, errors::LoggedErrors,
     options::Options,
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) plc: ScriptedPlc,
     pub(crate) errors: LoggedErrors,
     pub(crate) database: PathBuf,
+    pub(crate) blobs: PathBuf,
+    pub(crate) disk: Arc<ScriptedDisk>,
 }
 
 /// How a run ends.
@@ -150,9 +152,12 @@ fn app(world: &World, db: Db, port: u16) -> Arc<App> {
         Arc::<FakeClock>::clone(&world.clock),
         config.dev_mode,
     );
+    let faults = Arc::<ScriptedDisk>::clone(&world.disk);
+    let objects = Disk::open(&world.blobs, None, Some(faults)).expect("the blobs' folder can be made");
     let parts = Parts {
         config,
         db,
+        objects: Arc::new(objects),
         clock: Arc::<FakeClock>::clone(&world.clock),
         randomness: Arc::<SeededRandomness>::clone(&world.randomness),
         plc,

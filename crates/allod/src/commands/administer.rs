@@ -62,7 +62,7 @@ async fn here(data: &DataDirectory, loaded: Loaded, command: &Command) -> Result
         let port = settings.port;
         settings.into_config(port)
     };
-    let app = launch::app(config, launch::open_store(&data.database())?)?;
+    let app = launch::app(config, launch::open_store(&data.database())?, data)?;
     let outcome = control::execute(&app, command.clone()).await.map_err(Failure::failed);
     app.db.close().await;
     directory_stop.cancel();

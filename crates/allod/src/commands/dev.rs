@@ -39,7 +39,7 @@ async fn serve(arguments: &Dev, data: &DataDirectory) -> Result<(), Failure> {
     logging::start(&settings.log, settings.log_format);
     let config = settings.into_config(address.port());
     let admin_password = config.secrets.admin_password.clone();
-    let app = launch::app(config, db)?;
+    let app = launch::app(config, db, data)?;
 
     // The directory outlives the server, which may still be talking to it while it stops.
     let directory_stop = tokio_util::sync::CancellationToken::new();

@@ -18,7 +18,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let (listener, address) =
         launch::listen(settings.bind_address, settings.port, "ALLOD_PORT (or `port` in the file)").await?;
     let db = launch::open_store(&data.database())?;
-    let app = launch::app(settings.into_config(address.port()), db)?;
+    let app = launch::app(settings.into_config(address.port()), db, &data)?;
     let config = &app.config;
     let ready = || {
         tracing::info!(

@@ -95,11 +95,18 @@ pub(crate) struct Settings {
     identity: IdentityConfig,
     firehose: FirehoseConfig,
     secrets: Secrets,
-    blob_upload_bytes_max: u64,
+    blobs: Blobs,
     repo_cache_bytes_max: u64,
     password_hash_workers: usize,
     password_hash_cost: HashCost,
     dev_mode: bool,
+}
+
+struct Blobs {
+    upload_bytes_max: u64,
+    quota_bytes: u64,
+    directory: Option<PathBuf>,
+    temporary_directory: Option<PathBuf>,
 }
 
 struct Service {
@@ -135,7 +142,10 @@ impl Settings {
             identity: self.identity,
             firehose: self.firehose,
             secrets: self.secrets,
-            blob_upload_bytes_max: self.blob_upload_bytes_max,
+            blob_upload_bytes_max: self.blobs.upload_bytes_max,
+            blob_quota_bytes: self.blobs.quota_bytes,
+            blob_directory: self.blobs.directory,
+            blob_temporary_directory: self.blobs.temporary_directory,
             repo_cache_bytes_max: self.repo_cache_bytes_max,
             password_hash_workers: self.password_hash_workers,
             password_hash_cost: self.password_hash_cost,
@@ -158,7 +168,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let password_hash_workers = read_hash_workers(&mut reader, cores);
     let password_hash_cost = read_hash_cost(&mut reader);
     let repo_cache_bytes_max = reader.read(&s::REPO_CACHE_MIB).map(|mib| mib.saturating_mul(BYTES_PER_MIB));
-    let blob_upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
+    let blobs = read_blobs(&mut reader);
     let firehose = read_firehose(&mut reader);
     let identity = read_identity(&mut reader);
     let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
@@ -187,7 +197,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             identity: identity?,
             firehose: firehose?,
             secrets: secrets?,
-            blob_upload_bytes_max: blob_upload_bytes_max?,
+            blobs: blobs?,
             repo_cache_bytes_max: repo_cache_bytes_max?,
             password_hash_workers: password_hash_workers?,
             password_hash_cost: password_hash_cost?,
@@ -238,6 +248,15 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         password_chars_max: usize::try_from(longest).ok()?,
         server_rotation_key_required: true,
     })
+}
+
+fn read_blobs(reader: &mut Reader) -> Option<Blobs> {
+    let upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
+    let quota_bytes = reader.read(&s::BLOB_QUOTA);
+    // Without one the data directory decides, which is known later.
+    let directory = reader.read(&s::BLOBSTORE_DISK_LOCATION);
+    let temporary_directory = reader.read(&s::BLOBSTORE_DISK_TMP_LOCATION);
+    Some(Blobs { upload_bytes_max: upload_bytes_max?, quota_bytes: quota_bytes?, directory, temporary_directory })
 }
 
 fn read_hash_workers(reader: &mut Reader, cores: usize) -> Option<usize> {

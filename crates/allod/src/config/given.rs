@@ -154,7 +154,9 @@ impl Given {
     }
 
     fn take_foreign_name(&mut self, name: &str, unhonoured: &mut Vec<String>) {
-        if reference_names::NOT_HONOURED.contains(&name) {
+        if let Some((_, reason)) = reference_names::REFUSED.iter().find(|(refused, _)| *refused == name) {
+            self.problems.push(Problem::at(name, *reason));
+        } else if reference_names::NOT_HONOURED.contains(&name) {
             unhonoured.push(name.to_owned());
         } else {
             self.warnings.push(Problem::at(name, unknown_environment_name(name, "PDS_")));
@@ -233,6 +235,7 @@ fn unknown_environment_name(name: &str, prefix: &str) -> String {
         .flat_map(|entry| [Some(entry.allod_name()), entry.pds.map(str::to_owned)])
         .flatten()
         .chain(reference_names::NOT_HONOURED.iter().map(|&name| name.to_owned()))
+        .chain(reference_names::REFUSED.iter().map(|(name, _)| (*name).to_owned()))
         .chain(OTHER_ALLOD_NAMES.iter().map(|&name| name.to_owned()))
         .filter(|known| known.starts_with(prefix))
         .collect();

@@ -12,16 +12,6 @@ pub(super) const NOT_HONOURED: &[&str] = &[
     "PDS_ACTOR_STORE_DIRECTORY",
     "PDS_BACKGROUND_DARK_URL",
     "PDS_BACKGROUND_LIGHT_URL",
-    "PDS_BLOBSTORE_DISK_LOCATION",
-    "PDS_BLOBSTORE_DISK_TMP_LOCATION",
-    "PDS_BLOBSTORE_S3_ACCESS_KEY_ID",
-    "PDS_BLOBSTORE_S3_BUCKET",
-    "PDS_BLOBSTORE_S3_ENDPOINT",
-    "PDS_BLOBSTORE_S3_FORCE_PATH_STYLE",
-    "PDS_BLOBSTORE_S3_REGION",
-    "PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
-    "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY",
-    "PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS",
     "PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",
     "PDS_BSKY_APP_VIEW_DID",
     "PDS_BSKY_APP_VIEW_URL",
@@ -80,3 +70,17 @@ pub(super) const NOT_HONOURED: &[&str] = &[
     "PDS_SUPPORT_URL",
     "PDS_WARNING_COLOR",
 ];
+
+/// Names whose feature is not built and can't be done without, each with why: the server does not start with them.
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    ("PDS_BLOBSTORE_S3_ACCESS_KEY_ID", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_BUCKET", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_ENDPOINT", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_FORCE_PATH_STYLE", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_REGION", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", DISK_ONLY),
+    ("PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", DISK_ONLY),
+];
+
+const DISK_ONLY: &str = "blobs can't be kept in S3 so far; unset it, and set PDS_BLOBSTORE_DISK_LOCATION if they are not to be in the data directory";

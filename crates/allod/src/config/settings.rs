@@ -113,6 +113,12 @@ settings! {
     REPO_CACHE_MIB: u64 = "repo_cache_mib", None, Literal("64");
     /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
     BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
+    /// How many bytes of blobs an account may hold; 0 for as many as it likes.
+    BLOB_QUOTA: u64 = "blob_quota", None, Literal("107374182400");
+    /// Where blobs are kept. Back it up together with the data directory.
+    BLOBSTORE_DISK_LOCATION: PathBuf = "blobstore_disk_location", Some("PDS_BLOBSTORE_DISK_LOCATION"), Computed("`blobs` in the data directory");
+    /// Where unfinished uploads are kept; it must be on the same file system as the blobs.
+    BLOBSTORE_DISK_TMP_LOCATION: PathBuf = "blobstore_disk_tmp_location", Some("PDS_BLOBSTORE_DISK_TMP_LOCATION"), Computed("`tmp` where the blobs are");
     /// How long events can be had from the firehose, in milliseconds; trimmed by the day. (The reference's default is a day, and it trims nothing.)
     REPO_BACKFILL_LIMIT_MS: u64 = "repo_backfill_limit_ms", Some("PDS_REPO_BACKFILL_LIMIT_MS"), Literal("259200000");
     /// How many bytes of the newest events are held in memory for consumers of the firehose; a live consumer that is further behind is too slow.

@@ -33,18 +33,27 @@ fn a_good_configuration_is_shown_without_its_secrets() {
 fn names_of_the_reference_without_effect_are_one_warning() {
     let environment = [
         ("PDS_BSKY_APP_VIEW_URL", "https://api.bsky.app"),
-        ("PDS_BLOBSTORE_DISK_LOCATION", "/pds/blocks"),
+        ("PDS_HOME_URL", "https://example.com"),
         ("PDS_HOSTNAM", "typo.example.com"),
         ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID", ""),
     ];
     let outcome = check(SECRETS, &environment);
     assert!(
-        outcome
-            .contains("warning: set, but without effect so far: PDS_BLOBSTORE_DISK_LOCATION, PDS_BSKY_APP_VIEW_URL\n"),
+        outcome.contains("warning: set, but without effect so far: PDS_BSKY_APP_VIEW_URL, PDS_HOME_URL\n"),
         "{outcome}"
     );
     assert!(outcome.contains("warning: PDS_HOSTNAM: unknown name; did you mean PDS_HOSTNAME?"), "{outcome}");
     assert!(outcome.starts_with("exit code 0"), "{outcome}");
+}
+
+#[test]
+fn blobs_in_s3_are_refused_rather_than_kept_elsewhere() {
+    let outcome = check(SECRETS, &[("PDS_BLOBSTORE_S3_BUCKET", "blobs")]);
+    assert!(outcome.starts_with("exit code 2"), "{outcome}");
+    assert!(outcome.contains("PDS_BLOBSTORE_S3_BUCKET: blobs can't be kept in S3 so far"), "{outcome}");
+    let outcome = check(SECRETS, &[("PDS_BLOBSTORE_DISK_LOCATION", "/pds/blocks")]);
+    assert!(outcome.starts_with("exit code 0"), "{outcome}");
+    assert!(outcome.contains("/pds/blocks"), "{outcome}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("86400");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Atproto-Content-Labelers, Atproto-Repo-Rev, Atproto-Upstream-Lag, Content-Disposition, DPoP-Nonce, \
+    "Accept-Ranges, Atproto-Content-Labelers, Atproto-Repo-Rev, Atproto-Upstream-Lag, Content-Disposition, \
+     Content-Range, DPoP-Nonce, ETag, \
      RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, \
      X-Request-Id",
 );

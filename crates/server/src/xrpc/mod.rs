@@ -6,6 +6,7 @@ pub mod com_atproto;
 pub mod error;
 mod health;
 mod params;
+mod range;
 pub mod request;
 pub mod response;
 pub mod route;
@@ -33,8 +34,10 @@ pub fn routes() -> Routes<App> {
         route(repo::delete_record::handler),
         route(repo::describe_repo::handler),
         route(repo::get_record::handler),
+        route(repo::list_missing_blobs::handler),
         route(repo::list_records::handler),
         route_with_limit(repo::put_record::handler, JSON_RECORD_BYTES_MAX),
+        route(repo::upload_blob::handler),
         route(server::create_account::handler),
         route(server::create_invite_code::handler),
         route(server::create_invite_codes::handler),
@@ -44,6 +47,7 @@ pub fn routes() -> Routes<App> {
         route(server::get_session::handler),
         route(server::refresh_session::handler),
         route(server::reserve_signing_key::handler),
+        route(sync::get_blob::handler),
         route(sync::get_blocks::handler),
         route(sync::get_checkout::handler),
         route(sync::get_head::handler),
@@ -51,6 +55,7 @@ pub fn routes() -> Routes<App> {
         route(sync::get_record::handler),
         route(sync::get_repo::handler),
         route(sync::get_repo_status::handler),
+        route(sync::list_blobs::handler),
         route(sync::list_repos::handler),
         route(sync::list_repos_by_collection::handler),
         subscription(sync::subscribe_repos::handler),

@@ -1,5 +1,6 @@
 //! Query parameters: parsed, checked against the lexicon, then typed.
 
+use allod_atproto::Cid;
 use allod_lexicon::{Method, method::NoErrors, schema};
 use url::form_urlencoded;
 
@@ -21,6 +22,11 @@ pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcErro
 pub(super) fn read_filled<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
     let filled: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| !pair.ends_with('=')).collect();
     read::<M>(Some(&filled.join("&")))
+}
+
+/// Reads a cursor that is the last CID of the page before.
+pub(super) fn cid_cursor(cursor: Option<&str>) -> Result<Option<Cid>, XrpcError<NoErrors>> {
+    cursor.map(Cid::parse).transpose().map_err(|_| XrpcError::invalid_request("Malformed cursor"))
 }
 
 fn pairs(query: &str) -> Result<Vec<(String, String)>, XrpcError<NoErrors>> {

@@ -15,6 +15,7 @@ use crate::http::{
 pub struct XrpcResponse<M: Method> {
     content: Content<M::Output>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    status: StatusCode,
 }
 
 #[derive(Debug)]
@@ -26,12 +27,16 @@ enum Content<O> {
 impl<M: Method> XrpcResponse<M> {
     /// Answers the method's output.
     pub fn new(output: M::Output) -> Self {
-        Self { content: Content::Output(output), headers: Vec::new() }
+        Self { content: Content::Output(output), headers: Vec::new(), status: StatusCode::OK }
     }
 
     /// Answers bytes of this content type.
     pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Body(content_type, ResponseBody::bytes(bytes)), headers: Vec::new() }
+        Self {
+            content: Content::Body(content_type, ResponseBody::bytes(bytes)),
+            headers: Vec::new(),
+            status: StatusCode::OK,
+        }
     }
 
     /// Answers a stream of this content type.
@@ -39,7 +44,18 @@ impl<M: Method> XrpcResponse<M> {
     where
         B: Body<Data = Bytes, Error = StreamError> + Send + 'static,
     {
-        Self { content: Content::Body(content_type, ResponseBody::stream(body)), headers: Vec::new() }
+        Self {
+            content: Content::Body(content_type, ResponseBody::stream(body)),
+            headers: Vec::new(),
+            status: StatusCode::OK,
+        }
+    }
+
+    /// Answers with another status than 200.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Adds a header.
@@ -59,6 +75,7 @@ impl<M: Method> XrpcResponse<M> {
                 response
             }
         };
+        *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);
         Ok(response)
     }

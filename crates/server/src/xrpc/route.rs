@@ -117,7 +117,7 @@ where
             };
             if A::IS_PRIVATE {
                 let headers = response.headers_mut();
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+                headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
                 headers.append(VARY, HeaderValue::from_static("Authorization"));
             }
             response
@@ -181,7 +181,7 @@ where
 }
 
 /// Reads on after a refusal, unless the client waits to be told to send at all.
-async fn drain(headers: &HeaderMap, body: RequestBody) {
+pub(super) async fn drain(headers: &HeaderMap, body: RequestBody) {
     if !headers.contains_key(EXPECT) {
         body.drain().await;
     }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, first, parsed, repos};
+use super::{all, blobs, first, parsed, repos};
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -212,7 +212,7 @@ pub fn insert(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: the still deactivated, due account goes, with its names, sessions, key, repository and records, but not the
+/// Adds: the still deactivated, due account goes, with its names, sessions, key, blobs, repository and records, but not the
 /// use of an invite.
 /// Conflict: [`ACCOUNT_CHANGED`] when it is no longer due.
 pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
@@ -229,5 +229,6 @@ pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
     release_names(txn, did);
     txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
+    blobs::disown(txn, did);
     repos::remove(txn, did, now);
 }

@@ -128,7 +128,7 @@ pub async fn by_cid(db: &dyn Database, did: &Did, cid: &Cid) -> Result<Option<Bl
     first(&rows.await?, blob)
 }
 
-/// Adds a blob that no record refers to yet, and counts its bytes, of which the account may hold `quota_bytes_max`.
+/// Adds a blob, unreferenced unless a record came before it (of an import), and counts its bytes, of which the account may hold `quota_bytes_max`.
 /// Conflicts: [`BLOB_MOVED`] when it is stored already, [`OVER_QUOTA`].
 pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_bytes_max: u64) {
     txn.expect(
@@ -136,7 +136,9 @@ pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_byte
         1,
         sql!(
             "INSERT INTO blobs (did, cid, mime_type, size, object, created_at, unreferenced_since) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+             VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN EXISTS \
+             (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
+             WHERE repos.did = $1 AND record_blobs.cid = $2) THEN NULL ELSE CAST($6 AS BIGINT) END)",
             did.as_str(),
             cid_param(&blob.cid),
             blob.mime_type,
@@ -262,5 +264,136 @@ pub fn settle(txn: &mut Txn, did: &Did, now: i64) {
          WHERE repos.did = $1 AND record_blobs.cid = blobs.cid)",
         did.as_str(),
         now
+    ));
+}
+
+/// Reads the blobs that the records of a set refer to, stored or not, in the order of their identifiers behind `after`;
+/// with `since` only those that a record written later refers to.
+pub async fn referenced(
+    db: &dyn Database,
+    set: RecordSet,
+    since: Option<Tid>,
+    after: Option<&Cid>,
+    limit: i64,
+) -> Result<Vec<Cid>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT DISTINCT cid FROM record_blobs WHERE record_set = $1 AND cid > $2 AND rev > $3 ORDER BY cid LIMIT $4",
+        set.number(),
+        after_param(after),
+        since.map_or(-1, rev_number),
+        limit
+    ));
+    all(&rows.await?, |row| cid_at(row, 0))
+}
+
+/// Reads the blobs that an account's records refer to and that are not stored, each with one record that does, in the
+/// order of their identifiers behind `after`.
+pub async fn missing(
+    db: &dyn Database,
+    did: &Did,
+    after: Option<&Cid>,
+    limit: i64,
+) -> Result<Vec<MissingBlob>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT r.cid, MIN(r.path) FROM repos p JOIN record_blobs r ON r.record_set = p.record_set \
+         WHERE p.did = $1 AND r.cid > $2 \
+         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.did = $1 AND b.cid = r.cid) \
+         GROUP BY r.cid ORDER BY r.cid LIMIT $3",
+        did.as_str(),
+        after_param(after),
+        limit
+    ));
+    all(&rows.await?, |row| Ok(MissingBlob { cid: cid_at(row, 0)?, path: row.get(1)? }))
+}
+
+/// No identifier sorts before or with no bytes.
+fn after_param(after: Option<&Cid>) -> SqlValue {
+    after.map_or_else(|| SqlValue::from(&b""[..]), cid_param)
+}
+
+/// Reads up to `limit` blobs that no record has referred to since `until` or longer, and that are not taken down: one
+/// that is stays, so that it is known when it comes again.
+pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Result<Vec<DueBlob>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref, did FROM blobs \
+         WHERE unreferenced_since <= $1 AND takedown_ref IS NULL ORDER BY unreferenced_since LIMIT $2",
+        until,
+        limit
+    ));
+    all(&rows.await?, |row| {
+        Ok(DueBlob { did: parsed("blobs.did", Did::parse(&row.get::<String>(6)?))?, blob: blob(row)? })
+    })
+}
+
+/// Adds: the blob goes, if no record has referred to it since `until` or longer. Conflict: [`BLOB_MOVED`] otherwise.
+pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
+    txn.expect(
+        BLOB_MOVED,
+        1,
+        sql!(
+            "DELETE FROM blobs WHERE did = $1 AND cid = $2 AND object = $3 \
+             AND unreferenced_since <= $4 AND takedown_ref IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
+             WHERE repos.did = $1 AND record_blobs.cid = $2)",
+            did.as_str(),
+            cid_param(&blob.cid),
+            blob.object.as_str(),
+            until
+        ),
+    );
+    txn.run(sql!("UPDATE blob_usage SET bytes = bytes - $2 WHERE did = $1", did.as_str(), size_param(blob.size)));
+}
+
+/// Adds: an account that is gone holds no blobs; they go when those that no record refers to go.
+pub fn disown(txn: &mut Txn, did: &Did) {
+    txn.run(sql!("UPDATE blobs SET unreferenced_since = 0, takedown_ref = NULL WHERE did = $1", did.as_str()));
+}
+
+/// How many objects one look-up asks for; the statement names as many parameters.
+pub const OBJECTS_PER_READ: usize = 16;
+
+/// Tells which of up to [`OBJECTS_PER_READ`] objects hold a blob.
+pub async fn known_objects(db: &dyn Database, objects: &[String]) -> Result<Vec<String>, ReadError> {
+    if objects.is_empty() {
+        return Ok(Vec::new());
+    }
+    let params: Vec<SqlValue> =
+        padded(objects, OBJECTS_PER_READ).map(|object| SqlValue::from(object.as_str())).collect();
+    let rows = db.read(Statement::new(
+        "SELECT object FROM blobs WHERE object IN \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        params,
+    ));
+    all(&rows.await?, |row| row.get(0))
+}
+
+/// What an account's blobs come to, by its counter and by its blobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// The account.
+    pub did: String,
+    /// What the counter says.
+    pub counted_bytes: i64,
+    /// What the blobs say.
+    pub stored_bytes: i64,
+}
+
+/// Reads up to `limit` accounts' usage in the order of their DIDs, behind `after`.
+pub async fn usages(db: &dyn Database, after: &str, limit: i64) -> Result<Vec<Usage>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT u.did, u.bytes, (SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM blobs b WHERE b.did = u.did) \
+         FROM blob_usage u WHERE u.did > $1 ORDER BY u.did LIMIT $2",
+        after,
+        limit
+    ));
+    all(&rows.await?, |row| Ok(Usage { did: row.get(0)?, counted_bytes: row.get(1)?, stored_bytes: row.get(2)? }))
+}
+
+/// Adds: the account's counter says what its blobs say.
+pub fn recount(txn: &mut Txn, did: &str) {
+    txn.run(sql!(
+        "UPDATE blob_usage SET bytes = (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE did = $1) \
+         WHERE did = $1",
+        did
     ));
 }

@@ -106,7 +106,7 @@ async fn account(app: &App, did: &Did) -> Result<Account, RepoError> {
 }
 
 /// Checks that a reader may see a repository.
-async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoError> {
+pub async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoError> {
     let account = account(app, did).await?;
     let privileged = match reader {
         Reader::Public => false,
@@ -120,7 +120,8 @@ async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoError
     }
 }
 
-async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, RepoError> {
+/// Reads the newest commit of a repository that a reader may see.
+pub async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, RepoError> {
     readable(app, did, reader).await?;
     repos::head_of(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
 }

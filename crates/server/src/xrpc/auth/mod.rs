@@ -5,6 +5,7 @@ mod admin;
 mod credential;
 mod session;
 mod sign_up;
+mod uploader;
 
 use std::{future::Future, sync::Arc};
 
@@ -17,6 +18,7 @@ pub use admin::Admin;
 pub use credential::Credential;
 pub use session::{Access, RefreshToken, RepoReader};
 pub use sign_up::SignUpCaller;
+pub use uploader::Uploader;
 
 /// Why a caller is refused, or a fault while finding out.
 pub type AuthError = XrpcError<NoErrors>;

@@ -54,7 +54,8 @@ impl Authenticate<App> for RepoReader {
     }
 }
 
-fn bearer(credential: &Credential<'_>) -> Result<Secret<String>, AuthError> {
+/// Reads a token, which must be there.
+pub(super) fn bearer(credential: &Credential<'_>) -> Result<Secret<String>, AuthError> {
     match credential {
         Credential::Bearer(token) => Ok(Secret::new((*token).to_owned())),
         Credential::None => Err(XrpcError::common(CommonError::AuthMissing, "Authentication Required")),

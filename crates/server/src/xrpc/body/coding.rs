@@ -9,6 +9,7 @@ use http::{HeaderValue, header::GetAll};
 
 use super::{Refused, too_large};
 use crate::{
+    domain::blobs::objects::Decode,
     limits,
     xrpc::error::{CommonError, XrpcError},
 };
@@ -16,32 +17,74 @@ use crate::{
 /// How much brotli reads at a time, in bytes.
 const BROTLI_BUFFER_BYTES: usize = 4096;
 
+/// A way of coding a body for the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+}
+
+impl Coding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+        }
+    }
+
+    fn reader<'r, R: Read + Send + 'r>(self, coded: R) -> Box<dyn Read + Send + 'r> {
+        match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(coded)),
+            Self::Deflate => Box::new(ZlibDecoder::new(coded)),
+            Self::Brotli => Box::new(Decompressor::new(coded, BROTLI_BUFFER_BYTES)),
+        }
+    }
+}
+
 /// Undoes the codings, last applied first; `bytes_max` bounds every step.
 pub(super) fn decode(codings: GetAll<'_, HeaderValue>, body: Bytes, bytes_max: usize) -> Result<Bytes, Refused> {
-    let mut named = Vec::new();
-    for value in codings {
-        let value = value.to_str().map_err(|_| unsupported("?"))?;
-        named.extend(value.split(',').map(str::trim).filter(|coding| !is_identity(coding)));
-    }
-    if named.len() > limits::CONTENT_CODINGS_MAX {
-        return Err(unsupported(&named.join(", ")));
-    }
     let mut decoded = body;
-    for coding in named.into_iter().rev() {
+    for coding in named(codings)?.into_iter().rev() {
         decoded = undo(coding, &decoded, bytes_max)?;
     }
     Ok(decoded)
 }
 
-fn undo(coding: &str, coded: &[u8], bytes_max: usize) -> Result<Bytes, Refused> {
-    let read = match coding.to_ascii_lowercase().as_str() {
-        "gzip" | "x-gzip" => read_bounded(MultiGzDecoder::new(coded), bytes_max),
-        "deflate" => read_bounded(ZlibDecoder::new(coded), bytes_max),
-        "br" => read_bounded(Decompressor::new(coded, BROTLI_BUFFER_BYTES), bytes_max),
-        _ => return Err(unsupported(coding)),
+/// Gives what undoes the codings of a body that is read as a stream; `None` when it has none.
+pub(in crate::xrpc) fn decoder(codings: GetAll<'_, HeaderValue>) -> Result<Option<Decode>, Refused> {
+    let named = named(codings)?;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(move |coded| named.into_iter().rev().fold(coded, |reader, coding| coding.reader(reader)))))
+}
+
+/// Reads the codings in the order they were applied.
+fn named(codings: GetAll<'_, HeaderValue>) -> Result<Vec<Coding>, Refused> {
+    let mut names = Vec::new();
+    for value in codings {
+        let value = value.to_str().map_err(|_| unsupported("?"))?;
+        names.extend(value.split(',').map(str::trim).filter(|name| !is_identity(name)));
+    }
+    if names.len() > limits::CONTENT_CODINGS_MAX {
+        return Err(unsupported(&names.join(", ")));
+    }
+    let known = |name: &&str| match name.to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => Ok(Coding::Gzip),
+        "deflate" => Ok(Coding::Deflate),
+        "br" => Ok(Coding::Brotli),
+        _ => Err(unsupported(name)),
     };
-    let decoded =
-        read.map_err(|_| XrpcError::invalid_request(format!("unable to decode the {coding} request body")))?;
+    names.iter().map(known).collect()
+}
+
+fn undo(coding: Coding, coded: &[u8], bytes_max: usize) -> Result<Bytes, Refused> {
+    let decoded = read_bounded(coding.reader(coded), bytes_max).map_err(|_| {
+        let name = coding.name();
+        XrpcError::invalid_request(format!("unable to decode the {name} request body"))
+    })?;
     decoded.ok_or_else(too_large)
 }
 

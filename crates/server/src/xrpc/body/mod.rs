@@ -1,7 +1,7 @@
 //! Request bodies: whether there is one, of the right type, within its limits, then parsed, checked against the
 //! lexicon and typed. In that order, with the texts that clients know.
 
-mod coding;
+pub(super) mod coding;
 mod json;
 
 use std::mem;
@@ -90,8 +90,13 @@ fn check_type(headers: &HeaderMap, expected: &str) -> Result<(), Refused> {
     Err(XrpcError::invalid_request(format!("Wrong request encoding (Content-Type): {sent}")))
 }
 
+/// Tells how many bytes a body is said to have.
+pub(super) fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
 /// Reads `type/subtype` and drops the parameters; what is not of that form counts as absent.
-fn media_type(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next()?.trim();
     let (kind, subkind) = essence.split_once('/')?;
@@ -103,8 +108,7 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 
 /// Reads the whole body; one that declares itself too large is refused unread.
 async fn collect(headers: &HeaderMap, body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Refused> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > bytes_max as u64) {
+    if declared_bytes(headers).is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(too_large());
     }
     let mut first = Bytes::new();
@@ -133,7 +137,8 @@ fn too_large() -> Refused {
     XrpcError::common(CommonError::PayloadTooLarge, "request entity too large")
 }
 
-fn refuse_broken(error: &BodyError) -> Refused {
+/// Tells what became of a body that broke off.
+pub(super) fn refuse_broken(error: &BodyError) -> Refused {
     match error {
         BodyError::TooSlow => XrpcError::common(CommonError::RequestTimeout, "request body came too slowly"),
         BodyError::Broken(_) => XrpcError::invalid_request("request aborted"),

@@ -2,6 +2,7 @@
 //!
 //! Every `match` lists every variant, so that a new domain error has to be given a name here.
 
+mod blobs;
 mod repos;
 
 use allod_atproto::service_auth;
@@ -14,7 +15,6 @@ use allod_store::{CommitError as StoreError, ReadError};
 use super::{CommonError, XrpcError};
 use crate::{
     domain::{
-        blobs::references::ReferenceError,
         firehose::seats::SeatError,
         handles::HandleError,
         invites::CreateInvitesError,
@@ -194,19 +194,6 @@ impl From<SignUpError> for XrpcError<account::create::Error> {
             },
             XrpcError::Common(name, message) => Self::Common(name, message),
             XrpcError::Internal(source) => Self::Internal(source),
-        }
-    }
-}
-
-impl<E> From<ReferenceError> for XrpcError<E> {
-    fn from(error: ReferenceError) -> Self {
-        let message = error.to_string();
-        match error {
-            ReferenceError::Legacy(_) => Self::invalid_request(message),
-            ReferenceError::NotFound(_) => Self::common(CommonError::BlobNotFound, message),
-            ReferenceError::MimeType { .. } => Self::common(CommonError::InvalidMimeType, message),
-            ReferenceError::Size { .. } => Self::common(CommonError::InvalidSize, message),
-            ReferenceError::Read(error) => Self::internal(error),
         }
     }
 }

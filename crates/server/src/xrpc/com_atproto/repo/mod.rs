@@ -5,8 +5,10 @@ pub mod create_record;
 pub mod delete_record;
 pub mod describe_repo;
 pub mod get_record;
+pub mod list_missing_blobs;
 pub mod list_records;
 pub mod put_record;
+pub mod upload_blob;
 
 use allod_lexicon::com_atproto::repo::defs::CommitMeta;
 

@@ -1,5 +1,6 @@
 //! `com.atproto.sync.*`.
 
+pub mod get_blob;
 pub mod get_blocks;
 pub mod get_checkout;
 pub mod get_head;
@@ -7,6 +8,7 @@ pub mod get_latest_commit;
 pub mod get_record;
 pub mod get_repo;
 pub mod get_repo_status;
+pub mod list_blobs;
 pub mod list_repos;
 pub mod list_repos_by_collection;
 pub mod subscribe_repos;

@@ -41,7 +41,7 @@ macro_rules! repo_error {
     )+};
 }
 
-repo_error!(get_repo, get_latest_commit, get_record, get_blocks);
+repo_error!(get_blob, get_repo, get_latest_commit, get_record, get_blocks, list_blobs);
 
 impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
     fn from(error: RepoError) -> Self {

@@ -5,8 +5,10 @@ mod create_record;
 mod delete_record;
 mod describe_repo;
 mod get_record;
+mod list_missing_blobs;
 mod list_records;
 mod put_record;
+mod upload_blob;
 
 use allod_testkit::{Actor, Call, TestPds};
 use serde_json::{Value, json};

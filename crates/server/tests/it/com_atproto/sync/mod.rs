@@ -1,5 +1,6 @@
 //! `com.atproto.sync.*`.
 
+mod get_blob;
 mod get_blocks;
 mod get_checkout;
 mod get_head;
@@ -7,6 +8,7 @@ mod get_latest_commit;
 mod get_record;
 mod get_repo;
 mod get_repo_status;
+mod list_blobs;
 mod list_repos;
 mod list_repos_by_collection;
 mod subscribe_repos;

@@ -1,0 +1,411 @@
+//! Objects as files of this machine.
+//!
+//! ```text
+//! <location>/<2 hex>/<hash of the DID>/<hash of the bytes>-<16 hex>
+//! <temporary location>/<number>.part
+//! ```
+//!
+//! A file is written under its temporary name, synced, renamed and its folders synced before anybody is told that it is
+//! kept. All file work is done on blocking threads, in large pieces.
+
+mod spool;
+
+use std::{
+    fs, io,
+    ops::Range,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use futures_util::{
+    StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use self::spool::Spool;
+use super::objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, ObjectStore, Opened, is_hex};
+use crate::limits;
+
+/// The ending of a file that is being written.
+const TEMPORARY_ENDING: &str = "part";
+
+/// The length of an object's name: two hexadecimal numbers of 64 and 16 digits with a hyphen between.
+const NAME_CHARS: usize = 81;
+
+/// How often a folder that vanishes between its making and its use is made again.
+const FOLDER_TRIES_MAX: usize = 3;
+
+/// A step of the disk's work, before which a test may have it fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiskStep {
+    /// A temporary file is made.
+    Create,
+    /// Bytes are written.
+    Write,
+    /// A file is synced.
+    SyncFile,
+    /// A file gets its name.
+    Rename,
+    /// A folder is synced.
+    SyncFolder,
+    /// Bytes are read.
+    Read,
+    /// A file is removed.
+    Remove,
+}
+
+/// Decides whether a step fails; only tests have it.
+pub trait DiskFaults: Send + Sync + 'static {
+    /// Called before each step.
+    fn before(&self, step: DiskStep) -> io::Result<()>;
+}
+
+/// The disk can't be used for blobs.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A folder can't be made or read.
+    #[error("blobs can't be kept in {}: {reason}", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// A file can't get its name by being moved from one file system to another.
+    #[error("the folder for unfinished uploads, {}, is on another file system than {}", temporary.display(), location.display())]
+    TwoFileSystems {
+        /// Where blobs are.
+        location: PathBuf,
+        /// Where unfinished ones are.
+        temporary: PathBuf,
+    },
+}
+
+/// Where blobs are kept on the disk.
+#[derive(Clone)]
+pub struct Disk(Arc<Inner>);
+
+struct Inner {
+    location: PathBuf,
+    temporary: PathBuf,
+    next_temporary: AtomicU64,
+    faults: Option<Arc<dyn DiskFaults>>,
+}
+
+impl Disk {
+    /// Opens the store, making its folders, and removes what an earlier run did not finish.
+    pub fn open(
+        location: &Path,
+        temporary: Option<&Path>,
+        faults: Option<Arc<dyn DiskFaults>>,
+    ) -> Result<Self, DiskError> {
+        let temporary = temporary.map_or_else(|| location.join("tmp"), Path::to_owned);
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            move |reason| DiskError::Unusable { path, reason }
+        };
+        for folder in [location, &temporary] {
+            make_folder(folder, true).map_err(unusable(folder))?;
+        }
+        let device = |folder: &Path| fs::metadata(folder).map(|known| known.dev()).map_err(unusable(folder));
+        if device(location)? != device(&temporary)? {
+            return Err(DiskError::TwoFileSystems { location: location.to_owned(), temporary });
+        }
+        let left_over = remove_temporary(&temporary).map_err(unusable(&temporary))?;
+        if left_over > 0 {
+            tracing::info!(left_over, "removed unfinished uploads of an earlier run");
+        }
+        let location = location.to_owned();
+        Ok(Self(Arc::new(Inner { location, temporary, next_temporary: AtomicU64::new(0), faults })))
+    }
+}
+
+impl Inner {
+    fn before(&self, step: DiskStep) -> io::Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.before(step))
+    }
+
+    fn shard(&self, shard: &str) -> PathBuf {
+        self.location.join(shard)
+    }
+
+    fn folder(&self, folder: &Folder) -> PathBuf {
+        self.shard(folder.shard()).join(folder.name())
+    }
+
+    fn file(&self, folder: &Folder, name: &str) -> PathBuf {
+        self.folder(folder).join(name)
+    }
+
+    /// Moves a synced file to its place, durably.
+    fn place(&self, temporary: &Path, folder: &Folder, name: &str) -> io::Result<()> {
+        let path = self.folder(folder);
+        let mut tries = 0;
+        loop {
+            self.before(DiskStep::Rename)?;
+            match fs::rename(temporary, path.join(name)) {
+                Ok(()) => break,
+                // The sweep removes empty folders; it may be about to remove this one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FOLDER_TRIES_MAX => {
+                    tries += 1;
+                    make_folder(&path, true)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let synced = [path.as_path(), &self.shard(folder.shard()), &self.location]
+            .into_iter()
+            .try_for_each(|folder| self.before(DiskStep::SyncFolder).and_then(|()| fs::File::open(folder)?.sync_all()));
+        if synced.is_err() {
+            // Nobody will know of it.
+            let _ = fs::remove_file(path.join(name));
+        }
+        synced
+    }
+
+    fn read_piece(&self, file: &fs::File, bytes_left: u64) -> io::Result<Bytes> {
+        use std::io::Read as _;
+
+        self.before(DiskStep::Read)?;
+        let wanted = bytes_left.min(limits::BLOB_PIECE_BYTES as u64);
+        let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(limits::BLOB_PIECE_BYTES));
+        file.take(wanted).read_to_end(&mut piece)?;
+        Ok(piece.into())
+    }
+}
+
+impl ObjectStore for Disk {
+    fn create(&self) -> Box<dyn NewObject> {
+        Box::new(NewFile { store: Arc::clone(&self.0), spool: None, job: None })
+    }
+
+    fn size(&self, folder: &Folder, name: &str) -> BoxFuture<'static, Result<Option<u64>, ObjectError>> {
+        let path = self.0.file(folder, name);
+        blocking(move || if_there(fs::metadata(path)).map(|known| known.map(|known| known.len())))
+    }
+
+    fn read(
+        &self,
+        folder: &Folder,
+        name: &str,
+        range: Range<u64>,
+    ) -> BoxFuture<'static, Result<Option<Opened>, ObjectError>> {
+        let store = Arc::clone(&self.0);
+        let path = store.file(folder, name);
+        let opening = blocking(move || {
+            use std::io::Seek as _;
+
+            store.before(DiskStep::Read)?;
+            let Some(mut file) = if_there(fs::File::open(path))? else { return Ok(None) };
+            let size = file.metadata()?.len();
+            let end = range.end.min(size);
+            if range.start > 0 {
+                file.seek(io::SeekFrom::Start(range.start))?;
+            }
+            let bytes_left = end.saturating_sub(range.start);
+            let first = if bytes_left == 0 { Bytes::new() } else { store.read_piece(&file, bytes_left)? };
+            let bytes_left = bytes_left.saturating_sub(first.len() as u64);
+            Ok(Some((size, first, Reading { store, file, bytes_left })))
+        });
+        Box::pin(async move {
+            Ok(opening.await?.map(|(size, first, reading)| {
+                let rest = (reading.bytes_left > 0).then(|| pieces(reading));
+                Opened { size, first, rest }
+            }))
+        })
+    }
+
+    fn remove(&self, folder: &Folder, name: &str) -> BoxFuture<'static, Result<(), ObjectError>> {
+        let store = Arc::clone(&self.0);
+        let path = store.file(folder, name);
+        blocking(move || {
+            store.before(DiskStep::Remove)?;
+            if_there(fs::remove_file(path)).map(|_| ())
+        })
+    }
+
+    fn folders(&self, shard: &str) -> BoxFuture<'static, Result<Vec<Folder>, ObjectError>> {
+        let path = self.0.shard(shard);
+        blocking(move || {
+            let Some(entries) = if_there(fs::read_dir(path))? else { return Ok(Vec::new()) };
+            let mut folders = Vec::new();
+            for entry in entries {
+                folders.extend(entry?.file_name().to_str().and_then(Folder::found));
+            }
+            Ok(folders)
+        })
+    }
+
+    fn kept_before(&self, folder: &Folder, micros: u64) -> BoxFuture<'static, Result<Vec<String>, ObjectError>> {
+        let path = self.0.folder(folder);
+        blocking(move || {
+            let Some(entries) = if_there(fs::read_dir(&path))? else { return Ok(Vec::new()) };
+            let limit = UNIX_EPOCH + Duration::from_micros(micros);
+            let (mut names, mut is_empty) = (Vec::new(), true);
+            for entry in entries {
+                is_empty = false;
+                let entry = entry?;
+                let Some(name) = entry.file_name().to_str().filter(|name| is_object_name(name)).map(str::to_owned)
+                else {
+                    continue;
+                };
+                if if_there(entry.metadata())?.is_some_and(|known| known.modified().is_ok_and(|time| time < limit)) {
+                    names.push(name);
+                }
+            }
+            if is_empty {
+                // Whoever puts a file there at this moment makes it again.
+                let _ = fs::remove_dir(path);
+            }
+            Ok(names)
+        })
+    }
+}
+
+fn is_object_name(name: &str) -> bool {
+    name.len() == NAME_CHARS && name.split_once('-').is_some_and(|(hash, nonce)| is_hex(hash) && is_hex(nonce))
+}
+
+/// A file that is being read.
+struct Reading {
+    store: Arc<Inner>,
+    file: fs::File,
+    bytes_left: u64,
+}
+
+fn pieces(reading: Reading) -> BoxStream<'static, Result<Bytes, ObjectError>> {
+    stream::try_unfold(reading, |mut reading| async move {
+        if reading.bytes_left == 0 {
+            return Ok(None);
+        }
+        blocking(move || {
+            let piece = reading.store.read_piece(&reading.file, reading.bytes_left)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            reading.bytes_left = reading.bytes_left.saturating_sub(piece.len() as u64);
+            Ok(Some((piece, reading)))
+        })
+        .await
+    })
+    .boxed()
+}
+
+/// A file that is being written: its spool lies here, or is with the job that writes to it.
+struct NewFile {
+    store: Arc<Inner>,
+    spool: Option<Spool>,
+    job: Option<JoinHandle<io::Result<Spool>>>,
+}
+
+impl NewFile {
+    /// Waits for the job under way, and gives the spool; a new one when nothing was written yet.
+    async fn spool(&mut self) -> Result<Option<Spool>, ObjectError> {
+        match self.job.take() {
+            Some(job) => Ok(Some(job.await.map_err(io::Error::other)??)),
+            None => Ok(self.spool.take()),
+        }
+    }
+}
+
+impl NewObject for NewFile {
+    fn write(&mut self, pieces: Vec<Bytes>) -> BoxFuture<'_, Result<(), ObjectError>> {
+        Box::pin(async move {
+            let spool = self.spool().await?;
+            let store = Arc::clone(&self.store);
+            self.job = Some(spawn_blocking(move || {
+                let mut spool = spool.map_or_else(|| Spool::create(&store), Ok)?;
+                pieces.iter().try_for_each(|piece| spool.write(piece))?;
+                Ok(spool)
+            }));
+            Ok(())
+        })
+    }
+
+    fn decode(&mut self, decode: Decode, bytes_max: u64) -> BoxFuture<'_, Result<(), DecodeError>> {
+        Box::pin(async move {
+            let spool = self.spool().await?;
+            let store = Arc::clone(&self.store);
+            let job = spawn_blocking(move || {
+                let coded = spool.map_or_else(|| Spool::create(&store), Ok).map_err(ObjectError::from)?;
+                coded.decode(&store, decode, bytes_max)
+            });
+            let decoded = job.await.map_err(|error| ObjectError::Failed(io::Error::other(error)))??;
+            self.spool = Some(decoded);
+            Ok(())
+        })
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<Finished, ObjectError>> {
+        Box::pin(async move {
+            let spool = if let Some(spool) = self.spool().await? {
+                spool
+            } else {
+                let store = Arc::clone(&self.store);
+                blocking(move || Spool::create(&store)).await?
+            };
+            let finished = spool.finished();
+            self.spool = Some(spool);
+            Ok(finished)
+        })
+    }
+
+    fn keep(
+        mut self: Box<Self>,
+        folder: &Folder,
+        name: &str,
+        now_micros: u64,
+    ) -> BoxFuture<'static, Result<(), ObjectError>> {
+        let (folder, name) = (folder.clone(), name.to_owned());
+        Box::pin(async move {
+            let spool = self.spool().await?;
+            let store = Arc::clone(&self.store);
+            blocking(move || {
+                let spool = spool.map_or_else(|| Spool::create(&store), Ok)?;
+                spool.keep(&folder, &name, UNIX_EPOCH + Duration::from_micros(now_micros))
+            })
+            .await
+        })
+    }
+}
+
+/// Does file work off the threads that answer requests. The work is finished also when nobody waits for it any more.
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T, ObjectError>> {
+    let job = spawn_blocking(work);
+    Box::pin(async move { Ok(job.await.map_err(io::Error::other)??) })
+}
+
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder for its owner alone, and the folders above it.
+fn make_folder(path: &Path, recursive: bool) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(recursive).mode(0o700).create(path)
+}
+
+fn remove_temporary(folder: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == TEMPORARY_ENDING) {
+            fs::remove_file(path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! A file on its way: written under a temporary name and hashed meanwhile. Blocking work.
+
+use std::{
+    fs,
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
+
+use allod_atproto::{Cid, cid::Codec};
+use sha2::{Digest, Sha256};
+
+use super::{DiskStep, Inner, TEMPORARY_ENDING};
+use crate::{
+    domain::blobs::objects::{Decode, DecodeError, Finished, Folder, ObjectError},
+    limits,
+};
+
+/// A temporary file and what is known of its content.
+pub(super) struct Spool {
+    store: Arc<Inner>,
+    temporary: Temporary,
+    file: fs::File,
+    hash: Sha256,
+    size: u64,
+    head: Vec<u8>,
+}
+
+impl Spool {
+    /// Makes an empty file.
+    pub(super) fn create(store: &Arc<Inner>) -> io::Result<Self> {
+        store.before(DiskStep::Create)?;
+        loop {
+            let number = store.next_temporary.fetch_add(1, Ordering::Relaxed);
+            let path = store.temporary.join(format!("{number}.{TEMPORARY_ENDING}"));
+            match fs::File::options().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    let (hash, temporary) = (Sha256::new(), Temporary(Some(path)));
+                    return Ok(Self { store: Arc::clone(store), temporary, file, hash, size: 0, head: Vec::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Appends.
+    pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.store.before(DiskStep::Write)?;
+        self.file.write_all(piece)?;
+        self.hash.update(piece);
+        self.size = self.size.saturating_add(piece.len() as u64);
+        let wanted = limits::BLOB_HEAD_BYTES.saturating_sub(self.head.len());
+        self.head.extend(piece.iter().take(wanted));
+        Ok(())
+    }
+
+    /// Tells what was written so far.
+    pub(super) fn finished(&self) -> Finished {
+        let digest = self.hash.clone().finalize().into();
+        Finished { cid: Cid::from_digest(Codec::Raw, digest), size: self.size, head: self.head.clone() }
+    }
+
+    /// Makes a file of what this one decodes to.
+    pub(super) fn decode(mut self, store: &Arc<Inner>, decode: Decode, bytes_max: u64) -> Result<Self, DecodeError> {
+        self.file.rewind().map_err(ObjectError::from)?;
+        let Self { temporary, file, .. } = self;
+        let mut decoded = Self::create(store).map_err(ObjectError::from)?;
+        let mut reader = decode(Box::new(io::BufReader::with_capacity(limits::BLOB_PIECE_BYTES, file)));
+        let mut piece = vec![0; limits::BLOB_PIECE_BYTES];
+        loop {
+            let count = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(DecodeError::Undecodable(error)),
+            };
+            if decoded.size.saturating_add(count as u64) > bytes_max {
+                return Err(DecodeError::TooLarge);
+            }
+            decoded.write(piece.get(..count).unwrap_or_default()).map_err(ObjectError::from)?;
+        }
+        drop(temporary);
+        Ok(decoded)
+    }
+
+    /// Syncs the file and moves it to its place.
+    pub(super) fn keep(mut self, folder: &Folder, name: &str, now: SystemTime) -> io::Result<()> {
+        self.file.set_modified(now)?;
+        self.store.before(DiskStep::SyncFile)?;
+        self.file.sync_all()?;
+        self.store.place(self.temporary.path(), folder, name)?;
+        self.temporary.is_kept();
+        Ok(())
+    }
+}
+
+/// Removes a temporary file unless it was moved away.
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn is_kept(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let Some(path) = self.0.take() else { return };
+        let remove = move || {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "an unfinished upload could not be removed; the next start does it");
+            }
+        };
+        // A large file takes its time to go.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}

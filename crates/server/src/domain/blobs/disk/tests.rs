@@ -1,0 +1,222 @@
+use std::collections::HashMap;
+
+use allod_atproto::{Cid, Did};
+use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
+
+use super::*;
+
+#[derive(Default)]
+struct Broken(Mutex<HashMap<DiskStep, io::ErrorKind>>);
+
+impl DiskFaults for Broken {
+    fn before(&self, step: DiskStep) -> io::Result<()> {
+        self.0.lock().get(&step).map_or(Ok(()), |kind| Err((*kind).into()))
+    }
+}
+
+struct Rig {
+    files: tempfile::TempDir,
+    faults: Arc<Broken>,
+    disk: Disk,
+    folder: Folder,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let faults = Arc::new(Broken::default());
+        let disk = Disk::open(&files.path().join("blobs"), None, Some(Arc::<Broken>::clone(&faults))).unwrap();
+        Self { files, faults, disk, folder: Folder::of(&Did::parse("did:web:alice.test").unwrap()) }
+    }
+
+    async fn kept(&self, content: &[u8], micros: u64) -> Result<String, ObjectError> {
+        let mut object = self.disk.create();
+        for piece in content.chunks(100_000) {
+            object.write(vec![Bytes::copy_from_slice(piece)]).await?;
+        }
+        let finished = object.finish().await?;
+        assert_eq!(finished.cid, Cid::for_raw(content));
+        assert_eq!(finished.size, content.len() as u64);
+        assert_eq!(finished.head, &content[..content.len().min(limits::BLOB_HEAD_BYTES)]);
+        let name = super::super::objects::object_name(&finished.cid, micros.to_be_bytes());
+        object.keep(&self.folder, &name, micros).await?;
+        Ok(name)
+    }
+
+    /// Every file below the location.
+    fn files(&self) -> Vec<PathBuf> {
+        files_below(&self.files.path().join("blobs"))
+    }
+
+    async fn read(&self, name: &str, range: Range<u64>) -> Option<(u64, Vec<u8>)> {
+        let opened = self.disk.read(&self.folder, name, range).await.unwrap()?;
+        let mut bytes = opened.first.to_vec();
+        if let Some(rest) = opened.rest {
+            let pieces: Vec<Bytes> = rest.try_collect().await.unwrap();
+            assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= limits::BLOB_PIECE_BYTES));
+            bytes.extend(pieces.concat());
+        }
+        Some((opened.size, bytes))
+    }
+
+    /// Lets the blocking work that nobody waits for be done.
+    async fn settle(&self, expected_files: usize) {
+        for _ in 0..1000 {
+            if self.files().len() == expected_files {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{:?} are there, not {expected_files} files", self.files());
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+fn content(bytes: u32) -> Vec<u8> {
+    (0..bytes).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}
+
+#[tokio::test]
+async fn what_is_kept_reads_back_in_any_part() {
+    let rig = Rig::new();
+    for bytes in [0, 1, 100, 262_143, 262_144, 262_145, 1_000_000] {
+        let content = content(bytes);
+        let size = u64::from(bytes);
+        let name = rig.kept(&content, 1).await.unwrap();
+        assert_eq!(rig.disk.size(&rig.folder, &name).await.unwrap(), Some(size));
+        assert_eq!(rig.read(&name, 0..size).await, Some((size, content.clone())));
+        for range in [0..size / 2, size / 3..size, size..size, 0..size + 10, size + 5..size + 10] {
+            let end = size.min(range.end);
+            let start = end.min(range.start);
+            let part = content[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].to_vec();
+            assert_eq!(rig.read(&name, range.clone()).await, Some((size, part)), "{range:?} of {size}");
+        }
+        rig.disk.remove(&rig.folder, &name).await.unwrap();
+        rig.disk.remove(&rig.folder, &name).await.unwrap();
+        assert_eq!(rig.read(&name, 0..size).await, None);
+        assert_eq!(rig.disk.size(&rig.folder, &name).await.unwrap(), None);
+    }
+    assert_eq!(rig.files(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn what_is_not_kept_leaves_nothing() {
+    let rig = Rig::new();
+    let mut object = rig.disk.create();
+    object.write(vec![Bytes::from(content(10))]).await.unwrap();
+    object.finish().await.unwrap();
+    assert_eq!(rig.files().len(), 1);
+    drop(object);
+    rig.settle(0).await;
+    let mut object = rig.disk.create();
+    object.write(vec![Bytes::from(content(1_000_000))]).await.unwrap();
+    drop(object);
+    rig.settle(0).await;
+}
+
+#[tokio::test]
+async fn a_step_that_fails_leaves_nothing_and_tells_why() {
+    use DiskStep::{Create, Rename, SyncFile, SyncFolder, Write};
+
+    let rig = Rig::new();
+    for step in [Create, Write, SyncFile, Rename, SyncFolder] {
+        for (kind, is_full) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::Other, false)] {
+            rig.faults.0.lock().insert(step, kind);
+            let error = rig.kept(&content(1000), 1).await.unwrap_err();
+            assert_eq!(matches!(error, ObjectError::Full(_)), is_full, "{step:?}: {error}");
+            rig.faults.0.lock().clear();
+            rig.settle(0).await;
+        }
+    }
+    let name = rig.kept(&content(1_000_000), 1).await.unwrap();
+    let opened = rig.disk.read(&rig.folder, &name, 0..1_000_000).await.unwrap().unwrap();
+    rig.faults.0.lock().insert(DiskStep::Read, io::ErrorKind::Other);
+    assert!(rig.disk.read(&rig.folder, &name, 0..10).await.is_err());
+    assert!(opened.rest.unwrap().try_collect::<Vec<_>>().await.is_err());
+}
+
+#[tokio::test]
+async fn a_new_start_removes_what_was_not_finished_and_nothing_else() {
+    let rig = Rig::new();
+    let name = rig.kept(b"kept", 1).await.unwrap();
+    let location = rig.files.path().join("blobs");
+    fs::write(location.join("tmp/7.part"), b"unfinished").unwrap();
+    fs::write(location.join("tmp/notes.txt"), b"somebody's").unwrap();
+    let again = Disk::open(&location, None, None).unwrap();
+    assert_eq!(again.size(&rig.folder, &name).await.unwrap(), Some(4));
+    let left: Vec<PathBuf> = rig.files();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(location.join("tmp/notes.txt").is_file());
+    // Two stores may meet in one temporary folder.
+    let (mut one, mut other) = (rig.disk.create(), again.create());
+    one.write(vec![Bytes::from_static(b"one")]).await.unwrap();
+    other.write(vec![Bytes::from_static(b"other")]).await.unwrap();
+    assert_eq!(one.finish().await.unwrap().cid, Cid::for_raw(b"one"));
+    assert_eq!(other.finish().await.unwrap().cid, Cid::for_raw(b"other"));
+}
+
+#[tokio::test]
+async fn only_old_objects_of_ours_are_listed() {
+    let rig = Rig::new();
+    let old = rig.kept(b"old", 1_000_000).await.unwrap();
+    let new = rig.kept(b"new", 3_000_000).await.unwrap();
+    let location = rig.files.path().join("blobs");
+    let folder = location.join(rig.folder.shard()).join(rig.folder.name());
+    fs::write(folder.join("notes.txt"), b"somebody's").unwrap();
+    fs::create_dir(location.join(rig.folder.shard()).join("did:plc:aaaa")).unwrap();
+    assert_eq!(rig.disk.folders(rig.folder.shard()).await.unwrap(), std::slice::from_ref(&rig.folder));
+    assert_eq!(rig.disk.folders("zz").await.unwrap(), []);
+    assert_eq!(rig.disk.kept_before(&rig.folder, 1_000_000).await.unwrap(), Vec::<String>::new());
+    assert_eq!(rig.disk.kept_before(&rig.folder, 2_000_000).await.unwrap(), std::slice::from_ref(&old));
+    fs::remove_file(folder.join("notes.txt")).unwrap();
+    for name in [&old, &new] {
+        rig.disk.remove(&rig.folder, name).await.unwrap();
+    }
+    assert_eq!(rig.disk.kept_before(&rig.folder, u64::MAX / 2).await.unwrap(), Vec::<String>::new());
+    assert!(!folder.exists(), "an empty folder goes");
+    let again = rig.kept(b"again", 4_000_000).await.unwrap();
+    assert_eq!(rig.disk.size(&rig.folder, &again).await.unwrap(), Some(5));
+}
+
+#[tokio::test]
+async fn what_was_coded_is_replaced_by_what_it_decodes_to() {
+    let rig = Rig::new();
+    let mut object = rig.disk.create();
+    object.write(vec![Bytes::from_static(b"0123456789")]).await.unwrap();
+    object.decode(Box::new(|coded| Box::new(io::Read::take(coded, 4))), 4).await.unwrap();
+    assert_eq!(object.finish().await.unwrap().cid, Cid::for_raw(b"0123"));
+    rig.settle(1).await;
+    drop(object);
+    rig.settle(0).await;
+
+    let mut object = rig.disk.create();
+    object.write(vec![Bytes::from_static(b"0123456789")]).await.unwrap();
+    let error = object.decode(Box::new(|coded| coded), 9).await.unwrap_err();
+    assert!(matches!(error, DecodeError::TooLarge));
+    drop(object);
+    rig.settle(0).await;
+}
+
+#[test]
+fn a_place_that_can_not_be_used_is_named() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let error = Disk::open(&file.join("blobs"), None, None).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("file/blobs"), "{error}");
+    let elsewhere = Path::new("/dev/shm");
+    if elsewhere.is_dir() && fs::metadata(elsewhere).unwrap().dev() != fs::metadata(files.path()).unwrap().dev() {
+        let folder = tempfile::tempdir_in(elsewhere).unwrap();
+        let error = Disk::open(&files.path().join("blobs"), Some(folder.path()), None).map(|_| ()).unwrap_err();
+        assert!(matches!(error, DiskError::TwoFileSystems { .. }), "{error}");
+    }
+}

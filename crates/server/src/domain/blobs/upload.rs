@@ -1,0 +1,246 @@
+//! Taking a blob in.
+
+use std::{fmt, mem};
+
+use allod_atproto::{Cid, Did};
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::blobs::{self, Blob, NewBlob},
+};
+use bytes::Bytes;
+
+use super::{
+    Crowded, Slot, kind,
+    objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
+    references::BlobRef,
+};
+use crate::{app::App, domain::clock, domain::randomness, limits};
+
+/// How often an upload that meets a change of the blob's row looks again.
+const TRIES_MAX: usize = 5;
+
+/// Why a blob was not taken. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// It is larger than the server takes.
+    #[error("request entity too large")]
+    TooLarge,
+    /// Too many uploads are under way.
+    #[error("Too many uploads at the moment; try again")]
+    Crowded,
+    /// Too many uploads of this account are under way.
+    #[error("Too many uploads at once; try again when others are done")]
+    AccountCrowded,
+    /// The account would hold more than it may.
+    #[error("The account's blobs would come to more than it may hold ({quota_bytes} bytes)")]
+    OverQuota {
+        /// How much it may hold.
+        quota_bytes: u64,
+    },
+    /// The account has the same bytes already, and they were taken down.
+    #[error("Blob has been takendown, cannot re-upload")]
+    TakenDown,
+    /// The bytes are not coded as the client says.
+    #[error("unable to decode the request body")]
+    Undecodable,
+    /// The blob's row changed each time it was looked at.
+    #[error("The blob is being changed by another request; try again")]
+    Contended,
+    /// The bytes can't be kept.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The blob could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl From<DecodeError> for UploadError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Undecodable(_) => Self::Undecodable,
+            DecodeError::TooLarge => Self::TooLarge,
+            DecodeError::Object(error) => Self::Object(error),
+        }
+    }
+}
+
+/// A blob on its way in. Dropped before [`Upload::finish`] is done, it leaves nothing.
+pub struct Upload<'a> {
+    app: &'a App,
+    did: Did,
+    object: Box<dyn NewObject>,
+    pieces: Vec<Bytes>,
+    pieces_bytes: usize,
+    bytes: u64,
+    _slot: Slot,
+}
+
+impl fmt::Debug for Upload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("did", &self.did).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Upload<'a> {
+    /// Begins. `declared_bytes` is how much the client says will come.
+    pub fn begin(app: &'a App, did: &Did, declared_bytes: Option<u64>) -> Result<Self, UploadError> {
+        if declared_bytes.is_some_and(|bytes| bytes > app.config.blob_upload_bytes_max) {
+            return Err(UploadError::TooLarge);
+        }
+        let slot = app.blobs.slot(did).map_err(|crowded| match crowded {
+            Crowded::Server => UploadError::Crowded,
+            Crowded::Account => UploadError::AccountCrowded,
+        })?;
+        let object = app.blobs.objects.create();
+        Ok(Self { app, did: did.clone(), object, pieces: Vec::new(), pieces_bytes: 0, bytes: 0, _slot: slot })
+    }
+
+    /// Takes the next bytes.
+    pub async fn push(&mut self, piece: Bytes) -> Result<(), UploadError> {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        if self.bytes > self.app.config.blob_upload_bytes_max {
+            return Err(UploadError::TooLarge);
+        }
+        self.pieces_bytes += piece.len();
+        self.pieces.push(piece);
+        if self.pieces_bytes >= limits::BLOB_PIECE_BYTES {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes came so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    async fn hand_over(&mut self) -> Result<(), UploadError> {
+        self.pieces_bytes = 0;
+        self.object.write(mem::take(&mut self.pieces)).await?;
+        Ok(())
+    }
+
+    /// Stores the blob, durably. `said` is what the client says the bytes are; the answer tells what they count as.
+    pub async fn finish(mut self, said: &str, decode: Option<Decode>) -> Result<BlobRef, UploadError> {
+        if !self.pieces.is_empty() {
+            self.hand_over().await?;
+        }
+        if let Some(decode) = decode {
+            self.object.decode(decode, self.app.config.blob_upload_bytes_max).await?;
+        }
+        let Finished { cid, size, head } = self.object.finish().await?;
+        let mime_type = kind::media_type(&head, said);
+        let Self { app, did, object, _slot, .. } = self;
+        let mut staged = Staged { app, did: &did, cid, size, object: Some(object), kept: None };
+        let stored = staged.store(mime_type).await;
+        staged.clean_up(&stored).await;
+        stored
+    }
+}
+
+/// A blob whose bytes are all there, before it is known whether they are needed.
+struct Staged<'a> {
+    app: &'a App,
+    did: &'a Did,
+    cid: Cid,
+    size: u64,
+    object: Option<Box<dyn NewObject>>,
+    /// The name of the object that was kept and is not in a row yet.
+    kept: Option<String>,
+}
+
+impl Staged<'_> {
+    async fn store(&mut self, mime_type: String) -> Result<BlobRef, UploadError> {
+        for _ in 0..TRIES_MAX {
+            let stored = match blobs::by_cid(&*self.app.db, self.did, &self.cid).await? {
+                Some(blob) if blob.takedown_ref.is_some() => return Err(UploadError::TakenDown),
+                Some(blob) => self.store_again(blob, &mime_type).await,
+                None => self.store_first(&mime_type).await,
+            };
+            match stored {
+                Ok(mime_type) => return Ok(BlobRef { cid: self.cid, mime_type, size: self.size }),
+                Err(UploadError::Commit(CommitError::Conflict { which: blobs::BLOB_MOVED })) => {}
+                Err(UploadError::Commit(CommitError::Conflict { which: blobs::OVER_QUOTA })) => {
+                    return Err(UploadError::OverQuota { quota_bytes: self.app.config.blob_quota_bytes });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(UploadError::Contended)
+    }
+
+    async fn store_first(&mut self, mime_type: &str) -> Result<String, UploadError> {
+        let quota_bytes_max = match self.app.config.blob_quota_bytes {
+            0 => u64::MAX,
+            bytes => bytes,
+        };
+        if self.size > quota_bytes_max {
+            return Err(UploadError::OverQuota { quota_bytes: quota_bytes_max });
+        }
+        let object = self.keep().await?;
+        let mut txn = Txn::new();
+        let blob = NewBlob { cid: self.cid, mime_type, size: self.size, object: &object };
+        blobs::insert(&mut txn, self.did, &blob, self.now(), quota_bytes_max);
+        self.commit(txn).await?;
+        self.kept = None;
+        Ok(mime_type.to_owned())
+    }
+
+    /// The bytes are stored already: theirs is the object that stays, unless it was lost. Of a blob that a record
+    /// refers to nothing changes; any other counts as uploaded now, as what it is now said to be.
+    async fn store_again(&mut self, blob: Blob, mime_type: &str) -> Result<String, UploadError> {
+        let folder = Folder::of(self.did);
+        let is_whole = self.app.blobs.objects.size(&folder, &blob.object).await? == Some(self.size);
+        let is_referenced = blob.unreferenced_since.is_none();
+        if is_whole && is_referenced {
+            return Ok(blob.mime_type);
+        }
+        let mut txn = Txn::new();
+        let mut object = blob.object.clone();
+        if !is_whole {
+            tracing::warn!(did = %self.did, cid = %self.cid, "an upload brings back bytes that were lost");
+            object = self.keep().await?;
+            blobs::replace_object(&mut txn, self.did, &self.cid, &blob.object, &object);
+        }
+        if !is_referenced {
+            let renewed = NewBlob { cid: self.cid, mime_type, size: self.size, object: &object };
+            blobs::renew(&mut txn, self.did, &renewed, self.now());
+        }
+        self.commit(txn).await?;
+        if !is_whole {
+            self.kept = None;
+        }
+        Ok(if is_referenced { blob.mime_type } else { mime_type.to_owned() })
+    }
+
+    /// Keeps the object, once.
+    async fn keep(&mut self) -> Result<String, ObjectError> {
+        if let (Some(object), None) = (self.object.take(), &self.kept) {
+            let name = object_name(&self.cid, randomness::bytes(&*self.app.randomness));
+            object.keep(&Folder::of(self.did), &name, self.app.clock.now_micros()).await?;
+            self.kept = Some(name);
+        }
+        self.kept.clone().ok_or_else(|| ObjectError::Failed(std::io::Error::other("the object was not kept")))
+    }
+
+    async fn commit(&mut self, txn: Txn) -> Result<(), UploadError> {
+        self.app.db.commit(txn).await?;
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        clock::to_store(self.app.clock.now_micros())
+    }
+
+    /// Removes an object that was kept and that no row names. Where that is not known, the sweep finds out.
+    async fn clean_up(self, stored: &Result<BlobRef, UploadError>) {
+        let Some(name) = self.kept else { return };
+        let may_be_named = matches!(stored, Err(UploadError::Commit(CommitError::Unknown { .. })));
+        if !may_be_named && let Err(error) = self.app.blobs.objects.remove(&Folder::of(self.did), &name).await {
+            tracing::warn!(%error, "an upload that failed could not be removed; the sweep does it");
+        }
+    }
+}

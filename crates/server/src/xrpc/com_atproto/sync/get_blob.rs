@@ -1,0 +1,108 @@
+//! `com.atproto.sync.getBlob`: a blob's bytes, whole or in part.
+//!
+//! Lexicon: `lexicons/com/atproto/sync/getBlob.json`. Spec: <https://atproto.com/specs/blob#security-considerations>
+
+use std::{ops::Range, sync::Arc};
+
+use allod_lexicon::com_atproto::sync::get_blob::GetBlob;
+use allod_store::tables::blobs::Blob;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::{
+    HeaderName, HeaderValue, StatusCode,
+    header::{
+        ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+        ETAG, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use serde_json::json;
+
+use crate::{
+    app::App,
+    domain::{
+        blobs::{objects::Opened, read},
+        repos::Reader,
+    },
+    http::{body::StreamError, reply},
+    xrpc::{
+        XrpcError, XrpcRequest, XrpcResponse, XrpcResult,
+        auth::RepoReader,
+        range::{self, Asked},
+    },
+};
+
+/// Bytes that anybody uploaded must not act in anybody's browser as ours.
+const SAFETY: [(HeaderName, HeaderValue); 3] = [
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
+];
+
+/// What anybody may see caches may keep, but only so long that a takedown is soon seen.
+const PUBLIC_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const PRIVATE_CACHING: HeaderValue = HeaderValue::from_static("private, max-age=300");
+
+const NAME_OF_UNKNOWN_TYPE: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Shows the bytes as they were uploaded.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<GetBlob, RepoReader>) -> XrpcResult<GetBlob> {
+    let (did, RepoReader(reader)) = (request.params.did, request.auth);
+    let blob = read::find(&app, &did, &request.params.cid, &reader).await?;
+    let etag = format!("\"{}\"", blob.cid);
+    let response = if range::is_known(&request.headers, &etag) {
+        XrpcResponse::bytes(content_type(&blob), Bytes::new()).status(StatusCode::NOT_MODIFIED)
+    } else {
+        match range::asked(&request.headers, blob.size, &etag) {
+            Asked::Whole => whole(&blob, read::open(&app, &did, &blob, 0..blob.size).await?),
+            Asked::Part(part) => {
+                let opened = read::open(&app, &did, &blob, part.clone()).await?;
+                let shown = header(&format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), blob.size))?;
+                body(&blob, &part, opened).status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, shown)
+            }
+            Asked::Outside => outside(&blob)?,
+        }
+    };
+    let caching = if reader == Reader::Public { PUBLIC_CACHING } else { PRIVATE_CACHING };
+    let disposition = header(&format!("attachment; filename=\"{}\"", blob.cid))?;
+    let response = response
+        .header(ETAG, header(&etag)?)
+        .header(CACHE_CONTROL, caching)
+        .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
+        .header(CONTENT_DISPOSITION, disposition);
+    Ok(SAFETY.into_iter().fold(response, |response, (name, value)| response.header(name, value)))
+}
+
+fn whole(blob: &Blob, opened: Opened) -> XrpcResponse<GetBlob> {
+    body(blob, &(0..blob.size), opened)
+}
+
+fn body(blob: &Blob, part: &Range<u64>, opened: Opened) -> XrpcResponse<GetBlob> {
+    let content_type = content_type(blob);
+    let Opened { first, rest, .. } = opened;
+    let response = match rest {
+        None => XrpcResponse::bytes(content_type, first),
+        Some(rest) => {
+            let pieces = stream::iter([Ok(first)]).chain(rest.map_err(StreamError::from));
+            XrpcResponse::stream(content_type, StreamBody::new(pieces.map_ok(Frame::data)))
+        }
+    };
+    response.header(CONTENT_LENGTH, HeaderValue::from(part.end.saturating_sub(part.start)))
+}
+
+/// Refuses a part that is not there; the client reads how many bytes there are.
+fn outside(blob: &Blob) -> Result<XrpcResponse<GetBlob>, XrpcError<<GetBlob as allod_lexicon::Method>::Error>> {
+    let refusal = json!({ "error": "InvalidRequest", "message": "The blob has no bytes in this range" });
+    let shown = header(&format!("bytes */{}", blob.size))?;
+    let response = XrpcResponse::bytes(reply::JSON, refusal.to_string());
+    Ok(response.status(StatusCode::RANGE_NOT_SATISFIABLE).header(CONTENT_RANGE, shown))
+}
+
+fn content_type(blob: &Blob) -> HeaderValue {
+    HeaderValue::from_str(&blob.mime_type).unwrap_or(NAME_OF_UNKNOWN_TYPE)
+}
+
+fn header<E>(text: &str) -> Result<HeaderValue, XrpcError<E>> {
+    HeaderValue::from_str(text).map_err(XrpcError::internal)
+}
