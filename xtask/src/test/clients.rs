@@ -16,8 +16,11 @@ const ADMIN_PASSWORD: &str = "clients-admin-password";
 const DOCUMENTS: &[&str] = &["README.md", "docs/legacy.md"];
 /// What `allod dev` prints, taken as one more document.
 const BANNER: &str = "allod dev";
-/// The suites that need only a server and some directory; the last one judges what all the others made.
-const NODE_SUITES: &[&str] = &["session", "refusals", "identity", "repository", "legacy"];
+/// The suites on accounts: they need only a server and some directory.
+const ACCOUNT_SUITES: &[&str] = &["session", "refusals", "identity", "legacy"];
+/// The suites on records, repositories and the event stream: whose directory it is makes no difference to them.
+const RECORD_SUITES: &[&str] = &["records", "repository", "atcute", "sync"];
+/// Judges what all the others made.
 const EVERY_LOG: &str = "zz-every-log";
 
 /// A server and its directory, both gone when this is dropped.
@@ -59,7 +62,7 @@ pub(super) fn node(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
     let network = development(at.root, "node")?;
-    let mut count = run_node(&node, &network, NODE_SUITES)?;
+    let mut count = run_node(&node, &network, &[ACCOUNT_SUITES, RECORD_SUITES].concat())?;
     count += run_node(&node, &network, &[EVERY_LOG])?;
     Ok(Outcome::Ran(count))
 }
@@ -98,7 +101,7 @@ pub(super) fn directory(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
     let network = foreign_directory(at.root, &node)?;
-    Ok(Outcome::Ran(run_node(&node, &network, NODE_SUITES)?))
+    Ok(Outcome::Ran(run_node(&node, &network, ACCOUNT_SUITES)?))
 }
 
 /// Starts `allod dev`: a server and Allod's own directory, nothing left behind.

@@ -68,7 +68,11 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", about: "the lints hold", run: clippy },
     Step { name: "rust", about: "unit, conformance, black-box and command-line tests", run: rust },
     Step { name: "curl", about: "the curl lines of README.md and docs/legacy.md work as written", run: clients::curl },
-    Step { name: "node", about: "npm @atproto/api, @atproto/repo and @did-plc/lib", run: clients::node },
+    Step {
+        name: "node",
+        about: "npm @atproto/api, repo and sync, @atcute/car and mst, @did-plc/lib",
+        run: clients::node,
+    },
     Step { name: "python", about: "PyPI atproto", run: clients::python },
     Step { name: "directory", about: "npm @did-plc/server in place of Allod's directory", run: clients::directory },
 ];
