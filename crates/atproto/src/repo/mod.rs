@@ -19,6 +19,6 @@ pub use self::invert::{InvertError, VerifyError, invert, verify_commit_message};
 pub use self::op::{Change, OpAction, RecordPath, RepoOp, Write};
 pub use self::plan::{BLOCKS_BYTES_MAX, CommitPlan, Head, OPS_MAX, PlanError, RECORD_BYTES_MAX, plan};
 pub use self::tree::{
-    KEY_BYTES_MAX, LEVEL_MAX, NODE_ENTRIES_MAX, NodeRef, PartialTree, Step, Tree, TreeBuilder, TreeError, Undo, Walk,
-    key_level,
+    BlockWalk, KEY_BYTES_MAX, LEVEL_MAX, NODE_ENTRIES_MAX, NodeRef, PartialTree, RootBuilder, Step, Tree, TreeBuilder,
+    TreeError, Undo, Walk, key_level,
 };

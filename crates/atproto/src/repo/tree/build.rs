@@ -12,9 +12,15 @@ use crate::Cid;
 pub(super) struct Builder {
     open: Vec<Node>,
     last_key: Option<Arc<str>>,
+    forgets_nodes: bool,
 }
 
 impl Builder {
+    /// A builder that keeps of a finished node its identifier alone.
+    pub(super) fn without_nodes() -> Self {
+        Self { forgets_nodes: true, ..Self::default() }
+    }
+
     /// Adds a key behind all others.
     pub(super) fn push(&mut self, key: &str, value: Cid) -> Result<(), TreeError> {
         check_key(key)?;
@@ -51,6 +57,7 @@ impl Builder {
 
     /// Finishes the open nodes below `level` and answers them as one subtree.
     fn close(&mut self, level: usize) -> Link {
+        let forgets_nodes = self.forgets_nodes;
         let mut below: Link = None;
         for node in self.open.iter_mut().take(level) {
             let mut closed = mem::replace(node, Node::new(node.level, None, Vec::new()));
@@ -59,6 +66,9 @@ impl Builder {
                 *closed.child_mut(end) = below;
             }
             below = closed.into_link();
+            if forgets_nodes {
+                below = below.map(|subtree| Arc::new(Subtree::Absent(subtree.cid())));
+            }
         }
         below
     }

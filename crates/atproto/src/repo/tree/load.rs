@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::node::{Entry, Link, Node, Subtree, level_of, shared_bytes};
-use super::{KEY_BYTES_MAX, LEVEL_MAX, NODE_ENTRIES_MAX, TreeError, check_key};
+use super::{KEY_BYTES_MAX, NODE_ENTRIES_MAX, TreeError, check_key};
 use crate::Cid;
 use crate::cbor::{CborError, Decoder};
 
@@ -26,14 +26,7 @@ pub(super) fn load<'b>(
 ) -> Result<Arc<Subtree>, TreeError> {
     let bytes = block(root).ok_or(TreeError::MissingNode { cid: *root })?;
     let raw = RawNode::decode(bytes)?;
-    let level = match raw.entries.first() {
-        Some(entry) => level_of(&entry.key),
-        None if raw.left.is_some() => return Err(TreeError::Malformed("the top has no keys of its own")),
-        None => 0,
-    };
-    if level > LEVEL_MAX {
-        return Err(TreeError::TooHigh);
-    }
+    let level = raw.top_level()?;
     let mut loader = Loader { block, missing, last_key: None };
     Ok(Arc::new(Subtree::Held(loader.node(*root, raw, level)?)))
 }
@@ -81,19 +74,21 @@ impl<'b, F: Fn(&Cid) -> Option<&'b [u8]>> Loader<F> {
     }
 }
 
-struct RawNode {
-    left: Option<Cid>,
-    entries: Vec<RawEntry>,
+/// A node as its block has it; what belongs to its place in the tree is not checked yet.
+pub(super) struct RawNode {
+    pub(super) left: Option<Cid>,
+    pub(super) entries: Vec<RawEntry>,
 }
 
-struct RawEntry {
-    key: Arc<str>,
-    value: Cid,
-    right: Option<Cid>,
+#[derive(Debug)]
+pub(super) struct RawEntry {
+    pub(super) key: Arc<str>,
+    pub(super) value: Cid,
+    pub(super) right: Option<Cid>,
 }
 
 impl RawNode {
-    fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
         let mut input = Decoder::new(bytes);
         expect_map(&mut input, 2)?;
         expect_key(&mut input, "e")?;

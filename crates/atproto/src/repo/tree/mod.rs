@@ -11,6 +11,7 @@ mod edit;
 mod load;
 mod node;
 mod proof;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -22,6 +23,7 @@ use self::build::Builder;
 use self::load::Missing;
 use self::node::Subtree;
 use self::proof::Proof;
+pub use self::stream::{BlockWalk, RootBuilder};
 pub use self::walk::{NodeRef, Step, Walk};
 use crate::Cid;
 

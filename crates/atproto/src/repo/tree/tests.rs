@@ -29,6 +29,17 @@ fn read(root: &Cid, blocks: &HashMap<Cid, Vec<u8>>) -> Result<Tree, TreeError> {
     Tree::from_blocks(root, |cid| blocks.get(cid).map(Vec::as_slice))
 }
 
+/// The entries of a tree that is read node by node.
+fn stream(root: &Cid, blocks: &HashMap<Cid, Vec<u8>>) -> Result<Vec<(Arc<str>, Cid)>, TreeError> {
+    let mut walk = BlockWalk::new(*root);
+    let mut entries = Vec::new();
+    let block = |cid: &Cid| blocks.get(cid).cloned().ok_or(TreeError::MissingNode { cid: *cid });
+    while let Some(entry) = walk.next(block)? {
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -59,6 +70,10 @@ proptest! {
         let blocks = blocks(&tree);
         prop_assert!(blocks.iter().all(|(cid, block)| cid.matches(block)));
         prop_assert!(read(&tree.root(), &blocks).unwrap().entries().eq(tree.entries()));
+        prop_assert_eq!(stream(&tree.root(), &blocks), Ok(tree.entries().collect()));
+        let mut builder = RootBuilder::new();
+        prop_assert!(tree.entries().all(|(key, value)| builder.push(&key, value).is_ok()));
+        prop_assert_eq!(builder.finish(), tree.root());
     }
 
     /// The covering proof of any set of changes is enough to take them back, in any order, and the
@@ -110,8 +125,13 @@ proptest! {
         let at = at.index(root.len());
         prop_assume!(root[at] != to);
         root[at] = to;
-        if let Ok(read) = read(&tree.root(), &blocks) {
-            prop_assert!(!read.entries().eq(tree.entries()));
+        let streamed = stream(&tree.root(), &blocks);
+        match read(&tree.root(), &blocks) {
+            Ok(read) => {
+                prop_assert!(!read.entries().eq(tree.entries()));
+                prop_assert_eq!(streamed, Ok(read.entries().collect()));
+            }
+            Err(error) => prop_assert_eq!(streamed, Err(error)),
         }
     }
 }
@@ -209,6 +229,7 @@ fn malformed_trees_are_refused() {
     for (name, block, expected) in cases {
         let root = Cid::for_cbor(&block);
         let blocks = HashMap::from([(root, block), (leaf_cid, leaf.clone()), (Cid::for_cbor(&empty), empty.clone())]);
+        assert_eq!(stream(&root, &blocks), Err(expected.clone()), "{name}");
         assert_eq!(read(&root, &blocks), Err(expected), "{name}");
     }
 }
