@@ -27,6 +27,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(4, "0004_records"),
     migration!(5, "0005_blobs"),
     migration!(6, "0006_relays"),
+    migration!(7, "0007_record_takedowns"),
 ];
 
 #[cfg(test)]

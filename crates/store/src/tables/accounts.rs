@@ -190,6 +190,17 @@ pub fn assert_active(txn: &mut Txn, did: &Did) {
     );
 }
 
+/// The conflict when the account is neither deactivated nor taken down.
+pub const ACCOUNT_ACTIVE: &str = "account active";
+
+/// Adds: the account takes no part in the network. Conflict: [`ACCOUNT_ACTIVE`].
+pub fn assert_inactive(txn: &mut Txn, did: &Did) {
+    txn.absent(
+        ACCOUNT_ACTIVE,
+        sql!("SELECT 1 FROM accounts WHERE did = $1 AND deactivated_at IS NULL AND takedown_ref IS NULL", did.as_str()),
+    );
+}
+
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
 pub fn insert(txn: &mut Txn, account: &Account) {
     txn.expect(

@@ -268,12 +268,57 @@ pub fn retire(txn: &mut Txn, set: RecordSet, did: &Did, delete_after: i64) {
     ));
 }
 
-/// The conflict when an import's set was deleted meanwhile.
+/// The conflict when a set that no repository has was deleted or adopted meanwhile.
 pub const SET_GONE: &str = "record set gone";
 
-/// Adds: a set that was to be deleted is a repository's now. Conflict: [`SET_GONE`].
-pub fn adopt(txn: &mut Txn, set: RecordSet) {
-    txn.expect(SET_GONE, 1, sql!("DELETE FROM old_record_sets WHERE record_set = $1", set.0));
+/// Adds: a set that is not due to be deleted at `now` is to be deleted from `delete_after` on. Conflict: [`SET_GONE`].
+pub fn keep(txn: &mut Txn, set: RecordSet, now: i64, delete_after: i64) {
+    txn.expect(
+        SET_GONE,
+        1,
+        sql!(
+            "UPDATE old_record_sets SET delete_after = $3 WHERE record_set = $1 AND delete_after > $2",
+            set.0,
+            now,
+            delete_after
+        ),
+    );
+}
+
+/// Adds: a set that is not due to be deleted at `now` is a repository's from now on. Conflict: [`SET_GONE`].
+pub fn adopt(txn: &mut Txn, set: RecordSet, now: i64) {
+    let statement = sql!("DELETE FROM old_record_sets WHERE record_set = $1 AND delete_after > $2", set.0, now);
+    txn.expect(SET_GONE, 1, statement);
+}
+
+/// Adds: a set that is no repository's may be deleted now.
+pub fn abandon(txn: &mut Txn, set: RecordSet, now: i64) {
+    txn.run(sql!("UPDATE old_record_sets SET delete_after = $2 WHERE record_set = $1", set.0, now));
+}
+
+/// Adds: records that are taken down in one set are so in the other, whatever they say there.
+pub fn carry_takedowns(txn: &mut Txn, from: RecordSet, to: RecordSet) {
+    txn.run(sql!(
+        "UPDATE records SET takedown_ref = (SELECT old.takedown_ref FROM records AS old \
+         WHERE old.record_set = $1 AND old.path = records.path) \
+         WHERE record_set = $2 AND path IN \
+         (SELECT path FROM records WHERE record_set = $1 AND takedown_ref IS NOT NULL)",
+        from.0,
+        to.0
+    ));
+}
+
+/// Adds: the set is due to be deleted at `now`. Conflict: [`SET_GONE`].
+pub fn assert_due(txn: &mut Txn, set: RecordSet, now: i64) {
+    txn.expect(
+        SET_GONE,
+        1,
+        sql!(
+            "UPDATE old_record_sets SET delete_after = delete_after WHERE record_set = $1 AND delete_after <= $2",
+            set.0,
+            now
+        ),
+    );
 }
 
 /// Reads up to `limit` sets whose deletion is due.
