@@ -16,6 +16,8 @@ const PLC_DATABASE_FILE: &str = "plc.sqlite";
 
 /// The blobs.
 const BLOBS_FOLDER: &str = "blobs";
+/// Where repositories are kept while they are imported.
+const IMPORTS_DIRECTORY: &str = "imports";
 
 /// The directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,11 @@ impl DataDirectory {
     /// The did:plc directory's database.
     pub(crate) fn plc_database(&self) -> PathBuf {
         self.0.join(PLC_DATABASE_FILE)
+    }
+
+    /// Where repositories are kept while they are imported.
+    pub(crate) fn imports(&self) -> PathBuf {
+        self.0.join(IMPORTS_DIRECTORY)
     }
 
     /// Where a running server takes administrative commands.

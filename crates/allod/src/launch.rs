@@ -63,8 +63,18 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
-    App::new(Parts { config, db, objects: Arc::new(objects), clock, randomness, plc, resolver, failpoints: None })
-        .map_err(Failure::failed)
+    App::new(Parts {
+        config,
+        db,
+        objects: Arc::new(objects),
+        imports_directory: data.imports(),
+        clock,
+        randomness,
+        plc,
+        resolver,
+        failpoints: None,
+    })
+    .map_err(Failure::failed)
 }
 
 /// The client for the did:plc directory, whose address the operator chose.

@@ -1,6 +1,6 @@
 //! The running server's parts, put together once and shared by every request.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use allod_atproto::crypto::{Curve, SigningKey};
 use allod_plc::client::PlcClient;
@@ -18,7 +18,7 @@ use crate::{
         passwords::{HashError, PasswordPool},
         randomness::Randomness,
         remembered::{Forgetting, Remembered},
-        repos::Repositories,
+        repos::{Repositories, import::Imports},
         sessions::SessionKeys,
         sign_up::{SignUps, failpoint::Failpoints},
     },
@@ -32,6 +32,8 @@ pub struct Parts {
     pub db: Db,
     /// Where blobs' bytes are.
     pub objects: Arc<dyn ObjectStore>,
+    /// Where files are kept while they are imported.
+    pub imports_directory: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes.
@@ -74,6 +76,8 @@ pub struct App {
     pub remembered: Arc<Remembered>,
     /// The repositories at work.
     pub repos: Repositories,
+    /// The imports under way.
+    pub imports: Imports,
     /// The event stream and who listens to it.
     pub firehose: Arc<Firehose>,
     /// Captured mail, in dev mode.
@@ -96,7 +100,7 @@ pub enum AppError {
 impl App {
     /// Puts the parts together. Starts nothing.
     pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
-        let Parts { config, db, objects, clock, randomness, plc, resolver, failpoints } = parts;
+        let Parts { config, db, objects, imports_directory, clock, randomness, plc, resolver, failpoints } = parts;
         let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
@@ -110,6 +114,7 @@ impl App {
             blobs: Blobs::new(objects),
             sign_ups: SignUps::new(&*randomness),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
+            imports: Imports::new(imports_directory),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),
             mailbox: config.dev_mode.then(Mailbox::default),
             config,

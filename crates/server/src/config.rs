@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use allod_atproto::{Did, crypto::DidKey};
 use url::Url;
 
-use crate::domain::{firehose::FirehoseConfig, passwords::HashCost, secret::Secret};
+use crate::domain::{firehose::FirehoseConfig, passwords::HashCost, repos::import::ImportConfig, secret::Secret};
 
 /// The whole configuration of a running server.
 pub struct Config {
@@ -19,6 +19,8 @@ pub struct Config {
     pub firehose: FirehoseConfig,
     /// Everything that must stay unknown to others.
     pub secrets: Secrets,
+    /// Whether and how repositories are imported.
+    pub imports: ImportConfig,
     /// The largest blob taken, in bytes.
     pub blob_upload_bytes_max: u64,
     /// Where blobs are kept, when not in the data directory.

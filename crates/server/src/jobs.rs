@@ -8,7 +8,9 @@ use crate::{
         accounts,
         blobs::collect,
         clock::MICROS_PER_SEC,
-        firehose, service_auth,
+        firehose,
+        repos::{import, retired},
+        service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
     },
 };
@@ -26,6 +28,9 @@ async fn on_timer(app: &Arc<App>) {
         }
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "the sign-ups of an earlier run could not be looked at"),
+    }
+    if let Err(error) = import::clean(app).await {
+        tracing::warn!(%error, "what imports of an earlier run have left could not be removed");
     }
     let passes = async {
         loop {
@@ -70,6 +75,11 @@ pub async fn pass(app: &Arc<App>) {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "removed blobs that no record refers to"),
         Err(error) => tracing::error!(%error, "blobs that no record refers to could not be removed"),
+    }
+    match retired::delete_due(app).await {
+        Ok(0) => {}
+        Ok(sets) => tracing::info!(sets, "deleted records that no repository has"),
+        Err(error) => tracing::error!(%error, "records that no repository has could not be deleted"),
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

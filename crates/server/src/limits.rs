@@ -110,3 +110,39 @@ pub const RECORD_BYTES_PER_READ: usize = 256 * 1024;
 
 /// How many bytes make a piece of a CAR file large enough to be sent.
 pub const CAR_CHUNK_BYTES: usize = 128 * 1024;
+
+/// How many repositories are imported at once.
+pub const IMPORTS_AT_ONCE_MAX: usize = 4;
+
+/// How many blocks an imported CAR file may have, doubles included; each takes 24 bytes of memory.
+pub const IMPORT_BLOCKS_MAX: usize = 4_000_000;
+
+/// The largest block of an imported CAR file, in bytes.
+pub const IMPORT_BLOCK_BYTES_MAX: usize = 2_000_000;
+
+/// How many collections an imported repository may have.
+pub const IMPORT_COLLECTIONS_MAX: usize = 10_000;
+
+/// How far ahead of the time an imported repository's revision may be. Relays drop commits that are further ahead.
+pub const IMPORT_REV_AHEAD_SECS_MAX: u64 = 5 * 60;
+
+/// How much of an imported CAR file is handed to a thread for blocking work at once, in bytes.
+pub const IMPORT_PIECE_BYTES: usize = 1024 * 1024;
+
+/// How many imported records are checked or written at once.
+pub const IMPORT_PORTION_RECORDS: usize = 500;
+
+/// After how many bytes of imported records a portion is written.
+pub const IMPORT_PORTION_RECORD_BYTES: usize = 1024 * 1024;
+
+/// How long the records of an import are kept when it makes no progress.
+pub const IMPORT_IDLE_SECS_MAX: u64 = 60 * 60;
+
+/// How long the records that an import replaced are kept for those who are reading them.
+pub const RETIRED_SET_KEPT_SECS: u64 = 60 * 60;
+
+/// How many rows of each table go in one transaction when records are deleted that no repository has.
+pub const RETIRED_ROWS_PER_TXN: i64 = 500;
+
+/// How many such transactions one pass of the jobs makes.
+pub const RETIRED_PORTIONS_PER_PASS_MAX: usize = 500;

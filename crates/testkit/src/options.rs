@@ -8,6 +8,7 @@ use allod_server::{
     domain::{
         firehose::{FirehoseConfig, RING_BYTES_MAX},
         passwords::HashCost,
+        repos::import::ImportConfig,
         secret::Secret,
     },
 };
@@ -114,6 +115,7 @@ impl Options {
                 plc_rotation_key: Secret::new([0x11; 32]),
                 master_key: Secret::new([0x22; 32]),
             },
+            imports: ImportConfig { accepted: true, file_bytes_max: 16 * 1024 * 1024 },
             blob_upload_bytes_max: 5 * 1024 * 1024,
             blob_directory: None,
             blob_temporary_directory: None,

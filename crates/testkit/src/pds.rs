@@ -65,6 +65,7 @@ impl TestPds {
             database: files.path().join("allod.sqlite"),
             blobs: files.path().join("blobs"),
             disk: Arc::default(),
+            imports: files.path().join("imports"),
             options,
         };
         let run = Run::start(world.clone(), 0).await;
@@ -100,6 +101,11 @@ impl TestPds {
     /// Faults of the disk that blobs are on; they stay after a restart.
     pub fn disk(&self) -> &ScriptedDisk {
         &self.world.disk
+    }
+
+    /// Where repositories are kept while they are imported.
+    pub fn imports(&self) -> PathBuf {
+        self.world.imports.clone()
     }
 
     /// Faults of the store, to be ordered; none is left after a restart.

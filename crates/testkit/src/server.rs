@@ -60,6 +60,7 @@ pub(crate) struct World {
     pub(crate) database: PathBuf,
     pub(crate) blobs: PathBuf,
     pub(crate) disk: Arc<ScriptedDisk>,
+    pub(crate) imports: PathBuf,
 }
 
 /// How a run ends.
@@ -158,6 +159,7 @@ fn app(world: &World, db: Db, port: u16) -> Arc<App> {
         config,
         db,
         objects: Arc::new(objects),
+        imports_directory: world.imports.clone(),
         clock: Arc::<FakeClock>::clone(&world.clock),
         randomness: Arc::<SeededRandomness>::clone(&world.randomness),
         plc,
@@ -251,7 +253,18 @@ async fn check_events(db: &Db) {
     }
     let mut revs: HashMap<Did, Tid> = HashMap::new();
     for (event, frame) in decoded_events(db).await {
-        let Message::Commit(commit) = frame.message else { continue };
+        let commit = match frame.message {
+            Message::Commit(commit) => commit,
+            Message::Sync(sync) => {
+                revs.insert(sync.did, sync.rev);
+                continue;
+            }
+            Message::Identity(_)
+            | Message::Account(_)
+            | Message::Info(_)
+            | Message::Error(_)
+            | Message::Other { .. } => continue,
+        };
         assert_eq!(commit.since, revs.insert(commit.repo.clone(), commit.rev), "event {}: since", event.seq);
         // The key of an account that is gone is gone.
         if let Ok(Some(key)) = signing_keys::by_did(&**db, &commit.repo).await

@@ -11,6 +11,7 @@ use allod_server::{
     domain::{
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
+        repos::import::ImportConfig,
         secret::Secret,
     },
 };
@@ -40,6 +41,9 @@ const PASSWORD_HASH_WORKERS_CEILING: u64 = 256;
 
 /// The least memory that argon2 knows, in KiB.
 const MEMORY_KIB_MIN: u64 = 8;
+
+/// The largest repository that may be allowed, in bytes: 1 TiB.
+const IMPORT_BYTES_CEILING: u64 = 1 << 40;
 
 const BYTES_PER_MIB: u64 = 1024 * 1024;
 
@@ -96,6 +100,7 @@ pub(crate) struct Settings {
     firehose: FirehoseConfig,
     secrets: Secrets,
     blobs: Blobs,
+    imports: ImportConfig,
     repo_cache_bytes_max: u64,
     password_hash_workers: usize,
     password_hash_cost: HashCost,
@@ -146,6 +151,7 @@ impl Settings {
             blob_quota_bytes: self.blobs.quota_bytes,
             blob_directory: self.blobs.directory,
             blob_temporary_directory: self.blobs.temporary_directory,
+            imports: self.imports,
             repo_cache_bytes_max: self.repo_cache_bytes_max,
             password_hash_workers: self.password_hash_workers,
             password_hash_cost: self.password_hash_cost,
@@ -169,6 +175,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let password_hash_cost = read_hash_cost(&mut reader);
     let repo_cache_bytes_max = reader.read(&s::REPO_CACHE_MIB).map(|mib| mib.saturating_mul(BYTES_PER_MIB));
     let blobs = read_blobs(&mut reader);
+    let imports = read_imports(&mut reader);
     let firehose = read_firehose(&mut reader);
     let identity = read_identity(&mut reader);
     let sign_up = sign_up.zip(reader.read(&s::SERVER_ROTATION_KEY_REQUIRED)).map(|(mut sign_up, required)| {
@@ -198,6 +205,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             firehose: firehose?,
             secrets: secrets?,
             blobs: blobs?,
+            imports: imports?,
             repo_cache_bytes_max: repo_cache_bytes_max?,
             password_hash_workers: password_hash_workers?,
             password_hash_cost: password_hash_cost?,
@@ -257,6 +265,16 @@ fn read_blobs(reader: &mut Reader) -> Option<Blobs> {
     let directory = reader.read(&s::BLOBSTORE_DISK_LOCATION);
     let temporary_directory = reader.read(&s::BLOBSTORE_DISK_TMP_LOCATION);
     Some(Blobs { upload_bytes_max: upload_bytes_max?, quota_bytes: quota_bytes?, directory, temporary_directory })
+}
+
+fn read_imports(reader: &mut Reader) -> Option<ImportConfig> {
+    let accepted = reader.read(&s::ACCEPTING_REPO_IMPORTS);
+    let file_bytes_max = reader.read(&s::MAX_REPO_IMPORT_SIZE);
+    if file_bytes_max.is_some_and(|bytes| bytes > IMPORT_BYTES_CEILING) {
+        let place = reader.place(&s::MAX_REPO_IMPORT_SIZE);
+        reader.problem(Problem::at(place, format!("must be at most {IMPORT_BYTES_CEILING}")));
+    }
+    Some(ImportConfig { accepted: accepted?, file_bytes_max: file_bytes_max? })
 }
 
 fn read_hash_workers(reader: &mut Reader, cores: usize) -> Option<usize> {

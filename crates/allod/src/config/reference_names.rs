@@ -6,7 +6,6 @@
 /// The names, sorted.
 #[rustfmt::skip]
 pub(super) const NOT_HONOURED: &[&str] = &[
-    "PDS_ACCEPTING_REPO_IMPORTS",
     "PDS_ACCOUNT_DB_LOCATION",
     "PDS_ACTOR_STORE_CACHE_SIZE",
     "PDS_ACTOR_STORE_DIRECTORY",
@@ -41,7 +40,6 @@ pub(super) const NOT_HONOURED: &[&str] = &[
     "PDS_INVITE_INTERVAL",
     "PDS_LEXICON_AUTHORITY_DID",
     "PDS_LOGO_URL",
-    "PDS_MAX_REPO_IMPORT_SIZE",
     "PDS_MAX_SUBSCRIPTION_BUFFER",
     "PDS_MODERATION_EMAIL_ADDRESS",
     "PDS_MODERATION_EMAIL_SMTP_URL",

@@ -127,6 +127,10 @@ settings! {
     JETSTREAM: bool = "jetstream", None, Literal("false");
     /// The relays that are asked to fetch what is new here, by their base URLs.
     CRAWLERS: Relays = "crawlers", Some("PDS_CRAWLERS"), Nothing;
+    /// Whether repositories are imported from elsewhere (importRepo).
+    ACCEPTING_REPO_IMPORTS: bool = "accepting_repo_imports", Some("PDS_ACCEPTING_REPO_IMPORTS"), Literal("true");
+    /// The largest repository taken by importRepo and `allod repo import`, as a CAR file in bytes. It needs as much room on the disk while it is imported. (The reference takes the blob limit when this is not set.)
+    MAX_REPO_IMPORT_SIZE: u64 = "max_repo_import_size", Some("PDS_MAX_REPO_IMPORT_SIZE"), Literal("1073741824");
     /// The did:plc directory that identities are published to and read from.
     DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
     /// How long one look-up of a DID or a handle may take, in milliseconds.

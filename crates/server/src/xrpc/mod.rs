@@ -34,6 +34,7 @@ pub fn routes() -> Routes<App> {
         route(repo::delete_record::handler),
         route(repo::describe_repo::handler),
         route(repo::get_record::handler),
+        route(repo::import_repo::handler),
         route(repo::list_missing_blobs::handler),
         route(repo::list_records::handler),
         route_with_limit(repo::put_record::handler, JSON_RECORD_BYTES_MAX),

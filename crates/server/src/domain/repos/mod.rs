@@ -1,11 +1,14 @@
 //! Repositories as the network reads them: who may be read, the newest commit, and the whole as a CAR file.
 
+mod announce;
 pub mod export;
 pub mod genesis;
+pub mod import;
 pub mod list;
 mod open;
 pub mod read;
 pub mod record;
+pub mod retired;
 mod snapshot;
 mod turns;
 pub mod write;
@@ -22,6 +25,8 @@ use allod_store::{
         repos::{self, Head},
     },
 };
+
+pub use announce::{AnnounceError, announce};
 pub use open::{OpenError, OpenRepo, Repositories, open};
 pub use turns::{Busy, Turn, turn};
 

@@ -1,7 +1,7 @@
 //! A record on its way in: its type, its lexicon, its encoding, what it refers to. Needs nothing but the record.
 
 use allod_atproto::{
-    Cid, Nsid, RecordKey,
+    Cid, Nsid, RecordKey, cbor,
     json::{self, JsonError},
     repo::RECORD_BYTES_MAX,
 };
@@ -186,6 +186,18 @@ fn subject(collection: &str, record: &Value) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// What a record that was written elsewhere, and is valid DAG-CBOR, is about and which blobs it refers to.
+pub(super) fn subject_and_blobs(collection: &str, block: &[u8]) -> (Option<String>, Vec<Cid>) {
+    let may_have_subject = SINGLE_SUBJECT_COLLECTIONS.contains(&collection);
+    if !may_have_subject && !contains(block, BLOB_FIELD) {
+        return (None, Vec::new());
+    }
+    let Ok(cbor::Value::Map(record)) = cbor::decode(block) else { return (None, Vec::new()) };
+    let subject = record.get("subject").filter(|_| may_have_subject);
+    let subject = subject.and_then(|subject| subject.get("uri").unwrap_or(subject).as_text()).map(str::to_owned);
+    (subject, references::referenced_cids(&record))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -234,6 +246,10 @@ mod tests {
         assert_eq!(like.subject.as_deref(), Some("at://did:plc:a/b/c"));
         let follow = prepared("app.bsky.graph.follow", "k", json!({"subject": "did:plc:a"}), Validate::Off).unwrap();
         assert_eq!(follow.subject.as_deref(), Some("did:plc:a"));
+        for (collection, record) in [("app.bsky.feed.like", &like), ("app.bsky.graph.follow", &follow)] {
+            assert_eq!(subject_and_blobs(collection, &record.block), (record.subject.clone(), Vec::new()));
+            assert_eq!(subject_and_blobs("com.example.a", &record.block), (None, Vec::new()));
+        }
         let post = prepared("app.bsky.feed.post", "k", json!({"subject": "did:plc:a"}), Validate::Off).unwrap();
         assert_eq!(post.subject, None);
     }

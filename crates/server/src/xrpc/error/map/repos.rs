@@ -1,6 +1,6 @@
 //! What goes wrong with repositories and records.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use allod_lexicon::{
     com_atproto::{repo, sync},
@@ -8,14 +8,21 @@ use allod_lexicon::{
 };
 
 use super::{CommonError, STORE_RETRY_SECS, StoreError, XrpcError};
-use crate::domain::repos::{
-    OpenError, RepoError,
-    export::BlocksError,
-    list::ListError,
-    read::ShowError,
-    record::RecordError,
-    write::{NotAllowed, WriteError},
+use crate::domain::{
+    identity::ResolveError,
+    repos::{
+        OpenError, RepoError,
+        export::BlocksError,
+        import::ImportError,
+        list::ListError,
+        read::ShowError,
+        record::RecordError,
+        write::{NotAllowed, WriteError},
+    },
 };
+
+/// When a caller whose repository can't be imported at the moment comes back, in seconds.
+const IMPORT_RETRY_SECS: u32 = 30;
 
 /// Maps what keeps a repository from being read to the names each sync method declares for it.
 macro_rules! repo_error {
@@ -228,5 +235,45 @@ fn refused_commit<E>(error: Arc<StoreError>) -> XrpcError<E> {
             XrpcError::common(retry, "The server can't write at the moment; try again")
         }
         StoreError::Conflict { .. } | StoreError::Refused { .. } => XrpcError::internal(error),
+    }
+}
+
+impl<E> From<ImportError> for XrpcError<E> {
+    fn from(error: ImportError) -> Self {
+        let message = error.to_string();
+        let retry = CommonError::NotEnoughResources { retry_after_secs: IMPORT_RETRY_SECS };
+        match error {
+            ImportError::NotAccepted
+            | ImportError::Car(_)
+            | ImportError::Roots
+            | ImportError::Commit(_)
+            | ImportError::Foreign { .. }
+            | ImportError::Future { .. }
+            | ImportError::Signature
+            | ImportError::Unresolvable(ResolveError::Unsupported(_) | ResolveError::NotFound(_))
+            | ImportError::Tree(_)
+            | ImportError::Missing(_)
+            | ImportError::MissingRecord(_)
+            | ImportError::Record(..)
+            | ImportError::Path(_)
+            | ImportError::Collections
+            | ImportError::Moved => Self::invalid_request(message),
+            ImportError::Unresolvable(ResolveError::Unavailable { .. }) => {
+                tracing::info!(%error, "a repository was not imported");
+                Self::common(CommonError::UpstreamFailure, "The account's DID document can't be had; try again")
+            }
+            ImportError::TooLarge => Self::common(CommonError::PayloadTooLarge, message),
+            ImportError::Crowded | ImportError::UnderWay | ImportError::Busy(_) | ImportError::BrokenOff => {
+                Self::common(retry, message)
+            }
+            ImportError::NotFound(_) => Self::common(CommonError::RepoNotFound, message),
+            ImportError::Disk(reason) if reason.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%reason, "a repository was not imported");
+                Self::common(retry, "There is no room for the repository at the moment; try again")
+            }
+            ImportError::NoKey(_) | ImportError::Key(_) | ImportError::Disk(_) => Self::internal(error),
+            ImportError::Read(error) => error.into(),
+            ImportError::Store(error) => error.into(),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod create_record;
 mod delete_record;
 mod describe_repo;
 mod get_record;
+mod import_repo;
 mod list_missing_blobs;
 mod list_records;
 mod put_record;

@@ -1,0 +1,57 @@
+//! `com.atproto.repo.importRepo`: replaces the caller's repository by one that was exported elsewhere.
+//!
+//! Lexicon: `lexicons/com/atproto/repo/importRepo.json`. Spec: <https://atproto.com/guides/account-migration>
+
+use std::sync::Arc;
+
+use allod_lexicon::{com_atproto::repo::import_repo::ImportRepo, method::NoBody, method::NoErrors};
+use allod_store::tables::accounts::Account;
+use http::{HeaderMap, header::CONTENT_ENCODING};
+use http_body_util::BodyExt as _;
+
+use crate::{
+    app::App,
+    domain::{
+        accounts::Status,
+        repos::{import::Import, write::NotAllowed},
+    },
+    http::body::RequestBody,
+    xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Access, body, route},
+};
+
+/// Takes the CAR file as it comes and answers when the repository is the account's, which may be deactivated.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<ImportRepo, Access>) -> XrpcResult<ImportRepo> {
+    let XrpcRequest { auth: Access(session), headers, raw_body: mut sent, .. } = request;
+    match take(&app, &session.account, &headers, &mut sent).await {
+        Ok(()) => Ok(XrpcResponse::new(NoBody {})),
+        Err(error) => {
+            route::drain(&headers, sent).await;
+            Err(error)
+        }
+    }
+}
+
+async fn take(
+    app: &Arc<App>,
+    account: &Account,
+    headers: &HeaderMap,
+    sent: &mut RequestBody,
+) -> Result<(), XrpcError<NoErrors>> {
+    if Status::of(account) == Status::TakenDown {
+        return Err(NotAllowed::TakenDown.into());
+    }
+    if headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(XrpcError::common(
+            CommonError::UnsupportedMediaType,
+            "a repository is taken without a content encoding",
+        ));
+    }
+    let mut import = Import::begin(app, &account.did, body::declared_bytes(headers)).await?;
+    while let Some(frame) = sent.frame().await {
+        if let Ok(piece) = frame.map_err(|error| body::refuse_broken(&error))?.into_data() {
+            import.push(piece).await?;
+        }
+    }
+    import.finish(|_| ()).await?;
+    Ok(())
+}
