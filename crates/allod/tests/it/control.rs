@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::process::{Allod, Server};
+use crate::process::{Allod, Server, create_account};
 
 fn start(allod: &Allod) -> Server {
     let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
@@ -88,4 +88,19 @@ fn a_socket_left_behind_is_replaced() {
     let left: Vec<_> =
         std::fs::read_dir(allod.path("allod-dev")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".control")), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_firehose_is_seen_with_a_server_and_without() {
+    let allod = Allod::new();
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
+    let port = server.wait_for("Server     http://localhost:");
+    create_account(&format!("http://127.0.0.1:{}", port.trim()), "alice.test").await;
+    server.wait_for("Stop with Ctrl-C.");
+    let seen = allod.run(&["firehose", "status", "--json"]).json();
+    assert_eq!((&seen["newest_seq"], &seen["oldest_seq"]), (&json!(4), &json!(1)));
+    assert_eq!((&seen["subscribers"], &seen["relays"]), (&json!([]), &json!([])));
+    assert_eq!(server.interrupt(), 0);
+    let text = allod.run(&["firehose", "status"]).ok();
+    assert!(text.contains("newest event  4") && text.contains("oldest event  1 of "), "{text}");
 }

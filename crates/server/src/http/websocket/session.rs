@@ -264,3 +264,151 @@ async fn until_closed(reader: &mut (impl AsyncRead + Unpin), inbox: &mut Inbox) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::DuplexStream, task::JoinHandle};
+
+    use super::*;
+
+    /// How much the connection takes before somebody reads.
+    const PIPE_BYTES: usize = 1_000;
+    const PING: &[u8] = &[0x89, 0];
+
+    /// Gives what it has, then waits for ever.
+    struct Given(VecDeque<Bytes>);
+
+    impl Source for Given {
+        async fn next(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), Farewell> {
+            match self.0.pop_front() {
+                Some(bytes) if bytes.is_empty() => return Err(farewell("Refused")),
+                Some(bytes) => out.push_back(bytes),
+                None => std::future::pending().await,
+            }
+            Ok(())
+        }
+
+        fn too_slow(&self) -> Farewell {
+            farewell("ConsumerTooSlow")
+        }
+    }
+
+    fn farewell(name: &'static str) -> Farewell {
+        Farewell {
+            message: Some(wire::message(Opcode::Binary, b"why")),
+            code: Code::Policy,
+            reason: Cow::Borrowed(name),
+        }
+    }
+
+    fn message(bytes: usize) -> Bytes {
+        wire::message(Opcode::Binary, &vec![7; bytes])
+    }
+
+    fn close(code: Code, reason: &str) -> Bytes {
+        wire::message(Opcode::Close, &[&(code as u16).to_be_bytes(), reason.as_bytes()].concat())
+    }
+
+    /// Starts a session; gives the client's end, what stops the server, and the session's end.
+    fn start(given: Vec<Bytes>) -> (DuplexStream, CancellationToken, JoinHandle<()>) {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let stopping = CancellationToken::new();
+        let token = stopping.clone();
+        let session = tokio::spawn(async move { run(ours, Given(given.into()), &token).await });
+        (theirs, stopping, session)
+    }
+
+    async fn everything(client: &mut DuplexStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let (mut client, _stopping, session) = start(vec![message(400), message(4_000)]);
+        let begun = Instant::now();
+        session.await.unwrap();
+        let secs = begun.elapsed().as_secs();
+        let latest = limits::WEBSOCKET_STALL_SECS + TICK_SECS + limits::WEBSOCKET_CLOSE_SECS;
+        assert!((limits::WEBSOCKET_STALL_SECS..=latest).contains(&secs), "{secs} s");
+        let sent = [message(400), message(4_000)].concat();
+        assert_eq!(everything(&mut client).await, sent[..PIPE_BYTES]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stalls_and_reads_in_time_reads_why() {
+        let (mut client, _stopping, session) = start(vec![[message(900), message(900), message(900)].concat().into()]);
+        // The stall is seen at a tick, and from there the last words wait for a while.
+        time::sleep(Duration::from_secs(limits::WEBSOCKET_STALL_SECS + 1)).await;
+        let expected =
+            [message(900), message(900), wire::message(Opcode::Binary, b"why"), close(Code::Policy, "ConsumerTooSlow")];
+        assert_eq!(everything(&mut client).await, expected.concat());
+        session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_a_little_now_and_then_is_not_stalled() {
+        let (mut client, stopping, session) = start(vec![message(5_000)]);
+        let mut read = vec![0; 500];
+        for _ in 0..10 {
+            time::sleep(Duration::from_secs(limits::WEBSOCKET_STALL_SECS - 2 * TICK_SECS)).await;
+            client.read_exact(&mut read).await.unwrap();
+        }
+        assert!(!session.is_finished());
+        stopping.cancel();
+        drop(client);
+        session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_asked_and_then_let_go() {
+        let (mut client, _stopping, session) = start(Vec::new());
+        let begun = Instant::now();
+        let heard = everything(&mut client).await;
+        session.await.unwrap();
+        assert!(heard.len() >= 3 * PING.len() && heard.chunks(2).all(|chunk| chunk == PING), "{heard:?}");
+        let secs = begun.elapsed().as_secs();
+        assert!((limits::WEBSOCKET_SILENCE_SECS..limits::WEBSOCKET_SILENCE_SECS + 2 * TICK_SECS).contains(&secs));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_to_a_ping_keeps_a_client() {
+        let (mut client, stopping, session) = start(Vec::new());
+        for _ in 0..20 {
+            let mut ping = [0; 2];
+            client.read_exact(&mut ping).await.unwrap();
+            assert_eq!(ping, PING);
+            client.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
+        }
+        stopping.cancel();
+        assert_eq!(everything(&mut client).await, close(Code::GoingAway, ""));
+        session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_agree_to_the_end_is_left() {
+        let (client, stopping, session) = start(vec![message(5_000)]);
+        stopping.cancel();
+        let begun = Instant::now();
+        session.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), limits::WEBSOCKET_CLOSE_SECS);
+        drop(client);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_source_ends_with_is_told() {
+        let (mut client, _stopping, session) = start(vec![message(3), Bytes::new()]);
+        let told = [message(3), wire::message(Opcode::Binary, b"why"), close(Code::Policy, "Refused")].concat();
+        assert_eq!(everything(&mut client).await, told);
+        session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_ends_it_is_answered_in_kind() {
+        let (mut client, _stopping, session) = start(Vec::new());
+        client.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
+        assert_eq!(everything(&mut client).await, [0x88, 2, 0x03, 0xe8]);
+        session.await.unwrap();
+    }
+}
