@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rusqlite::{Connection, params};
 
 use crate::{CommitError, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
@@ -15,7 +15,9 @@ use super::failure::{self, Failure};
 /// How many events one portion of a retention run removes.
 const TRIM_EVENTS_PER_PORTION: u16 = 500;
 /// How many bytes of frames one read of the log holds at most (one event may be larger).
-const EVENTS_READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+const EVENTS_READ_BYTES_MAX: usize = 1024 * 1024;
+/// How large the buffers are that events of one read share, in bytes: small for a few, so that a short read is cheap.
+const SHARED_BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4 * 1024..=128 * 1024;
 
 /// The writer's view of the log: the newest number and the days that have a table.
 #[derive(Debug)]
@@ -163,7 +165,7 @@ fn read_in_snapshot(connection: &Connection, after: Seq, limit: usize) -> Result
     let days = statement
         .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Seq>(1)?)))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut events = Vec::new();
+    let (mut events, mut copies) = (Vec::new(), Copies::default());
     // No event above this number may be given: a table read only in part may have smaller ones left.
     let mut ceiling = Seq::MAX;
     for (number, first_seq) in days {
@@ -172,7 +174,7 @@ fn read_in_snapshot(connection: &Connection, after: Seq, limit: usize) -> Result
         }
         let day = EventDay::from_number(number)
             .ok_or_else(|| LogError::Invalid(format!("{number} in event_days is not a day")))?;
-        if let Some(last) = read_day(connection, day, (after, ceiling), limit, &mut events)? {
+        if let Some(last) = read_day(connection, day, (after, ceiling), limit, (&mut events, &mut copies))? {
             ceiling = last;
         }
     }
@@ -181,6 +183,25 @@ fn read_in_snapshot(connection: &Connection, after: Seq, limit: usize) -> Result
     events.truncate(limit);
     events.truncate(count_within_bytes(&events));
     Ok(events)
+}
+
+/// Copies bytes into buffers that they share, so that a page of events is not thousands of allocations.
+#[derive(Default)]
+struct Copies {
+    room: BytesMut,
+    buffer_bytes: usize,
+}
+
+impl Copies {
+    fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if self.room.capacity() < bytes.len() {
+            let (smallest, largest) = (*SHARED_BUFFER_BYTES.start(), *SHARED_BUFFER_BYTES.end());
+            self.buffer_bytes = (self.buffer_bytes * 2).clamp(smallest, largest);
+            self.room = BytesMut::with_capacity(self.buffer_bytes.max(bytes.len()));
+        }
+        self.room.extend_from_slice(bytes);
+        self.room.split().freeze()
+    }
 }
 
 /// How many of the first events one answer may hold.
@@ -205,7 +226,7 @@ fn read_day(
     day: EventDay,
     range: (Seq, Seq),
     limit: usize,
-    into: &mut Vec<Event>,
+    (into, copies): (&mut Vec<Event>, &mut Copies),
 ) -> Result<Option<Seq>, LogError> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT seq, did, kind, time_micros, frame_before, frame_after FROM events_{day} \
@@ -221,8 +242,8 @@ fn read_day(
             kind: EventKind::from_code(code)
                 .ok_or_else(|| LogError::Invalid(format!("{code} is not an event kind")))?,
             time_micros: row.get(3)?,
-            before: Bytes::copy_from_slice(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
-            after: Bytes::copy_from_slice(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
+            before: copies.copy(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
+            after: copies.copy(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
         };
         count += 1;
         bytes += frame_bytes(&event);
