@@ -24,12 +24,12 @@ async fn the_names_of_the_reference_start_a_working_server() {
         ("PDS_DEV_MODE", "true"),
         ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),
         ("PDS_INVITE_REQUIRED", "false"),
-        ("PDS_BLOBSTORE_DISK_LOCATION", "blocks"),
+        ("PDS_REDIS_SCRATCH_ADDRESS", "localhost:6379"),
         ("ALLOD_LOG_FORMAT", "json"),
         ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
     ];
     let mut server = allod.start(&["serve"], &environment);
-    server.wait_for("warning: set, but without effect so far: PDS_BLOBSTORE_DISK_LOCATION");
+    server.wait_for("warning: set, but without effect so far: PDS_REDIS_SCRATCH_ADDRESS");
     let address = server.wait_for("\"address\":\"");
     let origin = format!("http://{}", address.split('"').next().unwrap());
 
