@@ -6,6 +6,7 @@ mod blobs;
 mod com_atproto;
 mod elsewhere;
 mod jetstream;
+mod published_lexicon;
 mod relays;
 mod seen;
 mod sign_up_faults;
