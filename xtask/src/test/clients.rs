@@ -19,7 +19,7 @@ const BANNER: &str = "allod dev";
 /// The suites on accounts: they need only a server and some directory.
 const ACCOUNT_SUITES: &[&str] = &["session", "refusals", "identity", "legacy"];
 /// The suites on records, repositories and the event stream: whose directory it is makes no difference to them.
-const RECORD_SUITES: &[&str] = &["records", "repository", "atcute", "sync"];
+const RECORD_SUITES: &[&str] = &["records", "blobs", "repository", "atcute", "sync"];
 /// Judges what all the others made.
 const EVERY_LOG: &str = "zz-every-log";
 
@@ -92,7 +92,8 @@ pub(super) fn python(at: &Surroundings<'_>) -> io::Result<Outcome> {
 /// Runs the tests with their report on standard output.
 const PYTHON_RUNNER: &str = "import sys, unittest
 runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, descriptions=False, warnings='ignore')
-unittest.main(module='test_create_account', testRunner=runner)";
+suite = unittest.defaultTestLoader.discover('.')
+sys.exit(not runner.run(suite).wasSuccessful())";
 
 /// `allod serve` with npm's directory in place of ours, and the node clients against both.
 pub(super) fn directory(at: &Surroundings<'_>) -> io::Result<Outcome> {
