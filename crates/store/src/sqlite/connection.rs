@@ -73,6 +73,8 @@ fn configure(connection: &Connection, options: &SqliteOptions, role: Role) -> ru
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // One plan for a statement, whatever is bound to it: otherwise each new value may have it planned all over again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // After a failed sync nothing may be copied into the main file; the ordinary end of the engine checkpoints itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let cache_kib = match role {
@@ -120,5 +122,27 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::new(folder.path().join("a.sqlite"));
+        rusqlite::Connection::open(&options.path).unwrap();
+        let connection = connect(&options, Role::Writer).unwrap();
+        connection.execute_batch("CREATE TABLE a (x INTEGER PRIMARY KEY, y TEXT, z TEXT) STRICT").unwrap();
+        connection.execute_batch("CREATE INDEX a_of_some ON a (x) WHERE y > 'm'").unwrap();
+        let mut statement = connection.prepare_cached("SELECT z FROM a WHERE x > ?1 AND y > ?2").unwrap();
+        for x in 0..3 {
+            assert!(statement.query((x, "z")).unwrap().next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 }
