@@ -4,8 +4,11 @@
 
 mod blobs;
 mod com_atproto;
+mod contention;
 mod elsewhere;
+mod histories;
 mod jetstream;
+mod model;
 mod published_lexicon;
 mod relays;
 mod seen;
