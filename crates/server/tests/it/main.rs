@@ -5,6 +5,7 @@
 mod blobs;
 mod com_atproto;
 mod contention;
+mod disk_faults;
 mod elsewhere;
 mod histories;
 mod jetstream;
@@ -13,3 +14,4 @@ mod published_lexicon;
 mod relays;
 mod seen;
 mod sign_up_faults;
+mod store_faults;
