@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Create and look at invite codes
     #[command(subcommand)]
     Invite(Invite),
+    /// Check repositories, and write them to files and read them from there
+    #[command(subcommand)]
+    Repo(Repo),
     /// Explain the configuration
     #[command(subcommand)]
     Config(Config),
@@ -169,6 +172,41 @@ pub(crate) enum Invite {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod repo`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Repo {
+    /// Check that what is stored of a repository belongs together; changes nothing
+    Verify {
+        /// The account's DID, handle or e-mail address
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        account: Option<String>,
+        /// Check every repository
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write a repository to a CAR file
+    Export {
+        /// The account's DID, handle or e-mail address
+        account: String,
+        /// The file [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Replace a repository by that of a CAR file, which the account or this server has signed
+    Import {
+        /// The account's DID, handle or e-mail address
+        account: String,
+        /// The CAR file
+        file: PathBuf,
         #[command(flatten)]
         target: Target,
     },

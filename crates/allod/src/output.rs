@@ -4,7 +4,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
 };
 
 use serde::Serialize;
@@ -20,6 +20,15 @@ pub(crate) fn text(text: impl Display) {
 pub(crate) fn json(value: &impl Serialize) {
     let rendered = serde_json::to_string_pretty(value).unwrap_or_default();
     text(format_args!("{rendered}\n"));
+}
+
+/// Shows how far something is, in place of what was shown before; nothing when nobody looks. An empty text takes it away.
+pub(crate) fn progress(text: impl Display) {
+    let mut stderr = io::stderr().lock();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = stderr.flush();
+    }
 }
 
 /// Prints a complaint to standard error.

@@ -2,18 +2,25 @@
 //! them on.
 //!
 //! The socket is a file in the data directory that only its owner can open; whoever can open it may do everything the
-//! commands do. One connection carries one line of JSON with a [`Command`] and one line with a [`Reply`].
+//! commands do. One connection carries one line of JSON with a [`Command`], the bytes that the command takes if it takes
+//! any, and lines with [`Reply`]s back, of which the last one ends it.
 //! The same [`execute`] serves a command that found no running server and opened the store itself.
 
 mod execute;
 mod firehose;
+mod repos;
 mod socket;
 
+use std::io;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use execute::execute;
 pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
+pub use repos::{RepoExported, RepoImported, RepoReport, ReposVerified};
 pub use socket::{CallError, ListenError, Listener, call};
 
 /// The socket's file name in the data directory.
@@ -28,8 +35,17 @@ pub const REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long the other side may take over sending its line, in seconds.
 pub const LINE_SECS_MAX: u64 = 10;
 
-/// How long a command may take in all before the caller gives up waiting, in seconds.
+/// How long a command may say nothing before the caller gives up waiting, in seconds.
 pub const COMMAND_SECS_MAX: u64 = 60;
+
+/// How long the other side may take over the next piece of a file, or over taking one, in seconds.
+pub const PIECE_SECS_MAX: u64 = 300;
+
+/// The largest piece of a file that is taken at once, in bytes.
+pub const PIECE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// How much of a file is sent at once, in bytes.
+pub const PIECE_BYTES: usize = 64 * 1024;
 
 /// How many commands are carried out at once; further connections wait.
 pub const COMMANDS_AT_ONCE_MAX: usize = 4;
@@ -81,6 +97,57 @@ pub enum Command {
     },
     /// Tells how the firehose is doing.
     FirehoseStatus {},
+    /// Checks what is stored of repositories; a report of each comes before the answer.
+    RepoVerify {
+        /// The account's handle, DID or e-mail address; all without one.
+        account: Option<String>,
+    },
+    /// Gives a repository as a CAR file, which comes before the answer.
+    RepoExport {
+        /// The account's handle, DID or e-mail address.
+        account: String,
+    },
+    /// Replaces a repository by that of a CAR file, which comes behind the command.
+    RepoImport {
+        /// The account's handle, DID or e-mail address.
+        account: String,
+        /// How large the file is.
+        file_bytes: u64,
+    },
+}
+
+/// Something that a command gives before it is done.
+#[derive(Debug)]
+pub enum Part {
+    /// How many records were seen to so far.
+    Records(u64),
+    /// What was found of one repository.
+    Verified(RepoReport),
+    /// The next piece of a file.
+    Bytes(Bytes),
+}
+
+/// The other side of a command that is carried out: takes what it gives, and has the file that it takes.
+pub trait Peer: Send {
+    /// Takes a part.
+    fn part(&mut self, part: Part) -> BoxFuture<'_, io::Result<()>>;
+
+    /// The next piece of the file; nothing at its end, or without one.
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>>;
+}
+
+/// The other side of a command that takes no file, and whose answer alone is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Peer for Silent {
+    fn part(&mut self, _: Part) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// A password on its way to the server; wiped when dropped.
@@ -116,6 +183,12 @@ pub enum Answer {
     Invites(InviteList),
     /// How the firehose is doing.
     Firehose(FirehoseStatus),
+    /// What a check came to.
+    ReposVerified(ReposVerified),
+    /// The repository that was written out.
+    RepoExported(RepoExported),
+    /// The repository that was read in.
+    RepoImported(RepoImported),
 }
 
 /// An account that was just created.
@@ -202,10 +275,16 @@ pub struct ControlError {
     pub message: String,
 }
 
-/// The answer line.
+/// A line of the server's.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// How many records were seen to so far.
+    Records(u64),
+    /// What was found of one repository.
+    Verified(RepoReport),
+    /// So many bytes of a file follow.
+    Bytes(u64),
     /// It was done.
     Ok(Answer),
     /// It was not.

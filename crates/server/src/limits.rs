@@ -141,6 +141,9 @@ pub const IMPORT_IDLE_SECS_MAX: u64 = 60 * 60;
 /// How long the records that an import replaced are kept for those who are reading them.
 pub const RETIRED_SET_KEPT_SECS: u64 = 60 * 60;
 
+/// How many problems of one repository a check lists.
+pub const VERIFY_PROBLEMS_MAX: usize = 100;
+
 /// How many rows of each table go in one transaction when records are deleted that no repository has.
 pub const RETIRED_ROWS_PER_TXN: i64 = 500;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use allod_server::control::{self, Answer, CallError, Command};
+use allod_server::control::{self, Answer, CallError, Command, Peer, Silent};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, load_config, usable};
@@ -16,12 +16,17 @@ const DEV_DATA_DIRECTORY: &str = "./allod-dev";
 
 /// Carries the command out and gives its answer.
 pub(super) fn administer(target: &Target, command: &Command) -> Result<Answer, Failure> {
+    administer_with(target, command, &mut Silent)
+}
+
+/// Carries the command out and gives its answer. `peer` has what it takes beside its words, and gets what it gives before.
+pub(super) fn administer_with(target: &Target, command: &Command, peer: &mut dyn Peer) -> Result<Answer, Failure> {
     let loaded = load_config(target.config.as_path())?;
     let data = DataDirectory::at(data_directory(target, &loaded)?);
     runtime::for_command().map_err(Failure::failed)?.block_on(async {
-        match control::call(&data.control_socket(), command).await {
+        match control::call(&data.control_socket(), command, peer).await {
             Ok(answer) => Ok(answer),
-            Err(CallError::NoServer) => here(&data, loaded, command).await,
+            Err(CallError::NoServer) => here(&data, loaded, command, peer).await,
             Err(error) => Err(Failure::failed(error)),
         }
     })
@@ -45,7 +50,7 @@ fn data_directory(target: &Target, loaded: &Loaded) -> Result<PathBuf, Failure> 
 }
 
 /// No server runs: opens the data and does what it would have done.
-async fn here(data: &DataDirectory, loaded: Loaded, command: &Command) -> Result<Answer, Failure> {
+async fn here(data: &DataDirectory, loaded: Loaded, command: &Command, peer: &mut dyn Peer) -> Result<Answer, Failure> {
     if !data.database().is_file() {
         return Err(Failure::Usage(format!(
             "there is no server's data in {}; name its directory with --data-dir",
@@ -63,7 +68,7 @@ async fn here(data: &DataDirectory, loaded: Loaded, command: &Command) -> Result
         settings.into_config(port)
     };
     let app = launch::app(config, launch::open_store(&data.database())?, data)?;
-    let outcome = control::execute(&app, command.clone()).await.map_err(Failure::failed);
+    let outcome = control::execute(&app, command.clone(), peer).await.map_err(Failure::failed);
     app.db.close().await;
     directory_stop.cancel();
     outcome

@@ -7,6 +7,7 @@ mod dev;
 mod firehose;
 mod invite;
 mod plc;
+mod repo;
 mod secrets;
 mod serve;
 
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::run(command),
         Command::Firehose(command) => firehose::run(&command),
         Command::Invite(command) => invite::run(command),
+        Command::Repo(command) => repo::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Secrets(crate::cli::Secrets::Generate) => {
             secrets::generate();

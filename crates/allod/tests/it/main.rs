@@ -6,5 +6,6 @@ mod control;
 mod dev;
 mod help;
 mod process;
+mod repo;
 mod secrets;
 mod serve;

@@ -10,7 +10,7 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, firehose,
+    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, Peer, firehose, repos,
 };
 use crate::{
     app::App,
@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// Carries a command out.
-pub async fn execute(app: &Arc<App>, command: Command) -> Result<Answer, ControlError> {
+/// Carries a command out. `peer` has what the command takes beside its words, and gets what it gives before its answer.
+pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> Result<Answer, ControlError> {
     match command {
         Command::AccountCreate { handle, email, password } => {
             create_account(app, handle, email, &password).await.map(Answer::AccountCreated)
@@ -45,6 +45,13 @@ pub async fn execute(app: &Arc<App>, command: Command) -> Result<Answer, Control
             create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
         }
         Command::FirehoseStatus {} => Ok(Answer::Firehose(firehose::status(app).await?)),
+        Command::RepoVerify { account } => {
+            repos::verify(app, account.as_deref(), peer).await.map(Answer::ReposVerified)
+        }
+        Command::RepoExport { account } => repos::export(app, &account, peer).await.map(Answer::RepoExported),
+        Command::RepoImport { account, file_bytes } => {
+            repos::import(app, &account, file_bytes, peer).await.map(Answer::RepoImported)
+        }
         Command::InviteList { limit } => {
             let invites = invites::list(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?;
             Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect() }))
@@ -116,12 +123,12 @@ fn invite_details(invite: InviteCode) -> InviteDetails {
     }
 }
 
-fn refusal(error: &str, message: String) -> ControlError {
+pub(super) fn refusal(error: &str, message: String) -> ControlError {
     ControlError { error: error.to_owned(), message }
 }
 
 /// The operator sees the cause: it is their machine.
-fn failure(error: &dyn std::error::Error) -> ControlError {
+pub(super) fn failure(error: &dyn std::error::Error) -> ControlError {
     tracing::error!(%error, "an administrative command failed");
     refusal("InternalServerError", error.to_string())
 }

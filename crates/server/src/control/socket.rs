@@ -8,17 +8,22 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
 
 use super::{
-    Answer, COMMAND_SECS_MAX, COMMANDS_AT_ONCE_MAX, Command, ControlError, LINE_SECS_MAX, REPLY_BYTES_MAX,
-    REQUEST_BYTES_MAX, Reply, SOCKET_FILE, execute,
+    Answer, COMMAND_SECS_MAX, COMMANDS_AT_ONCE_MAX, Command, ControlError, LINE_SECS_MAX, PIECE_BYTES, PIECE_BYTES_MAX,
+    PIECE_SECS_MAX, Part, Peer, REPLY_BYTES_MAX, REQUEST_BYTES_MAX, Reply, SOCKET_FILE, execute,
 };
 use crate::app::App;
 
@@ -42,6 +47,9 @@ pub enum CallError {
     /// The server went away, or took too long. The command may have been carried out.
     #[error("the server did not answer: {0}")]
     Broken(io::Error),
+    /// What the command takes could not be read here, or what it gives not be taken.
+    #[error(transparent)]
+    Here(io::Error),
     /// The server refused.
     #[error(transparent)]
     Refused(#[from] ControlError),
@@ -113,27 +121,61 @@ fn bind_private(data_directory: &Path, path: &Path) -> io::Result<UnixListener> 
 }
 
 async fn answer(stream: UnixStream, app: &Arc<App>) -> io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let line = zeroize::Zeroizing::new(read_line(read, REQUEST_BYTES_MAX, LINE_SECS_MAX).await?);
+    let (read, write) = stream.into_split();
+    let mut caller = Caller { read: BufReader::new(read), write };
+    let line = zeroize::Zeroizing::new(read_line(&mut caller.read, REQUEST_BYTES_MAX, LINE_SECS_MAX).await?);
     let reply = match serde_json::from_slice::<Command>(&line) {
-        Ok(command) => execute(app, command).await.map_or_else(Reply::Err, Reply::Ok),
+        Ok(command) => execute(app, command, &mut caller).await.map_or_else(Reply::Err, Reply::Ok),
         Err(reason) => Reply::Err(ControlError {
             error: "InvalidRequest".to_owned(),
             message: format!("not a command of this version: {reason}"),
         }),
     };
-    let mut line = serde_json::to_vec(&reply).map_err(io::Error::other)?;
-    line.push(b'\n');
-    timeout(Duration::from_secs(LINE_SECS_MAX), async {
-        write.write_all(&line).await?;
-        write.shutdown().await
-    })
-    .await
-    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    caller.reply(&reply, &[], LINE_SECS_MAX).await?;
+    caller.write.shutdown().await
 }
 
-/// Hands a command to the server behind the socket and waits for its answer.
-pub async fn call(socket: &Path, command: &Command) -> Result<Answer, CallError> {
+/// The caller of a command, seen from the server.
+struct Caller {
+    read: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+}
+
+impl Caller {
+    /// Sends a line and the bytes that belong to it.
+    async fn reply(&mut self, reply: &Reply, bytes: &[u8], secs: u64) -> io::Result<()> {
+        let mut line = serde_json::to_vec(reply).map_err(io::Error::other)?;
+        line.push(b'\n');
+        within(secs, async {
+            self.write.write_all(&line).await?;
+            self.write.write_all(bytes).await
+        })
+        .await
+    }
+}
+
+impl Peer for Caller {
+    fn part(&mut self, part: Part) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            match part {
+                Part::Records(records) => self.reply(&Reply::Records(records), &[], PIECE_SECS_MAX).await,
+                Part::Verified(report) => self.reply(&Reply::Verified(report), &[], PIECE_SECS_MAX).await,
+                Part::Bytes(bytes) => self.reply(&Reply::Bytes(bytes.len() as u64), &bytes, PIECE_SECS_MAX).await,
+            }
+        })
+    }
+
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+            let read = within(PIECE_SECS_MAX, self.read.read_buf(&mut piece)).await?;
+            Ok((read > 0).then(|| piece.freeze()))
+        })
+    }
+}
+
+/// Hands a command to the server behind the socket, with the file that it takes, and waits for its answer.
+pub async fn call(socket: &Path, command: &Command, peer: &mut dyn Peer) -> Result<Answer, CallError> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(reason) if matches!(reason.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -145,22 +187,48 @@ pub async fn call(socket: &Path, command: &Command) -> Result<Answer, CallError>
     let mut line = serde_json::to_vec(command).map(zeroize::Zeroizing::new).map_err(|e| CallError::Broken(e.into()))?;
     line.push(b'\n');
     write.write_all(&line).await.map_err(CallError::Broken)?;
-    let line = read_line(read, REPLY_BYTES_MAX, COMMAND_SECS_MAX).await.map_err(CallError::Broken)?;
-    match serde_json::from_slice(&line).map_err(|reason| CallError::Broken(reason.into()))? {
-        Reply::Ok(answer) => Ok(answer),
-        Reply::Err(error) => Err(error.into()),
+    while let Some(piece) = peer.input().await.map_err(CallError::Here)? {
+        // A server that has refused takes no more, and has said why.
+        if write.write_all(&piece).await.is_err() {
+            break;
+        }
+    }
+    let mut read = BufReader::new(read);
+    loop {
+        let line = read_line(&mut read, REPLY_BYTES_MAX, COMMAND_SECS_MAX).await.map_err(CallError::Broken)?;
+        let part = match serde_json::from_slice(&line).map_err(|reason| CallError::Broken(reason.into()))? {
+            Reply::Ok(answer) => return Ok(answer),
+            Reply::Err(error) => return Err(error.into()),
+            Reply::Records(records) => Part::Records(records),
+            Reply::Verified(report) => Part::Verified(report),
+            Reply::Bytes(length) => Part::Bytes(read_bytes(&mut read, length).await.map_err(CallError::Broken)?),
+        };
+        peer.part(part).await.map_err(CallError::Here)?;
     }
 }
 
 /// Reads one line of at most `bytes_max` bytes within `secs` seconds.
-async fn read_line(read: tokio::net::unix::OwnedReadHalf, bytes_max: u64, secs: u64) -> io::Result<Vec<u8>> {
+async fn read_line(read: &mut BufReader<OwnedReadHalf>, bytes_max: u64, secs: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    let mut read = BufReader::new(read.take(bytes_max));
-    timeout(Duration::from_secs(secs), read.read_until(b'\n', &mut line))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    within(secs, read.take(bytes_max).read_until(b'\n', &mut line)).await?;
     if line.pop() != Some(b'\n') {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is cut off or too long"));
     }
     Ok(line)
+}
+
+/// Reads a piece of a file.
+async fn read_bytes(read: &mut BufReader<OwnedReadHalf>, length: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(length.min(PIECE_BYTES_MAX + 1)).map_err(io::Error::other)?;
+    if length as u64 > PIECE_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the piece is too large"));
+    }
+    let mut bytes = vec![0; length];
+    within(PIECE_SECS_MAX, read.read_exact(&mut bytes)).await?;
+    Ok(bytes.into())
+}
+
+/// Waits no longer than `secs` seconds.
+async fn within<T>(secs: u64, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(Duration::from_secs(secs), work).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allod_server::{
-    control::{Answer, Command, FirehoseStatus, execute},
+    control::{Answer, Command, FirehoseStatus, Silent, execute},
     domain::firehose::relays::RELAY_EVERY_SECS,
 };
 use allod_testkit::{Options, TestPds};
@@ -39,7 +39,7 @@ async fn asked(pds: &TestPds) -> Vec<String> {
 }
 
 async fn status(pds: &TestPds) -> FirehoseStatus {
-    let Answer::Firehose(status) = execute(pds.app(), Command::FirehoseStatus {}).await.unwrap() else {
+    let Answer::Firehose(status) = execute(pds.app(), Command::FirehoseStatus {}, &mut Silent).await.unwrap() else {
         panic!("another answer")
     };
     status

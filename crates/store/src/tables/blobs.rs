@@ -286,6 +286,22 @@ pub async fn referenced(
     all(&rows.await?, |row| cid_at(row, 0))
 }
 
+/// Reads which records of a set refer to which blobs, for the records behind `after` and up to `to`.
+pub async fn references_between(
+    db: &dyn Database,
+    set: RecordSet,
+    after: &str,
+    to: &str,
+) -> Result<Vec<(String, Cid)>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT path, cid FROM record_blobs WHERE record_set = $1 AND path > $2 AND path <= $3 ORDER BY path",
+        set.number(),
+        after,
+        to
+    ));
+    all(&rows.await?, |row| Ok((row.get(0)?, cid_at(row, 1)?)))
+}
+
 /// Reads the blobs that an account's records refer to and that are not stored, each with one record that does, in the
 /// order of their identifiers behind `after`.
 pub async fn missing(

@@ -11,6 +11,7 @@ pub mod record;
 pub mod retired;
 mod snapshot;
 mod turns;
+pub mod verify;
 pub mod write;
 
 use allod_atproto::{

@@ -41,7 +41,7 @@ use crate::{
 /// Whether and how repositories are imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportConfig {
-    /// Whether they are.
+    /// Whether accounts may; the operator always may.
     pub accepted: bool,
     /// The largest CAR file taken, in bytes.
     pub file_bytes_max: u64,
@@ -80,6 +80,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.accounts.lock().remove(&self.did);
     }
+}
+
+/// Checks that the operator lets accounts import their repositories.
+pub fn check_accepted(app: &App) -> Result<(), ImportError> {
+    if app.config.imports.accepted { Ok(()) } else { Err(ImportError::NotAccepted) }
 }
 
 /// Removes what imports of an earlier run have left on the disk.
@@ -220,10 +225,7 @@ pub struct Import {
 impl Import {
     /// Begins. `declared_bytes` is how much the sender says will come.
     pub async fn begin(app: &Arc<App>, did: &Did, declared_bytes: Option<u64>) -> Result<Self, ImportError> {
-        let ImportConfig { accepted, file_bytes_max } = app.config.imports;
-        if !accepted {
-            return Err(ImportError::NotAccepted);
-        }
+        let file_bytes_max = app.config.imports.file_bytes_max;
         if declared_bytes.is_some_and(|bytes| bytes > file_bytes_max) {
             return Err(ImportError::TooLarge);
         }

@@ -13,7 +13,10 @@ use crate::{
     app::App,
     domain::{
         accounts::Status,
-        repos::{import::Import, write::NotAllowed},
+        repos::{
+            import::{self, Import},
+            write::NotAllowed,
+        },
     },
     http::body::RequestBody,
     xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Access, body, route},
@@ -46,6 +49,7 @@ async fn take(
             "a repository is taken without a content encoding",
         ));
     }
+    import::check_accepted(app)?;
     let mut import = Import::begin(app, &account.did, body::declared_bytes(headers)).await?;
     while let Some(frame) = sent.frame().await {
         if let Ok(piece) = frame.map_err(|error| body::refuse_broken(&error))?.into_data() {

@@ -1,0 +1,195 @@
+//! `allod repo`: checks repositories, writes them to files and reads them from there; through the running server or on
+//! its data directly.
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use allod_server::control::{Answer, Command, PIECE_BYTES, Part, Peer, RepoImported, RepoReport, ReposVerified};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
+use serde_json::json;
+
+use super::{Failure, account::unexpected, administer::administer_with};
+use crate::{
+    cli::{Repo, Target},
+    output,
+};
+
+/// Carries out the command.
+pub(super) fn run(command: &Repo) -> Result<(), Failure> {
+    match command {
+        Repo::Verify { account, target, .. } => verify(account.as_deref(), target),
+        Repo::Export { account, out, target } => export(account, out.as_deref(), target),
+        Repo::Import { account, file, target } => import(account, file, target),
+    }
+}
+
+fn verify(account: Option<&str>, target: &Target) -> Result<(), Failure> {
+    let mut findings = Findings { shows: !target.json, reports: Vec::new() };
+    let command = Command::RepoVerify { account: account.map(str::to_owned) };
+    let answer = administer_with(target, &command, &mut findings);
+    output::progress("");
+    let Answer::ReposVerified(ReposVerified { checked, damaged }) = answer? else { return Err(unexpected()) };
+    if target.json {
+        output::json(&json!({ "repositories": findings.reports, "checked": checked, "damaged": damaged }));
+    }
+    if damaged == 0 { Ok(()) } else { Err(Failure::Failed(format!("damaged: {damaged} of {checked}"))) }
+}
+
+/// What a check finds, shown or kept.
+struct Findings {
+    shows: bool,
+    reports: Vec<RepoReport>,
+}
+
+impl Peer for Findings {
+    fn part(&mut self, part: Part) -> BoxFuture<'_, io::Result<()>> {
+        match part {
+            Part::Records(records) => output::progress(format_args!("{records} records")),
+            Part::Verified(report) if self.shows => {
+                output::progress("");
+                output::text(shown(&report));
+            }
+            Part::Verified(report) => self.reports.push(report),
+            Part::Bytes(_) => {}
+        }
+        Box::pin(ready(Ok(())))
+    }
+
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+fn shown(report: &RepoReport) -> String {
+    let RepoReport { did, handle, records, problems, further_problems, .. } = report;
+    let state = if problems.is_empty() { "sound  " } else { "damaged" };
+    let further = (*further_problems > 0).then(|| format!("and {further_problems} more"));
+    let lines = problems.iter().chain(&further).map(|line| format!("  {line}\n"));
+    format!("{state}  {did}  {handle}  {records} records\n{}", lines.collect::<String>())
+}
+
+fn export(account: &str, out: Option<&Path>, target: &Target) -> Result<(), Failure> {
+    let command = Command::RepoExport { account: account.to_owned() };
+    let Some(path) = out else {
+        if io::stdout().is_terminal() {
+            return Err(Failure::Usage("a CAR file is not for the terminal; name a file with --out".to_owned()));
+        }
+        let mut sink = Sink { file: Box::new(io::stdout()) };
+        return exported(administer_with(target, &command, &mut sink)?).map(drop);
+    };
+    let unfinished = Unfinished::create(path)?;
+    let file = unfinished.file.try_clone().map_err(Failure::failed)?;
+    let answer = administer_with(target, &command, &mut Sink { file: Box::new(file) })?;
+    let answer = exported(answer)?;
+    unfinished.finish(path)?;
+    if target.json {
+        output::json(&answer);
+    }
+    Ok(())
+}
+
+fn exported(answer: Answer) -> Result<allod_server::control::RepoExported, Failure> {
+    if let Answer::RepoExported(exported) = answer { Ok(exported) } else { Err(unexpected()) }
+}
+
+/// A file that has its name when it is whole; removed otherwise.
+struct Unfinished {
+    file: File,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        let unfinished = PathBuf::from(name);
+        let file = File::create(&unfinished)
+            .map_err(|reason| Failure::Failed(format!("can't write {}: {reason}", unfinished.display())))?;
+        Ok(Self { file, path: unfinished })
+    }
+
+    fn finish(self, path: &Path) -> Result<(), Failure> {
+        self.file.sync_all().map_err(Failure::failed)?;
+        fs::rename(&self.path, path).map_err(Failure::failed)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // One that has got its name is not there any more.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the pieces of a file.
+struct Sink {
+    file: Box<dyn Write + Send>,
+}
+
+impl Peer for Sink {
+    fn part(&mut self, part: Part) -> BoxFuture<'_, io::Result<()>> {
+        let written = match part {
+            Part::Bytes(bytes) => self.file.write_all(&bytes).and_then(|()| self.file.flush()),
+            Part::Records(_) | Part::Verified(_) => Ok(()),
+        };
+        Box::pin(ready(written))
+    }
+
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+fn import(account: &str, path: &Path, target: &Target) -> Result<(), Failure> {
+    let unreadable = |reason: io::Error| Failure::Failed(format!("can't read {}: {reason}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(Failure::Usage(format!("{} is not a file", path.display())));
+    }
+    let file_bytes = about.len();
+    let command = Command::RepoImport { account: account.to_owned(), file_bytes };
+    let mut source = Source { file: file.take(file_bytes) };
+    let answer = administer_with(target, &command, &mut source);
+    output::progress("");
+    let Answer::RepoImported(imported) = answer? else { return Err(unexpected()) };
+    if target.json {
+        output::json(&imported);
+        return Ok(());
+    }
+    let RepoImported { did, commit, rev, records } = imported;
+    output::text(output::fields(&[
+        ("did", Some(did)),
+        ("records", Some(records.to_string())),
+        ("rev", Some(rev)),
+        ("commit", Some(commit)),
+    ]));
+    Ok(())
+}
+
+/// Gives the pieces of a file.
+struct Source {
+    file: io::Take<File>,
+}
+
+impl Peer for Source {
+    fn part(&mut self, part: Part) -> BoxFuture<'_, io::Result<()>> {
+        if let Part::Records(records) = part {
+            output::progress(format_args!("{records} records"));
+        }
+        Box::pin(ready(Ok(())))
+    }
+
+    fn input(&mut self) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let read = self.file.read(&mut piece).map(|read| {
+            piece.truncate(read);
+            (read > 0).then(|| Bytes::from(piece))
+        });
+        Box::pin(ready(read))
+    }
+}
