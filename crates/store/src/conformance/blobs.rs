@@ -8,7 +8,7 @@ use super::Engine;
 use crate::{
     CommitError, Db, Txn, sql,
     tables::{
-        blobs::{self, Blob, NewBlob},
+        blobs::{self, Blob, NewBlob, Usage},
         records::RecordSet,
     },
 };
@@ -244,5 +244,165 @@ pub(super) async fn other_accounts_and_record_sets_are_left_alone(engine: Arc<dy
     let left = db.read(sql!("SELECT record_set FROM record_blobs ORDER BY record_set")).await.expect("a read");
     let left: Vec<i64> = left.iter().map(|row| row.get(0).expect("a number")).collect();
     assert_eq!(left, [2, 3]);
+    db.close().await;
+}
+
+pub(super) async fn what_a_record_waits_for_is_referred_to_from_the_start(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    let alice = did("alice");
+    done(&db, |txn| {
+        adopt(txn, &alice, 1);
+        blobs::refer_missing_allowed(txn, set(1), &post("a"), rev(1), &[cid("awaited")]);
+        blobs::refer_missing_allowed(txn, set(2), &post("a"), rev(1), &[cid("of another set")]);
+    })
+    .await;
+    done(&db, |txn| {
+        upload(txn, &alice, "awaited", 1);
+        upload(txn, &alice, "of another set", 1);
+        upload(txn, &did("bob"), "awaited", 1);
+    })
+    .await;
+    assert_eq!(unreferenced_since(&db, &alice, "awaited").await, None);
+    assert_eq!(unreferenced_since(&db, &alice, "of another set").await, Some(1));
+    assert_eq!(unreferenced_since(&db, &did("bob"), "awaited").await, Some(1));
+    db.close().await;
+}
+
+pub(super) async fn a_blob_is_renewed_only_as_it_was_read(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    let alice = did("alice");
+    done(&db, |txn| upload(txn, &alice, "one", 1)).await;
+    let object = stored(&db, &alice, "one").await.object;
+    let renewed = |object: &str, now: i64| {
+        let (alice, object) = (alice.clone(), object.to_owned());
+        move |txn: &mut Txn| {
+            let blob = NewBlob { cid: cid("one"), mime_type: "text/html", size: 3, object: &object };
+            blobs::renew(txn, &alice, &blob, now);
+        }
+    };
+    done(&db, renewed(&object, 5)).await;
+    let blob = stored(&db, &alice, "one").await;
+    assert_eq!((blob.mime_type.as_str(), blob.unreferenced_since), ("text/html", Some(5)));
+    assert_eq!(conflict(&db, renewed("another", 6)).await, blobs::BLOB_MOVED);
+    done(&db, |txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "another")).await;
+    let replace = |txn: &mut Txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "a third");
+    assert_eq!(conflict(&db, replace).await, blobs::BLOB_MOVED);
+    done(&db, renewed("another", 7)).await;
+    done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("one")])).await;
+    assert_eq!(conflict(&db, renewed("another", 8)).await, blobs::BLOB_MOVED);
+    done(&db, |txn| blobs::drop_references(txn, &alice, set(1), &post("a"), 9)).await;
+    done(&db, |txn| txn.run(sql!("UPDATE blobs SET takedown_ref = 'a report'"))).await;
+    assert_eq!(conflict(&db, renewed("another", 10)).await, blobs::BLOB_MOVED);
+    db.close().await;
+}
+
+pub(super) async fn what_records_refer_to_is_listed_in_pages(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    let alice = did("alice");
+    let contents: Vec<String> = (0..5).map(|n| format!("content {n}")).collect();
+    let mut cids: Vec<Cid> = contents.iter().map(|content| cid(content)).collect();
+    cids.sort();
+    done(&db, |txn| {
+        adopt(txn, &alice, 1);
+        upload(txn, &alice, "content 0", 1);
+        blobs::refer_missing_allowed(txn, set(1), &post("b"), rev(10), &cids);
+        blobs::refer_missing_allowed(txn, set(1), &post("a"), rev(20), &cids[..2]);
+        blobs::refer_missing_allowed(txn, set(2), &post("a"), rev(20), &[cid("elsewhere")]);
+    })
+    .await;
+    let listed = async |since: Option<Tid>, after: Option<&Cid>, limit: i64| {
+        blobs::referenced(&*db, set(1), since, after, limit).await.expect("a read")
+    };
+    assert_eq!(listed(None, None, 10).await, cids);
+    assert_eq!(listed(None, None, 2).await, cids[..2]);
+    assert_eq!(listed(None, Some(&cids[1]), 2).await, cids[2..4]);
+    assert_eq!(listed(Some(rev(10)), None, 10).await, cids[..2]);
+    assert_eq!(listed(Some(rev(9)), None, 10).await, cids);
+    assert_eq!(listed(Some(rev(20)), None, 10).await, []);
+    assert_eq!(listed(Some(Tid::from_u64(u64::MAX)), None, 10).await, []);
+
+    cids.retain(|listed| *listed != cid("content 0"));
+    let missing = async |after: Option<&Cid>, limit: i64| {
+        let missing = blobs::missing(&*db, &alice, after, limit).await.expect("a read");
+        missing.into_iter().map(|missing| (missing.cid, missing.path)).collect::<Vec<_>>()
+    };
+    let all = missing(None, 10).await;
+    assert_eq!(all.iter().map(|(cid, _)| *cid).collect::<Vec<_>>(), cids);
+    assert!(all.iter().all(|(_, path)| path.starts_with("app.bsky.feed.post/")));
+    assert_eq!(missing(None, 3).await, all[..3]);
+    assert_eq!(missing(Some(&cids[2]), 3).await, all[3..]);
+    assert_eq!(blobs::missing(&*db, &did("bob"), None, 10).await.expect("a read"), []);
+    db.close().await;
+}
+
+pub(super) async fn only_long_unreferenced_blobs_are_removed(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    let (alice, bob) = (did("alice"), did("bob"));
+    done(&db, |txn| {
+        adopt(txn, &alice, 1);
+        for (content, now) in [("old", 1), ("young", 9), ("used", 1), ("taken down", 1), ("said to be unused", 1)] {
+            upload(txn, &alice, content, now);
+        }
+        upload(txn, &bob, "old", 2);
+        blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("used")]);
+        blobs::refer_missing_allowed(txn, set(1), &post("a"), rev(1), &[cid("said to be unused")]);
+        txn.run(sql!("UPDATE blobs SET takedown_ref = 'a report' WHERE cid = $1", &cid("taken down").to_bytes()[..]));
+    })
+    .await;
+    let due = blobs::unreferenced_until(&*db, 5, 10).await.expect("a read");
+    let mut named: Vec<(&Did, Cid)> = due.iter().map(|due| (&due.did, due.blob.cid)).collect();
+    named.sort();
+    let mut expected = vec![(&alice, cid("old")), (&alice, cid("said to be unused")), (&bob, cid("old"))];
+    expected.sort();
+    assert_eq!(named, expected);
+    assert_eq!(blobs::unreferenced_until(&*db, 5, 1).await.expect("a read").len(), 1);
+    for due in &due {
+        let remove = |txn: &mut Txn| blobs::remove_unreferenced(txn, &due.did, &due.blob, 5);
+        if due.blob.cid == cid("said to be unused") {
+            assert_eq!(conflict(&db, remove).await, blobs::BLOB_MOVED);
+        } else {
+            done(&db, remove).await;
+            assert_eq!(conflict(&db, remove).await, blobs::BLOB_MOVED);
+        }
+    }
+    for content in ["young", "used", "taken down", "said to be unused"] {
+        stored(&db, &alice, content).await;
+    }
+    let young = stored(&db, &alice, "young").await;
+    let too_early = |txn: &mut Txn| blobs::remove_unreferenced(txn, &alice, &young, 5);
+    assert_eq!(conflict(&db, too_early).await, blobs::BLOB_MOVED);
+    done(&db, |txn| txn.run(sql!("DELETE FROM repos"))).await;
+    done(&db, |txn| blobs::disown(txn, &alice)).await;
+    assert_eq!(
+        blobs::unreferenced_until(&*db, 5, 10).await.expect("a read").len(),
+        4,
+        "all of an account that is gone"
+    );
+    db.close().await;
+}
+
+pub(super) async fn objects_and_usage_are_known(engine: Arc<dyn Engine>) {
+    let db = engine.open();
+    let (alice, bob) = (did("alice"), did("bob"));
+    done(&db, |txn| {
+        upload(txn, &alice, "one", 1);
+        upload(txn, &alice, "three", 1);
+        upload(txn, &bob, "one", 1);
+    })
+    .await;
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (asked, expected) = (named(&["x", "did:web:alice.test one", "y"]), named(&["did:web:alice.test one"]));
+    assert_eq!(blobs::known_objects(&*db, &asked).await.expect("a read"), expected);
+    assert_eq!(blobs::known_objects(&*db, &[]).await.expect("a read"), Vec::<String>::new());
+    done(&db, |txn| txn.run(sql!("UPDATE blob_usage SET bytes = 5 WHERE did = $1", alice.as_str()))).await;
+    let usage = |of: &Did, counted_bytes, stored_bytes| Usage { did: of.to_string(), counted_bytes, stored_bytes };
+    let all = blobs::usages(&*db, "", 10).await.expect("a read");
+    assert_eq!(all, [usage(&alice, 5, 8), usage(&bob, 3, 3)]);
+    assert_eq!(blobs::usages(&*db, alice.as_str(), 10).await.expect("a read"), all[1..]);
+    done(&db, |txn| blobs::recount(txn, alice.as_str())).await;
+    assert_eq!(blobs::usages(&*db, "", 1).await.expect("a read"), [usage(&alice, 8, 8)]);
+    let blob = stored(&db, &alice, "one").await;
+    done(&db, |txn| blobs::remove_unreferenced(txn, &alice, &blob, 5)).await;
+    assert_eq!(blobs::usages(&*db, "", 1).await.expect("a read"), [usage(&alice, 5, 5)]);
     db.close().await;
 }
