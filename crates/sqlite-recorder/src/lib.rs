@@ -1,7 +1,7 @@
 //! A `SQLite` virtual file system for tests: passes everything to the system's own, records every change of a file in
 //! the order it happened, and makes chosen calls fail.
 //!
-//! Locks, shared memory and reads go through untouched, so an engine on top of it is the ordinary engine. The C
+//! Locks and shared memory go through untouched, so an engine on top of it is the ordinary engine. The C
 //! interface lives in [`vfs`], the only module with unsafe code; this one is what a rig talks to.
 
 mod vfs;
@@ -68,11 +68,22 @@ pub enum Op {
 /// The calls that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
+    /// Reading from a file.
+    Read,
     /// Writing to a file.
     Write,
     /// Syncing a file.
     Sync,
 }
+
+/// The disk is full. For [`Failure::code`], as those below.
+pub const FULL: i32 = rusqlite::ffi::SQLITE_FULL;
+/// The disk can't be read.
+pub const IO_READ: i32 = rusqlite::ffi::SQLITE_IOERR_READ;
+/// The disk can't be written.
+pub const IO_WRITE: i32 = rusqlite::ffi::SQLITE_IOERR_WRITE;
+/// The disk can't be synced.
+pub const IO_SYNC: i32 = rusqlite::ffi::SQLITE_IOERR_FSYNC;
 
 /// An order to fail: nothing reaches the file, and the engine is told `code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +167,11 @@ impl Recorder {
             state.push(op());
         }
         code
+    }
+
+    /// Tells whether a call is to fail, and with which code.
+    fn failure(&self, call: Call, kind: FileKind) -> Option<i32> {
+        self.state.lock().ordered_failure(call, kind)
     }
 
     fn next_handle(&self) -> u64 {

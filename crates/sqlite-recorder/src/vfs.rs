@@ -135,6 +135,16 @@ unsafe extern "C" fn delete(vfs: *mut sqlite3_vfs, name: *const c_char, sync_dir
     }
 }
 
+unsafe extern "C" fn read(file: *mut sqlite3_file, data: *mut c_void, len: c_int, offset: sqlite3_int64) -> c_int {
+    // SAFETY: see the module.
+    unsafe {
+        let Some(system_read) = system_methods(file).xRead else { return ffi::SQLITE_INTERNAL };
+        let File { recorder, kept, .. } = our_part(file);
+        let failure = kept.and_then(|Kept { kind, .. }| recorder.failure(Call::Read, kind));
+        failure.unwrap_or_else(|| system_read(system_part(file), data, len, offset))
+    }
+}
+
 unsafe extern "C" fn write(file: *mut sqlite3_file, data: *const c_void, len: c_int, offset: sqlite3_int64) -> c_int {
     // SAFETY: see the module; `data` has `len` bytes.
     unsafe {
@@ -191,7 +201,6 @@ macro_rules! passed_on {
 
 passed_on! {
     close = xClose() -> c_int = ffi::SQLITE_OK;
-    read = xRead(data: *mut c_void, len: c_int, offset: sqlite3_int64) -> c_int = ffi::SQLITE_INTERNAL;
     file_size = xFileSize(len: *mut sqlite3_int64) -> c_int = ffi::SQLITE_INTERNAL;
     lock = xLock(level: c_int) -> c_int = ffi::SQLITE_INTERNAL;
     unlock = xUnlock(level: c_int) -> c_int = ffi::SQLITE_INTERNAL;

@@ -27,6 +27,12 @@ impl FakeClock {
         let micros = u64::try_from(by.as_micros()).expect("a test moves time by less than 500,000 years");
         self.now.send_modify(|now| *now += micros);
     }
+
+    /// Sets time back, as an operator or a time server may. Whoever sleeps sleeps that much longer.
+    pub fn set_back(&self, by: Duration) {
+        let micros = u64::try_from(by.as_micros()).expect("a test moves time by less than 500,000 years");
+        self.now.send_modify(|now| *now -= micros);
+    }
 }
 
 impl Clock for FakeClock {

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Helpers go through public methods. Time moves by [`TestPds::advance`] alone. When a [`TestPds`] is dropped, it
-//! checks that no error was logged unread and that every event decodes; when a method answers, that the answer is as
-//! its lexicon says. A check that fails panics: this crate is for tests.
+//! checks that no error was logged unread and that a [`Consumer`] could follow every event; when a method answers, that
+//! the answer is as its lexicon says. A check that fails panics: this crate is for tests.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -20,6 +20,7 @@
 
 mod call;
 mod clock;
+mod consumer;
 mod disk;
 mod errors;
 mod failpoints;
@@ -33,6 +34,7 @@ mod stream;
 
 pub use call::{Call, Reply};
 pub use clock::FakeClock;
+pub use consumer::{Consumer, Followed};
 pub use disk::ScriptedDisk;
 pub use failpoints::{At, ScriptedFailpoints};
 pub use network::ScriptedNetwork;

@@ -1,6 +1,6 @@
 //! What a test wants its server to be like.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use allod_atproto::Did;
 use allod_server::{
@@ -12,6 +12,7 @@ use allod_server::{
         secret::Secret,
     },
 };
+use allod_store::sqlite::SqliteOptions;
 use url::Url;
 
 use crate::TestPds;
@@ -27,6 +28,7 @@ const PLC_TIMEOUT: Duration = Duration::from_secs(10);
 const RETENTION_MICROS: u64 = 3 * 24 * 3600 * 1_000_000;
 
 type Change = Arc<dyn Fn(&mut Config) + Send + Sync>;
+type StoreChange = Arc<dyn Fn(SqliteOptions) -> SqliteOptions + Send + Sync>;
 
 /// What a test wants its server to be like; also after a restart.
 #[derive(Clone)]
@@ -34,11 +36,12 @@ pub struct Options {
     pub(crate) seed: u64,
     pub(crate) plc_timeout: Duration,
     changes: Vec<Change>,
+    store_changes: Vec<StoreChange>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, plc_timeout: PLC_TIMEOUT, changes: Vec::new() }
+        Self { seed: 1, plc_timeout: PLC_TIMEOUT, changes: Vec::new(), store_changes: Vec::new() }
     }
 }
 
@@ -63,6 +66,13 @@ impl Options {
         self
     }
 
+    /// Changes how the store is opened.
+    #[must_use]
+    pub fn store(mut self, change: impl Fn(SqliteOptions) -> SqliteOptions + Send + Sync + 'static) -> Self {
+        self.store_changes.push(Arc::new(change));
+        self
+    }
+
     /// Draws other random bytes: two servers of one test must not make the same keys.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -80,6 +90,10 @@ impl Options {
     /// Starts the server.
     pub async fn start(self) -> TestPds {
         TestPds::with(self).await
+    }
+
+    pub(crate) fn store_options(&self, path: &Path) -> SqliteOptions {
+        self.store_changes.iter().fold(SqliteOptions::new(path), |options, change| change(options))
     }
 
     pub(crate) fn build(&self, port: u16, plc_url: &Url) -> Config {

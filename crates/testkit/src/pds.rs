@@ -1,6 +1,10 @@
 //! The server a test talks to.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use allod_atproto::{Did, Handle, frame::Frame};
 use allod_server::{app::App, domain::mail::Message};
@@ -11,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Call, FakeClock, Options, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
     errors::LoggedErrors,
-    server::{DirectoryRun, End, Run, World, decoded_events, http_client},
+    server::{DirectoryRun, End, Run, World, decoded, decoded_events, http_client},
 };
 
 /// A whole server of a test's own.
@@ -62,6 +66,7 @@ impl TestPds {
             failpoints: Arc::default(),
             plc,
             errors: LoggedErrors::default(),
+            is_impossible: Arc::default(),
             database: files.path().join("allod.sqlite"),
             blobs: files.path().join("blobs"),
             disk: Arc::default(),
@@ -221,6 +226,17 @@ impl TestPds {
     /// Every event, decoded.
     pub async fn events(&self) -> Vec<(Event, Frame)> {
         decoded_events(&self.run.app.db).await
+    }
+
+    /// Says that the test arranges what can't happen: events that no consumer could follow, records that are not those of the head.
+    /// What is checked at the end is then only that every event decodes.
+    pub fn arranges_the_impossible(&self) {
+        self.world.is_impossible.store(true, Ordering::Relaxed);
+    }
+
+    /// Decodes an event. Panics when it can't.
+    pub fn decode(&self, event: &Event) -> Frame {
+        decoded(event)
     }
 
     /// Takes the errors that were logged so far; a test that expects some reads them here.

@@ -1,18 +1,20 @@
 //! Threads of their own: one for the directory, one for each run of the server, so that a run can end at any moment.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
 use allod_atproto::{
-    Did, Tid,
+    Cid, Did,
     frame::{self, EncodedFrame, Frame, Message},
-    repo::verify_commit_message,
 };
 use allod_plc::{
     client::{PlcClient, Timeouts},
@@ -21,14 +23,14 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{blobs::disk::Disk, clock::Clock, identity::Resolver},
+    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, identity::Resolver},
     http, jobs,
 };
 use allod_store::{
-    Db, Event,
+    Db, Event, EventKind,
     fault::Faulty,
     sqlite::{self, SqliteOptions},
-    tables::signing_keys,
+    tables::{accounts, records, repos, signing_keys},
 };
 use tokio::{
     net::TcpListener,
@@ -40,8 +42,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use url::Url;
 
 use crate::{
-    FakeClock, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, errors::LoggedErrors,
-    options::Options,
+    Consumer, FakeClock, Followed, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness,
+    errors::LoggedErrors, options::Options,
 };
 
 /// How many events are read at once.
@@ -57,6 +59,7 @@ pub(crate) struct World {
     pub(crate) failpoints: Arc<ScriptedFailpoints>,
     pub(crate) plc: ScriptedPlc,
     pub(crate) errors: LoggedErrors,
+    pub(crate) is_impossible: Arc<AtomicBool>,
     pub(crate) database: PathBuf,
     pub(crate) blobs: PathBuf,
     pub(crate) disk: Arc<ScriptedDisk>,
@@ -126,7 +129,8 @@ struct Started {
 async fn run(world: World, port: u16, ready: oneshot::Sender<Started>, ended: oneshot::Receiver<End>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the server's port is free");
     let address = listener.local_addr().expect("a listener has an address");
-    let store = Faulty::new(sqlite::open(SqliteOptions::new(&world.database)).expect("the store opens"));
+    let options = world.options.store_options(&world.database);
+    let store = Faulty::new(sqlite::open(options).expect("the store opens"));
     let app = app(&world, Arc::<Faulty>::clone(&store), address.port());
     let stop = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
@@ -139,7 +143,7 @@ async fn run(world: World, port: u16, ready: oneshot::Sender<Started>, ended: on
     }
     jobs.abort();
     store.clear();
-    check_events(&app.db).await;
+    check_events(&app.db, world.is_impossible.load(Ordering::Relaxed)).await;
     app.db.close().await;
 }
 
@@ -245,33 +249,60 @@ async fn serve_directory(
     directory::serve(listener, directory, stop.cancelled_owned()).await
 }
 
-/// Checks that every event decodes, and that every commit is signed by its account and inverts to the tree before it,
-/// unless a test has broken the store.
-async fn check_events(db: &Db) {
+/// Checks that a consumer can follow every event, and that what it knows in the end is what the store has, unless a
+/// test has broken the store or arranged what can't happen: then events need only decode.
+async fn check_events(db: &Db, is_impossible: bool) {
     if db.events(0, 1).await.is_err() {
         return;
     }
-    let mut revs: HashMap<Did, Tid> = HashMap::new();
-    for (event, frame) in decoded_events(db).await {
-        let commit = match frame.message {
-            Message::Commit(commit) => commit,
-            Message::Sync(sync) => {
-                revs.insert(sync.did, sync.rev);
-                continue;
-            }
-            Message::Identity(_)
-            | Message::Account(_)
-            | Message::Info(_)
-            | Message::Error(_)
-            | Message::Other { .. } => continue,
-        };
-        assert_eq!(commit.since, revs.insert(commit.repo.clone(), commit.rev), "event {}: since", event.seq);
-        // The key of an account that is gone is gone.
-        if let Ok(Some(key)) = signing_keys::by_did(&**db, &commit.repo).await
-            && let Err(error) = verify_commit_message(&commit, &key.did_key)
-        {
-            panic!("event {} of {} does not verify: {error}", event.seq, event.did);
+    let events = decoded_events(db).await;
+    if is_impossible {
+        return;
+    }
+    let mut consumer = Consumer::default();
+    for (event, frame) in events {
+        if consumer.seq() == 0 && event.seq > 1 {
+            consumer = Consumer::joining_late();
         }
+        let (did, kind) = about(&frame.message);
+        assert_eq!((did.as_str(), kind, frame.seq), (event.did.as_str(), event.kind, Some(event.seq)));
+        // The key of an account that is gone is gone.
+        let key = signing_keys::by_did(&**db, did).await.ok().flatten().map(|key| key.did_key);
+        if let Err(error) = consumer.take(&frame, key.as_ref()) {
+            panic!("event {} of {}: {error}", event.seq, event.did);
+        }
+    }
+    for (did, followed) in consumer.repos() {
+        check_repo(db, did, followed).await;
+    }
+}
+
+/// Checks that what a consumer knows of a repository is what the store has.
+async fn check_repo(db: &Db, did: &Did, followed: &Followed) {
+    // A store that can't be read any more was broken by the test.
+    let Ok(Some(account)) = accounts::by_did(&**db, did).await else { return };
+    let Ok(Some(head)) = repos::head_of(&**db, did).await else { return };
+    // The network is not told of what happens to an account that is not active.
+    if !Status::of(&account).is_active() {
+        return;
+    }
+    assert_eq!((head.commit, head.rev), (followed.commit, followed.rev), "the head of {did} is not what was told");
+    if let Some(told) = &followed.records
+        && let Ok(entries) = records::entries(&**db, head.record_set, "", i64::MAX).await
+    {
+        let stored: BTreeMap<String, Cid> = entries.into_iter().map(|entry| (entry.path, entry.cid)).collect();
+        assert_eq!(&stored, told, "the records of {did} are not what was told");
+    }
+}
+
+/// Whom a message is about, and of which kind it is.
+fn about(message: &Message) -> (&Did, EventKind) {
+    match message {
+        Message::Commit(commit) => (&commit.repo, EventKind::Commit),
+        Message::Sync(sync) => (&sync.did, EventKind::Sync),
+        Message::Identity(identity) => (&identity.did, EventKind::Identity),
+        Message::Account(account) => (&account.did, EventKind::Account),
+        Message::Info(_) | Message::Error(_) | Message::Other { .. } => panic!("this is no event: {message:?}"),
     }
 }
 
@@ -284,14 +315,18 @@ pub(crate) async fn decoded_events(db: &Db) -> Vec<(Event, Frame)> {
         if events.is_empty() {
             return decoded;
         }
-        for event in events {
-            let frame = match frame::decode(
-                &EncodedFrame { before: event.before.clone(), after: event.after.clone() }.with_seq(event.seq),
-            ) {
-                Ok(frame) => frame,
-                Err(error) => panic!("event {} of {} does not decode: {error}", event.seq, event.did),
-            };
-            decoded.push((event, frame));
-        }
+        decoded.extend(events.into_iter().map(|event| {
+            let frame = self::decoded(&event);
+            (event, frame)
+        }));
+    }
+}
+
+/// Decodes an event. Panics when it can't.
+pub(crate) fn decoded(event: &Event) -> Frame {
+    let encoded = EncodedFrame { before: event.before.clone(), after: event.after.clone() };
+    match frame::decode(&encoded.with_seq(event.seq)) {
+        Ok(frame) => frame,
+        Err(error) => panic!("event {} of {} does not decode: {error}", event.seq, event.did),
     }
 }

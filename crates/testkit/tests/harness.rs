@@ -164,3 +164,45 @@ async fn the_network_has_what_was_put_there() {
     let missing = pds.app().resolver.handle(&Handle::parse("bob.allod.social").unwrap()).await;
     assert!(!matches!(missing, Ok(Some(_))));
 }
+
+#[tokio::test]
+async fn a_consumer_notices_what_a_relay_would_drop() {
+    use allod_atproto::frame::Frame;
+    use allod_testkit::Consumer;
+
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    for n in 0..3 {
+        let body = json!({
+            "repo": alice.did, "collection": "com.example.note", "rkey": format!("k{}", n % 2), "record": { "n": n }
+        });
+        pds.xrpc_post("com.atproto.repo.putRecord").bearer(&alice.access).json(&body).ok().await;
+    }
+    let frames: Vec<Frame> = pds.events().await.into_iter().map(|(_, frame)| frame).collect();
+    let follow = |frames: &[Frame]| {
+        let mut consumer = Consumer::default();
+        frames.iter().try_for_each(|frame| consumer.take(frame, None)).map(|()| consumer)
+    };
+    let consumer = follow(&frames).unwrap();
+    assert_eq!(consumer.repo(&alice.did).unwrap().records.as_ref().unwrap().len(), 2);
+    // identity, account, commit, sync, commit, commit, commit
+    for at in [4, 5] {
+        let left_out = [&frames[..at], &frames[at + 1..]].concat();
+        assert!(follow(&left_out).unwrap_err().contains("follows on"), "without {at}");
+        let mut swapped = frames.clone();
+        let seqs = (swapped[at].seq, swapped[at + 1].seq);
+        swapped.swap(at, at + 1);
+        (swapped[at].seq, swapped[at + 1].seq) = seqs;
+        assert!(follow(&swapped).is_err(), "{at} and the next swapped");
+        let mut twice = frames.clone();
+        twice.insert(at, frames[at].clone());
+        assert!(follow(&twice).unwrap_err().contains("comes after"), "{at} twice");
+    }
+    let mut another = frames.clone();
+    let Message::Commit(commit) = &mut another[6].message else { panic!("not a commit") };
+    commit.ops.clear();
+    assert!(follow(&another).unwrap_err().contains("make the tree"), "an operation was left out");
+    let stranger = allod_atproto::crypto::SigningKey::from_bytes(allod_atproto::crypto::Curve::K256, &[7; 32]).unwrap();
+    let forged = Consumer::default().take(&frames[2], Some(&stranger.did_key()));
+    assert!(forged.unwrap_err().contains("signature"));
+}

@@ -4,9 +4,14 @@
 
 mod blobs;
 mod com_atproto;
+mod contention;
+mod disk_faults;
 mod elsewhere;
+mod histories;
 mod jetstream;
+mod model;
 mod published_lexicon;
 mod relays;
 mod seen;
 mod sign_up_faults;
+mod store_faults;

@@ -5,7 +5,7 @@ use allod_store::{
     Touched, Txn, sql,
     tables::{accounts, sign_ups},
 };
-use allod_testkit::{Call, TestPds};
+use allod_testkit::{Call, Reply, TestPds};
 
 /// Status, error name and message.
 pub(crate) type Refusal = (u16, String, String);
@@ -53,4 +53,13 @@ pub(crate) async fn deactivate(pds: &TestPds, did: &Did) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at WHERE did = $1", did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
+}
+
+/// Checks that a caller was told to come back: the server can't do it now, and nothing is wrong with the request.
+#[track_caller]
+pub(crate) fn told_to_come_back(reply: &Reply) {
+    assert_eq!(reply.status.as_u16(), 503, "{}", reply.text());
+    assert_eq!(reply.json()["error"], "NotEnoughResources", "{}", reply.text());
+    let after: u64 = reply.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after), "come back in {after} s");
 }

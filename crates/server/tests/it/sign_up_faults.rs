@@ -4,7 +4,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use allod_server::domain::sign_up::failpoint::Failpoint;
-use allod_store::tables::sign_ups::{self, SignUpState};
+use allod_store::{
+    fault::Fault,
+    tables::sign_ups::{self, SignUpState},
+};
 use allod_testkit::{At, Behaviour, TestPds};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -245,4 +248,51 @@ async fn of_many_sign_ups_with_one_invite_use_one_succeeds() {
     assert_eq!(answers.iter().filter(|answer| answer.0 == 200).count(), 1);
     assert!(answers.iter().all(|answer| answer.0 == 200 || answer.1 == "InvalidInviteCode"));
     assert_eq!(pds.plc().genesis_operations(), 1);
+}
+
+#[tokio::test]
+async fn a_sign_up_whose_store_fails_comes_to_an_end() {
+    // More than any sign-up needs.
+    const CALLS_MAX: u64 = 60;
+    let body = alice();
+    for fault in [Fault::Fail, Fault::UnknownLost, Fault::UnknownApplied] {
+        for at_commit in [true, false] {
+            let mut tried = 0;
+            for n in 1..CALLS_MAX {
+                let mut pds = TestPds::start().await;
+                // Background work at start has its own calls.
+                pds.do_jobs().await;
+                if at_commit {
+                    pds.store().at_commit(n, fault);
+                } else {
+                    pds.store().at_read(n, Fault::Fail);
+                }
+                let reply = pds.xrpc_post(CREATE_ACCOUNT).json(&body).send().await;
+                let told = format!("{fault:?}, commits {at_commit}, call {n}: {}", reply.text());
+                if reply.status != 200 {
+                    tried += 1;
+                    seen::told_to_come_back(&reply);
+                    // After an unknown outcome the store is opened again; also what was left must end without that.
+                    if at_commit && fault != Fault::Fail {
+                        pds.restart().await;
+                    }
+                }
+                pds.store().clear();
+                a_quarter_of_an_hour(&pds).await;
+                let _ = pds.logged_errors();
+                let there = whole_or_nothing(&pds).await;
+                if reply.status == 200 {
+                    assert!(there, "{told}");
+                    break;
+                }
+                let again = pds.xrpc_post(CREATE_ACCOUNT).json(&body).send().await;
+                assert_eq!(again.status.as_u16(), 200, "{told}: {}", again.text());
+                assert!(whole_or_nothing(&pds).await, "{told}");
+            }
+            assert!(tried >= 2, "{fault:?}: only {tried} calls were made to fail");
+            if !at_commit {
+                break;
+            }
+        }
+    }
 }

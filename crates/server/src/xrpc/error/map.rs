@@ -30,7 +30,7 @@ use crate::{
 const OVERLOADED_RETRY_SECS: u32 = 2;
 /// When a caller whose sign-up waits for the directory comes back, in seconds.
 const PENDING_RETRY_SECS: u32 = 10;
-/// When a caller whose write the store could not take comes back, in seconds.
+/// When a caller whom the store could not serve comes back, in seconds.
 const STORE_RETRY_SECS: u32 = 5;
 
 /// When a stream's client that found no place comes back, in seconds.
@@ -60,8 +60,18 @@ impl<E> From<SeatError> for XrpcError<E> {
 
 impl<E> From<ReadError> for XrpcError<E> {
     fn from(error: ReadError) -> Self {
-        Self::internal(error)
+        match error {
+            ReadError::Unavailable { .. } => unreadable(&error),
+            ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => Self::internal(error),
+        }
     }
+}
+
+/// What a caller is told while the store can't be read.
+fn unreadable<E>(error: &ReadError) -> XrpcError<E> {
+    tracing::warn!(%error, "something could not be read");
+    let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
+    XrpcError::common(retry, "The server can't read at the moment; try again")
 }
 
 impl<E> From<StoreError> for XrpcError<E> {

@@ -1,8 +1,9 @@
 //! Requests that waited together, written in as few commits as they allow.
 //!
 //! Requests share a commit while no two of them touch one record or subject, none asks for a certain commit, and the
-//! commit's limits are kept. When a shared commit can't be made, each of its requests is tried alone, so that nobody
-//! fails for a neighbour.
+//! commit's limits are kept. So sharing never shows: everybody is answered as if each request had been carried out by
+//! itself, in the order of asking. When a shared commit can't be made, each of its requests is tried alone, so that
+//! nobody fails for a neighbour.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -66,11 +67,16 @@ async fn write_next(app: &App, did: &Did, open: &OpenRepo, jobs: &mut VecDeque<W
     let mut shared = Shared::default();
     let mut group = Vec::new();
     while let Some(job) = jobs.pop_front() {
+        if !group.is_empty() && !shared.is_apart_from(&job.request) {
+            // What it finds is what the commit before it leaves.
+            jobs.push_front(job);
+            break;
+        }
         match decide::decide(app, did, open, &job.request).await {
             Err(error) => answer(job.reply, Err(error)),
             Ok(effects) if effects.is_empty() && !job.request.commits_always => answer(job.reply, Ok(None)),
             Ok(effects) => {
-                if !group.is_empty() && !shared.has_room_for(&job.request, &effects) {
+                if !group.is_empty() && !shared.has_room_for(&effects) {
                     jobs.push_front(job);
                     break;
                 }
@@ -124,8 +130,11 @@ fn is_everybodys(error: &WriteError) -> bool {
         | WriteError::Busy
         | WriteError::Open(_)
         | WriteError::Damaged(_)
-        | WriteError::Read(_)
-        | WriteError::Commit(_) => true,
+        | WriteError::Read(_) => true,
+        WriteError::Commit(error) => match **error {
+            CommitError::Unavailable { .. } | CommitError::Unknown { .. } => true,
+            CommitError::Conflict { .. } | CommitError::Refused { .. } => false,
+        },
         WriteError::SwapCommit { .. }
         | WriteError::SwapRecord { .. }
         | WriteError::RecordExists(_)
@@ -149,12 +158,17 @@ struct Shared {
 }
 
 impl Shared {
-    fn has_room_for(&self, request: &Request, effects: &[Effect]) -> bool {
+    /// Whether nothing that a request asks for or about is touched by those before it.
+    fn is_apart_from(&self, request: &Request) -> bool {
         !self.asks_for_commit
             && request.swap_commit.is_none()
-            && self.paths.len() + effects.len() <= OPS_MAX
-            && self.record_bytes + record_bytes(effects) <= SHARED_COMMIT_RECORD_BYTES_MAX
             && request.writes.iter().all(|write| !self.paths.contains(&write.path))
+    }
+
+    /// Whether what a request does keeps the commit within its limits and touches nothing that is touched already.
+    fn has_room_for(&self, effects: &[Effect]) -> bool {
+        self.paths.len() + effects.len() <= OPS_MAX
+            && self.record_bytes + record_bytes(effects) <= SHARED_COMMIT_RECORD_BYTES_MAX
             && effects.iter().all(|effect| !self.paths.contains(&effect.path))
             && subjects(effects).all(|subject| !self.subjects.contains(&subject))
     }

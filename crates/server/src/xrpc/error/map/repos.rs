@@ -7,7 +7,7 @@ use allod_lexicon::{
     method::NoErrors,
 };
 
-use super::{CommonError, STORE_RETRY_SECS, StoreError, XrpcError};
+use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, unreadable};
 use crate::domain::{
     identity::ResolveError,
     repos::{
@@ -97,13 +97,10 @@ impl From<RepoError> for XrpcError<NoErrors> {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
             }
             RepoError::Open(
-                OpenError::Damaged { .. }
-                | OpenError::Tree(..)
-                | OpenError::NoKey(_)
-                | OpenError::Key(_)
-                | OpenError::Read(_),
+                OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::NoKey(_) | OpenError::Key(_),
             )
             | RepoError::RecordMissing { .. } => Self::internal(error),
+            RepoError::Open(OpenError::Read(error)) => shared_read_error(error),
             RepoError::Read(error) => error.into(),
         }
     }
@@ -211,12 +208,11 @@ macro_rules! write_error {
                         | OpenError::Tree(..)
                         | OpenError::NoKey(_)
                         | OpenError::Key(_)
-                        | OpenError::Busy(_)
-                        | OpenError::Read(_),
+                        | OpenError::Busy(_),
                     )
                     | WriteError::Plan(_)
-                    | WriteError::Damaged(_)
-                    | WriteError::Read(_) => Self::internal(error),
+                    | WriteError::Damaged(_) => Self::internal(error),
+                    WriteError::Open(OpenError::Read(error)) | WriteError::Read(error) => shared_read_error(error),
                     WriteError::Commit(error) => refused_commit(error),
                 }
             }
@@ -225,6 +221,14 @@ macro_rules! write_error {
 }
 
 write_error!(apply_writes, create_record, delete_record, put_record);
+
+/// A read that failed for all who waited for it.
+fn shared_read_error<E>(error: Arc<ReadError>) -> XrpcError<E> {
+    match &*error {
+        ReadError::Unavailable { .. } => unreadable(&error),
+        ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => XrpcError::internal(error),
+    }
+}
 
 /// A commit that the store did not take, told to one of those who shared it.
 fn refused_commit<E>(error: Arc<StoreError>) -> XrpcError<E> {

@@ -140,6 +140,7 @@ async fn is_cut_off_when_its_records_go() {
 #[tokio::test]
 async fn a_damaged_repository_is_not_shown_as_a_whole_one() {
     let pds = TestPds::start().await;
+    pds.arranges_the_impossible();
     let alice = pds.account("alice").await;
     fill(&pds, &alice, RECORDS, 2_000).await;
     let remove = async |path: &str| {
