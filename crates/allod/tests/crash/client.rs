@@ -1,7 +1,7 @@
 //! One client: it writes to records of its own, one request after another, and knows what was acknowledged.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use allod_atproto::{Cid, Did, cbor, json as data};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::rng::Rng;
@@ -21,6 +22,11 @@ const KEYS: u64 = 10;
 /// How many records under keys of the server's choice a client leaves in each repository.
 const APPENDED_MAX: usize = 8;
 const BATCH_WRITES_MAX: u64 = 20;
+/// How many keys of each client hold records with a blob.
+const PICTURES: u64 = 3;
+const BLOB_BYTES_MAX: u64 = 40_000;
+/// How many blobs that were there before are looked at again after a crash.
+const OLD_BLOBS_CHECKED: usize = 3;
 
 /// Somebody whose repository is written to.
 pub(crate) struct Account {
@@ -40,8 +46,32 @@ impl Account {
         Self { did: Did::parse(&text("did")).unwrap(), access: text("accessJwt") }
     }
 
+    /// Sends bytes to a method; none when the server has gone away.
+    pub(crate) async fn send(
+        &self,
+        http: &reqwest::Client,
+        origin: &str,
+        method: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Option<String> {
+        let url = format!("{origin}/xrpc/com.atproto.repo.{method}");
+        let request = http.post(url).bearer_auth(&self.access).header("content-type", content_type).body(body);
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        let text = response.text().await.ok()?;
+        assert_eq!(status, 200, "{method}: {text}");
+        Some(text)
+    }
+
     /// Calls a writing method; none when the server has gone away.
-    async fn write(&self, http: &reqwest::Client, origin: &str, method: &str, mut body: Value) -> Option<Value> {
+    pub(crate) async fn write(
+        &self,
+        http: &reqwest::Client,
+        origin: &str,
+        method: &str,
+        mut body: Value,
+    ) -> Option<Value> {
         body["repo"] = json!(self.did);
         let url = format!("{origin}/xrpc/com.atproto.repo.{method}");
         let response = http.post(url).bearer_auth(&self.access).json(&body).send().await.ok()?;
@@ -80,6 +110,12 @@ pub(crate) struct Client {
     own: Vec<Own>,
     /// Commits that were answered with, by account.
     acks: Vec<(Did, Cid)>,
+    /// For each account a blob that was taken and that no record refers to yet.
+    uploaded: Vec<Option<Value>>,
+    /// Records that refer to a blob, and to which.
+    pictures: HashMap<Cid, Cid>,
+    /// Those of them that are new since the last crash.
+    new_pictures: HashSet<Cid>,
     /// Makes every value another one.
     values: u64,
     rng: Rng,
@@ -90,7 +126,9 @@ impl Client {
     pub(crate) fn new(number: u64, accounts: Vec<Arc<Account>>, rng: Rng, http: reqwest::Client) -> Self {
         let own = accounts.iter().map(|_| Own::default()).collect();
         let collection = format!("com.example.c{number}");
-        Self { collection, accounts, own, acks: Vec::new(), values: 0, rng, http }
+        let uploaded = accounts.iter().map(|_| None).collect();
+        let (acks, pictures, new_pictures) = (Vec::new(), HashMap::new(), HashSet::new());
+        Self { collection, accounts, own, acks, uploaded, pictures, new_pictures, values: 0, rng, http }
     }
 
     /// Writes until there is no answer any more.
@@ -107,9 +145,18 @@ impl Client {
 
     async fn write(&mut self, origin: &str) -> Option<()> {
         let at = usize::try_from(self.rng.below(self.accounts.len() as u64)).unwrap();
+        let account = Arc::clone(&self.accounts[at]);
+        if self.uploaded[at].is_none() && self.rng.below(8) == 0 {
+            let bytes = self.bytes();
+            let expected = Cid::for_raw(&bytes).to_string();
+            let answer = account.send(&self.http, origin, "uploadBlob", "application/octet-stream", bytes).await?;
+            let blob = serde_json::from_str::<Value>(&answer).unwrap()["blob"].take();
+            assert_eq!(blob["ref"]["$link"], expected);
+            self.uploaded[at] = Some(blob);
+            return Some(());
+        }
         let (method, body, pending) = self.draw(at);
         self.own[at].pending = Some(pending);
-        let account = Arc::clone(&self.accounts[at]);
         let answer = account.write(&self.http, origin, method, body).await?;
         let own = &mut self.own[at];
         match own.pending.take() {
@@ -134,6 +181,19 @@ impl Client {
         let appended = self.own[at].records.keys().filter(|path| key_of(path).len() == 13).cloned();
         let appended: Vec<String> = appended.collect();
         let mut records = self.own[at].records.clone();
+        // Also one that was taken before a crash.
+        if self.uploaded[at].is_some() && self.rng.below(2) == 0 {
+            let blob = self.uploaded[at].take().unwrap();
+            let key = format!("p{}", self.rng.below(PICTURES));
+            let (mut record, _) = self.record();
+            record["picture"] = blob;
+            let cid = cid_of(&record);
+            self.pictures.insert(cid, Cid::parse(record["picture"]["ref"]["$link"].as_str().unwrap()).unwrap());
+            self.new_pictures.insert(cid);
+            records.insert(format!("{collection}/{key}"), cid);
+            let body = json!({ "collection": collection, "rkey": key, "record": record });
+            return ("putRecord", body, Pending::Leaves(records));
+        }
         match self.rng.below(10) {
             0..=3 if appended.len() < APPENDED_MAX => {
                 let (record, cid) = self.record();
@@ -193,8 +253,39 @@ impl Client {
         self.values += 1;
         let filling = "x".repeat(usize::try_from(self.rng.below(300)).unwrap());
         let record = json!({ "$type": self.collection, "n": self.values, "filling": filling });
-        let cid = Cid::for_cbor(&cbor::encode(&data::to_value(&record).unwrap()));
+        let cid = cid_of(&record);
         (record, cid)
+    }
+
+    /// Bytes unlike all others.
+    fn bytes(&mut self) -> Bytes {
+        let len = 16 + self.rng.below(BLOB_BYTES_MAX);
+        (0..len).map(|_| self.rng.next().to_le_bytes()[0]).collect()
+    }
+
+    /// Checks that the blobs of records in a repository can be had: those that are new, and some of the others.
+    pub(crate) async fn check_blobs(&mut self, origin: &str, did: &Did, told: &str) -> u64 {
+        let at = self.accounts.iter().position(|account| account.did == *did).unwrap();
+        let (mut old, mut checked) = (0, 0);
+        for record in self.own[at].records.values() {
+            let Some(blob) = self.pictures.get(record) else { continue };
+            let is_new = self.new_pictures.contains(record);
+            old += usize::from(!is_new);
+            if !is_new && old > OLD_BLOBS_CHECKED {
+                continue;
+            }
+            let url = format!("{origin}/xrpc/com.atproto.sync.getBlob?did={did}&cid={blob}");
+            let response = self.http.get(url).send().await.unwrap();
+            assert_eq!(response.status(), 200, "{told}: the blob {blob} of {did} is gone");
+            assert_eq!(Cid::for_raw(&response.bytes().await.unwrap()), *blob, "{told}");
+            checked += 1;
+        }
+        checked
+    }
+
+    /// Counts no blob as new any more.
+    pub(crate) fn forget_new(&mut self) {
+        self.new_pictures.clear();
     }
 
     /// Holds what a repository has after a crash against what was acknowledged. Tells whether a write was in flight,
@@ -223,6 +314,10 @@ impl Client {
         }
         was_pending.then_some(carried_out)
     }
+}
+
+fn cid_of(record: &Value) -> Cid {
+    Cid::for_cbor(&cbor::encode(&data::to_value(record).unwrap()))
 }
 
 fn key_of(path: &str) -> &str {

@@ -1,12 +1,14 @@
-//! The crash rig over a whole server: clients write under load, the process is killed at a random moment and started
-//! again on the same data. Then everything that was acknowledged must be there, no batch by halves, and the firehose
-//! must go on where its reader was: no gap, no number for another payload, every repository's chain unbroken.
+//! The crash rig over a whole server: clients write, upload, import and sign up under load, the process is killed at a
+//! random moment and started again on the same data. Then everything that was acknowledged must be there, no batch or
+//! import by halves, and the firehose must go on where its reader was: no gap, no number for another payload, every
+//! repository's chain unbroken.
 //!
 //! `ALLOD_CRASH_CYCLES` sets how many times (100), `ALLOD_CRASH_SEED` repeats a run's choices.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a rig fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a rig is set through the environment and talks to its own processes")]
 
 mod client;
+mod importer;
 mod joiner;
 mod network;
 mod rng;
@@ -24,6 +26,7 @@ use std::{
 };
 
 use client::{Account, Client};
+use importer::Importer;
 use joiner::Joiner;
 use network::Network;
 use rng::Rng;
@@ -58,6 +61,8 @@ struct Sum {
     in_flight: u64,
     carried_out: u64,
     kills_while_starting: u64,
+    blobs: u64,
+    imports: u64,
 }
 
 async fn cycles() {
@@ -79,11 +84,18 @@ async fn cycles() {
     let mut clients: Vec<Client> =
         (0..CLIENTS).map(|n| Client::new(n, accounts.clone(), Rng(rng.next()), http.clone())).collect();
     let mut joiner = Joiner::new(http.clone());
+    let mut importer = Importer::new(http.clone(), &server.origin()).await;
     let mut witness = Witness::new(network.directory_url(), http.clone());
     let mut sum = Sum::default();
     for cycle in 0..cycles {
         let told = || format!("seed {seed}, cycle {cycle}");
-        let load = load(&server.origin(), &mut clients, &mut joiner, witness.seq(), &mut rng).await;
+        if rng.below(3) == 0 {
+            joiner.begin(&server.origin());
+        }
+        if rng.below(2) == 0 {
+            importer.begin(&server.origin());
+        }
+        let load = load(&server.origin(), &mut clients, witness.seq(), &mut rng).await;
         server.kill();
         let (clients_back, acks, tail) = load.end().await;
         clients = clients_back;
@@ -107,25 +119,32 @@ async fn cycles() {
                 let settled = client.settle(&account.did, &records, &told());
                 sum.in_flight += u64::from(settled.is_some());
                 sum.carried_out += u64::from(settled == Some(true));
+                sum.blobs += client.check_blobs(&origin, &account.did, &told()).await;
             }
         }
         for client in &mut clients {
             witness.check_acks(&client.take_acks(), &told());
+            client.forget_new();
         }
+        let imported = witness.check_repo(&origin, importer.did(), &told()).await;
+        sum.imports += importer.settle(&imported, &told()).await;
         witness.forget_commits();
         joiner.settle(&origin, &told()).await;
     }
-    joiner.check_directory(&network.directory_url(), &accounts).await;
+    joiner.check_directory(&network.directory_url(), &[&accounts[..], &[importer.account()]].concat()).await;
     server.kill();
     assert!(sum.acknowledged > 0 && sum.in_flight > 0, "seed {seed}: nobody was given the time to write");
     report(&format!(
         "crash: {cycles} kills and {} more while starting, {} acknowledged writes and {} events, all there; {} writes \
-         in flight, of which {} were carried out; {} sign-ups, each with its DID ({} s; seed {seed})\n",
+         in flight, of which {} were carried out; {} blobs read, {} imports, {} sign-ups, each with its DID ({} s; \
+         seed {seed})\n",
         sum.kills_while_starting,
         sum.acknowledged,
         witness.seq(),
         sum.in_flight,
         sum.carried_out,
+        sum.blobs,
+        sum.imports,
         joiner.joined(),
         began.elapsed().as_secs()
     ));
@@ -139,7 +158,7 @@ struct Load {
 }
 
 /// Lets the clients write until it is time to kill.
-async fn load(origin: &str, clients: &mut Vec<Client>, joiner: &mut Joiner, cursor: i64, rng: &mut Rng) -> Load {
+async fn load(origin: &str, clients: &mut Vec<Client>, cursor: i64, rng: &mut Rng) -> Load {
     let acks = Arc::new(AtomicU64::new(0));
     let tail = Tail::open(origin, cursor).await;
     let clients = clients
@@ -152,9 +171,6 @@ async fn load(origin: &str, clients: &mut Vec<Client>, joiner: &mut Joiner, curs
             })
         })
         .collect();
-    if rng.below(3) == 0 {
-        joiner.begin(origin);
-    }
     let enough = rng.below(ACKS_PER_CYCLE_MAX);
     let deadline = Instant::now() + Duration::from_secs(LOAD_SECS_MAX);
     while acks.load(Ordering::Relaxed) < enough && Instant::now() < deadline {
