@@ -1,8 +1,9 @@
 //! CAR files: `atproto/repo/car-file-fixtures.json`, and repositories exported by other software.
 
 use allod_atproto::car::{self, Limits, Reader, Writer};
-use allod_atproto::repo::{RecordPath, SignedCommit, Tree};
-use allod_atproto::{Cid, cbor};
+use allod_atproto::did_doc::DidDocument;
+use allod_atproto::repo::{PartialTree, RecordPath, SignedCommit, Tree};
+use allod_atproto::{Cid, Did, cbor, json};
 
 use crate::vectors;
 
@@ -74,4 +75,54 @@ fn exported_repositories() {
             assert!(blocks.get(&cid).is_some(), "{name}: {path}");
         }
     }
+}
+
+/// An export that is signed by the key of the document beside it, which is another account's of the same server: it
+/// had one key for all then.
+#[test]
+fn a_signed_repository() {
+    let file = std::fs::read(vectors::path("indigo/testing/testdata/greenground.repo.car")).unwrap();
+    let document = vectors::json("indigo/testing/testdata/greenground.didDoc.json");
+    let did = Did::parse(vectors::str(&document, "id")).unwrap();
+    let key = DidDocument::from_json(document, &did).unwrap().signing_key().unwrap();
+    let blocks = car::read(&file, &Limits::REPOSITORY).unwrap();
+    let commit = SignedCommit::parse(blocks.get(&blocks.root().unwrap()).unwrap()).unwrap();
+    assert_eq!(commit.verify(&key), Ok(()));
+    assert_ne!(commit.commit().did, did);
+}
+
+/// A file that has a block twice is read as if it had it once.
+#[test]
+fn a_block_that_is_there_twice() {
+    let name = "indigo/testing/testdata/bafyreieovfuizojpw3zresz7sx3nk4trm2by23pt5rxbey3jme4uo5ogiu.car";
+    let file = std::fs::read(vectors::path(name)).unwrap();
+    let mut reader = Reader::new(Limits::COMMIT);
+    reader.push(&file).unwrap();
+    let mut count = 0;
+    while reader.next_block().unwrap().is_some() {
+        count += 1;
+    }
+    let blocks = car::read(&file, &Limits::COMMIT).unwrap();
+    assert_eq!(blocks.len(), count - 1);
+    let commit = cbor::decode(blocks.get(&blocks.root().unwrap()).unwrap()).unwrap();
+    let tree = Tree::from_blocks(&commit.get("data").unwrap().as_cid().unwrap(), |cid| blocks.get(cid)).unwrap();
+    assert!(!tree.is_empty() && tree.entries().all(|(_, cid)| blocks.get(&cid).is_some()));
+}
+
+/// The proof of one record: the way to it from the top, and the record.
+#[test]
+fn a_record_with_its_proof() {
+    let file = std::fs::read(vectors::path("indigo/testing/testdata/repo_slice.car")).unwrap();
+    let record = vectors::json("indigo/testing/testdata/repo_slice_record.json");
+    let cid = Cid::parse(vectors::str(&record, "cid")).unwrap();
+    let path = vectors::str(&record, "uri").splitn(4, '/').nth(3).unwrap();
+    let blocks = car::read(&file, &Limits::COMMIT).unwrap();
+    let commit = cbor::decode(blocks.get(&blocks.root().unwrap()).unwrap()).unwrap();
+    let data = commit.get("data").unwrap().as_cid().unwrap();
+    let tree = PartialTree::from_blocks(&data, |cid| blocks.get(cid)).unwrap();
+    assert_eq!((tree.root(), tree.get(path)), (data, Ok(Some(cid))));
+    assert!(Tree::from_blocks(&data, |cid| blocks.get(cid)).is_err(), "it is not the whole tree");
+    let mut shown = Vec::new();
+    json::write_json(blocks.get(&cid).unwrap(), &mut shown).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&shown).unwrap(), record["value"]);
 }
