@@ -51,7 +51,8 @@ impl Writer {
 
     /// Takes out what was written since the last time.
     pub fn take(&mut self) -> Bytes {
-        mem::take(&mut self.bytes).into()
+        let room = Vec::with_capacity(self.bytes.capacity());
+        mem::replace(&mut self.bytes, room).into()
     }
 
     /// The file, or what of it was not yet taken.

@@ -13,6 +13,9 @@ use super::{
     failure::{self, Kind},
 };
 
+/// The share of the pages between two passes that a pass moves quickly enough for the writer to wait for it.
+const SHORT_PASS_DIVISOR: u32 = 8;
+
 /// What the writer tells the checkpoint thread.
 pub(super) struct Checkpointer {
     state: Mutex<State>,
@@ -30,6 +33,12 @@ struct State {
     /// How many passes have begun and ended.
     begun: u64,
     ended: u64,
+    /// How large the log is.
+    wal_pages: u32,
+    /// How large it was when the pass that is under way began.
+    begun_at_pages: u32,
+    /// How large it was when the last pass that has ended began: so much of it is in the main file.
+    moved_pages: u32,
     /// How large the log was when a pass was last asked for; 0 since the log began anew.
     asked_at_pages: u32,
     /// How large the log was when the writer last waited in vain, a reader holding an old page.
@@ -42,24 +51,29 @@ impl Checkpointer {
     }
 
     /// Says how large the log is now; called by the writer between two groups.
+    ///
+    /// From half its bound on the log is to begin anew. The writer then waits for a pass as soon as one has little left
+    /// to move, and at the bound whatever there is: else it would stand still for as long as moving much takes.
     pub(super) fn wal_grew(&self, wal_pages: u32) {
         let mut state = self.state.lock();
-        if wal_pages < state.asked_at_pages {
-            state.asked_at_pages = 0;
+        if wal_pages < state.wal_pages {
+            (state.asked_at_pages, state.moved_pages, state.stuck_at_pages) = (0, 0, 0);
         }
+        state.wal_pages = wal_pages;
+        let is_idle = !state.wanted && state.begun == state.ended;
+        let is_half_full = wal_pages >= self.wal_pages_max / 2;
         // Under load the log is not begun anew by a pass: then the pages that came since are what makes one worth while.
-        let grown = wal_pages >= state.asked_at_pages.saturating_add(self.pages);
-        if grown {
+        if wal_pages >= state.asked_at_pages.saturating_add(self.pages) || (is_half_full && is_idle) {
             state.asked_at_pages = wal_pages;
             state.wanted = true;
             self.changed.notify_all();
         }
-        if wal_pages < self.wal_pages_max {
-            state.stuck_at_pages = 0;
+        let is_little = is_idle && wal_pages.saturating_sub(state.moved_pages) <= self.pages / SHORT_PASS_DIVISOR;
+        if wal_pages < self.wal_pages_max && !(is_half_full && is_little) {
             return;
         }
         // Not at every group while a long read keeps the log from being begun anew.
-        if wal_pages < state.stuck_at_pages.saturating_add(self.pages) {
+        if state.stuck_at_pages > 0 && wal_pages < state.stuck_at_pages.saturating_add(self.pages) {
             return;
         }
         state.stuck_at_pages = wal_pages;
@@ -84,8 +98,7 @@ impl Checkpointer {
             if health.broken().is_none() {
                 pass(connection, CheckpointMode::PASSIVE, health);
             }
-            self.state.lock().ended += 1;
-            self.changed.notify_all();
+            self.end_pass();
         }
         if health.broken().is_none() {
             // The next start then has nothing to recover.
@@ -103,7 +116,16 @@ impl Checkpointer {
         }
         state.wanted = false;
         state.begun += 1;
+        state.begun_at_pages = state.wal_pages;
         true
+    }
+
+    fn end_pass(&self) {
+        let mut state = self.state.lock();
+        state.ended += 1;
+        // A log that began anew meanwhile has nothing in the main file yet.
+        state.moved_pages = if state.wal_pages >= state.begun_at_pages { state.begun_at_pages } else { 0 };
+        self.changed.notify_all();
     }
 }
 

@@ -1,9 +1,12 @@
 //! Running one portable statement: parameters by their number, rows as portable values.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rusqlite::{CachedStatement, Connection, types::ValueRef};
 
 use crate::{Row, Rows, SqlValue, Statement};
+
+/// How many bytes of a result are kept together.
+const ROOM_BYTES: usize = 32 * 1024;
 
 /// Runs a statement that gives no rows; tells how many it touched.
 pub(super) fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<u64> {
@@ -24,6 +27,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
     let columns = prepared.column_count();
     let mut rows = prepared.raw_query();
     let mut all = Rows::new();
+    let mut room = Room::default();
     let bytes_max = query.bytes_max.unwrap_or(usize::MAX);
     let mut bytes = 0;
     while bytes < bytes_max
@@ -31,7 +35,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
     {
         let mut values = Vec::with_capacity(columns);
         for index in 0..columns {
-            let value = portable(index, row.get_ref(index)?)?;
+            let value = portable(index, row.get_ref(index)?, &mut room)?;
             bytes += match &value {
                 SqlValue::Null | SqlValue::Integer(_) => 0,
                 SqlValue::Text(text) => text.len(),
@@ -40,6 +44,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
             values.push(value);
         }
         all.push(Row(values));
+        room.is_shared = true;
     }
     Ok(all)
 }
@@ -77,14 +82,35 @@ fn parameter_number(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse().ok().filter(|number| *number > 0)
 }
 
-fn portable(index: usize, value: ValueRef<'_>) -> rusqlite::Result<SqlValue> {
+/// Where the bytes of a result are kept: those of the first row alone, those of all others together, because a page of
+/// records is used and dropped together.
+#[derive(Default)]
+struct Room {
+    bytes: BytesMut,
+    is_shared: bool,
+}
+
+impl Room {
+    fn keep(&mut self, bytes: &[u8]) -> Bytes {
+        if !self.is_shared || bytes.len() > ROOM_BYTES {
+            return Bytes::copy_from_slice(bytes);
+        }
+        if self.bytes.capacity() < bytes.len() {
+            self.bytes = BytesMut::with_capacity(ROOM_BYTES);
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.split().freeze()
+    }
+}
+
+fn portable(index: usize, value: ValueRef<'_>, room: &mut Room) -> rusqlite::Result<SqlValue> {
     Ok(match value {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Integer(v) => SqlValue::Integer(v),
         ValueRef::Text(v) => {
             SqlValue::Text(std::str::from_utf8(v).map_err(|error| rusqlite::Error::Utf8Error(index, error))?.to_owned())
         }
-        ValueRef::Blob(v) => SqlValue::Blob(Bytes::copy_from_slice(v)),
+        ValueRef::Blob(v) => SqlValue::Blob(room.keep(v)),
         ValueRef::Real(_) => {
             return Err(rusqlite::Error::InvalidColumnType(index, String::new(), rusqlite::types::Type::Real));
         }
