@@ -90,6 +90,9 @@ pub const WEBSOCKET_STALL_SECS: u64 = 20;
 /// How long a WebSocket that ends is given to take its last messages and to agree.
 pub const WEBSOCKET_CLOSE_SECS: u64 = 3;
 
+/// How much is still read from a WebSocket's client whose messages are too long or none, in bytes.
+pub const WEBSOCKET_DRAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The longest message taken from a WebSocket's client, in bytes.
 pub const WEBSOCKET_RECEIVED_BYTES_MAX: usize = 1024 * 1024;
 

@@ -205,9 +205,25 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
         self.outbox.pieces.extend(farewell.message);
         let code = (farewell.code as u16).to_be_bytes();
         self.outbox.pieces.push_back(wire::message(Opcode::Close, &[&code, farewell.reason.as_bytes()].concat()));
+        // What the client sent can't be told apart any more, so neither can its agreement.
+        let is_unreadable = matches!(farewell.code, Code::TooBig | Code::Protocol);
         let said = async {
-            // Reading on meanwhile: a client that waits for us to take what it sends would not read either.
-            tokio::join!(send(&mut self.outbox, &mut self.writer), until_closed(&mut self.reader, &mut self.inbox));
+            let tell = async {
+                send(&mut self.outbox, &mut self.writer).await;
+                if is_unreadable {
+                    let _ = self.writer.shutdown().await;
+                }
+            };
+            // Reading on meanwhile: a client that waits for us to take what it sends would not read either, and one
+            // that is cut off while it sends may never read why.
+            let listen = async {
+                if is_unreadable {
+                    drain(&mut self.reader).await;
+                } else {
+                    until_closed(&mut self.reader, &mut self.inbox).await;
+                }
+            };
+            tokio::join!(tell, listen);
         };
         let _ = time::timeout(Duration::from_secs(limits::WEBSOCKET_CLOSE_SECS), said).await;
         let _ = self.writer.shutdown().await;
@@ -251,6 +267,16 @@ async fn send(outbox: &mut Outbox, writer: &mut (impl AsyncWrite + Unpin)) {
         if outbox.write(writer).await.is_err() {
             return;
         }
+    }
+}
+
+/// Reads and drops what a client still sends, within bounds.
+async fn drain(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut scratch = [0; READ_BYTES];
+    let mut bytes_left = limits::WEBSOCKET_DRAINED_BYTES_MAX;
+    while let Ok(read @ 1..) = reader.read(&mut scratch).await {
+        let Some(left) = bytes_left.checked_sub(read) else { return };
+        bytes_left = left;
     }
 }
 
