@@ -17,15 +17,35 @@ use crate::{
     domain::{accounts::Status, identity::Freshness},
 };
 
-/// A record as it is shown: JSON, ready to be put into an answer.
+/// A record as it is shown.
 #[derive(Debug)]
 pub struct Shown {
-    /// Its URI.
-    pub uri: String,
-    /// Its CID.
-    pub cid: Cid,
-    /// Its value, as JSON text.
-    pub value: Vec<u8>,
+    did: Did,
+    record: Record,
+}
+
+impl Shown {
+    /// Writes it as getRecord and listRecords show it: JSON with its URI, CID and value.
+    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), ShowError> {
+        let Self { did, record } = self;
+        // URIs and CIDs have nothing that JSON would write otherwise.
+        for part in [b"{\"uri\":\"at://", did.as_str().as_bytes(), b"/", record.path.as_bytes()] {
+            out.extend_from_slice(part);
+        }
+        for part in [b"\",\"cid\":\"", &record.cid.to_ascii()[..], b"\",\"value\":"] {
+            out.extend_from_slice(part);
+        }
+        if json::write_json(&record.block, out).is_err() {
+            return Err(ShowError::Damaged(did.clone(), record.path.clone()));
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// About how many bytes [`Self::write_json`] writes.
+    pub fn json_bytes(&self) -> usize {
+        self.record.block.len() * 2 + self.record.path.len() + 192
+    }
 }
 
 /// A page of a collection.
@@ -107,7 +127,7 @@ pub async fn record(
     let path = RecordPath::new(collection, key);
     let record = records::of_active(&*app.db, &did, &path).await?;
     let record = record.filter(|record| record.takedown_ref.is_none() && cid.is_none_or(|cid| cid == record.cid));
-    shown(&did, record.ok_or_else(missing)?)
+    Ok(Shown { record: record.ok_or_else(missing)?, did })
 }
 
 /// Shows a page of a collection of an active account.
@@ -128,7 +148,7 @@ pub async fn records(app: &App, request: PageRequest<'_>) -> Result<Page, ShowEr
     }
     let last_key = rows.last().and_then(|record| record.path.split_once('/')).map(|(_, key)| key.to_owned());
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == request.limit);
-    let records = rows.into_iter().map(|record| shown(&did, record)).collect::<Result<_, _>>()?;
+    let records = rows.into_iter().map(|record| Shown { did: did.clone(), record }).collect();
     Ok(Page { records, cursor: last_key.filter(|_| is_full) })
 }
 
@@ -166,12 +186,4 @@ async fn active_did(app: &App, repo: &AtIdentifier) -> Result<Option<Did>, ReadE
         AtIdentifier::Did(did) => Ok(Some(did.clone())),
         AtIdentifier::Handle(handle) => Ok(accounts::by_handle(&*app.db, handle).await?.map(|account| account.did)),
     }
-}
-
-fn shown(did: &Did, record: Record) -> Result<Shown, ShowError> {
-    let mut value = Vec::with_capacity(record.block.len() * 2);
-    if json::write_json(&record.block, &mut value).is_err() {
-        return Err(ShowError::Damaged(did.clone(), record.path));
-    }
-    Ok(Shown { uri: format!("at://{did}/{}", record.path), cid: record.cid, value })
 }

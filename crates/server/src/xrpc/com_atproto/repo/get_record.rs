@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use allod_lexicon::com_atproto::repo::get_record::GetRecord;
 
-use super::write_record;
 use crate::{
     app::App,
     domain::repos::read,
@@ -18,7 +17,7 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetRecord, Anonymous>) -> XrpcResult<GetRecord> {
     let params = request.params;
     let record = read::record(&app, &params.repo, &params.collection, &params.rkey, params.cid).await?;
-    let mut body = Vec::with_capacity(record.value.len() + 256);
-    write_record(&mut body, &record);
+    let mut body = Vec::with_capacity(record.json_bytes());
+    record.write_json(&mut body)?;
     Ok(XrpcResponse::bytes(reply::JSON, body))
 }

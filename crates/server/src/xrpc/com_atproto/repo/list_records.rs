@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use allod_lexicon::com_atproto::repo::list_records::ListRecords;
 
-use super::write_record;
 use crate::{
     app::App,
-    domain::repos::read::{self, PageRequest},
+    domain::repos::read::{self, PageRequest, Shown},
     http::reply,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
@@ -28,14 +27,14 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<ListRecords, Anonymous>
         },
     )
     .await?;
-    let bytes: usize = page.records.iter().map(|record| record.value.len() + 256).sum();
+    let bytes: usize = page.records.iter().map(Shown::json_bytes).sum();
     let mut body = Vec::with_capacity(bytes + 64);
     body.extend_from_slice(b"{\"records\":[");
     for (index, record) in page.records.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        write_record(&mut body, record);
+        record.write_json(&mut body)?;
     }
     body.push(b']');
     if let Some(cursor) = &page.cursor {

@@ -13,16 +13,9 @@ pub mod upload_blob;
 
 use allod_lexicon::com_atproto::repo::defs::CommitMeta;
 
-use crate::domain::repos::{read::Shown, write::CommitMade};
+use crate::domain::repos::write::CommitMade;
 
 /// The commit that a write ended in, as the methods tell it.
 fn commit_meta(made: CommitMade) -> CommitMeta {
     CommitMeta { cid: made.cid, rev: made.rev }
-}
-
-/// Writes a record as getRecord and listRecords show it. URIs and CIDs have nothing that JSON would write otherwise.
-fn write_record(out: &mut Vec<u8>, record: &Shown) {
-    out.extend_from_slice(format!("{{\"uri\":\"{}\",\"cid\":\"{}\",\"value\":", record.uri, record.cid).as_bytes());
-    out.extend_from_slice(&record.value);
-    out.push(b'}');
 }
