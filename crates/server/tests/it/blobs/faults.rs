@@ -117,10 +117,10 @@ async fn a_crash_between_the_object_and_its_row_leaves_nothing_in_the_end() {
     // The same bytes again are a blob of their own.
     let cid = uploaded(&pds, &alice, b"some text").await;
     refer(&pds, &alice.did, "a", 1, &[cid]).await;
-    assert_eq!(files(&pds).len(), 2);
+    files_become(&pds, 2).await;
     pds.advance(UNREFERENCED + UNREFERENCED);
     collect::sweep(pds.app()).await.unwrap();
-    assert_eq!(files(&pds).len(), 1);
+    files_become(&pds, 1).await;
     assert_eq!(get(&pds, &alice.did, &cid).send().await.body, "some text");
 }
 

@@ -101,7 +101,7 @@ async fn undoes_content_codings() {
         let answer = coded(coding, body).ok().await;
         assert_eq!((cid_of(&answer), &answer["blob"]["size"]), (Cid::for_raw(&bytes), &json!(600_000)), "{coding}");
     }
-    assert_eq!(files(&pds).len(), 1);
+    files_become(&pds, 1).await;
     let bomb = coded("gzip", gzip(&vec![0; 6 * 1024 * 1024])).error().await;
     assert_eq!(bomb, refusal(413, "PayloadTooLarge", "request entity too large"));
     for (coding, body) in
@@ -213,7 +213,7 @@ async fn refuses_strangers_and_malformed_requests() {
         let text = "Request encoding (Content-Type) required but not provided";
         assert_eq!(refused, refusal(400, "InvalidRequest", text), "{content_type}");
     }
-    assert_eq!(files(&pds).len(), 0);
+    files_become(&pds, 0).await;
     seen::deactivate(&pds, &alice.did).await;
     uploaded(&pds, &alice, b"an account that moves in").await;
     seen::take_down(&pds, &alice.did).await;
