@@ -14,6 +14,8 @@ mod turns;
 pub mod verify;
 pub mod write;
 
+use std::sync::Arc;
+
 use allod_atproto::{
     Cid, Did, Tid,
     repo::{self, CommitPlan},
@@ -21,7 +23,7 @@ use allod_atproto::{
 use allod_store::{
     ReadError,
     tables::{
-        accounts::{self, Account},
+        accounts::Account,
         records::RecordSet,
         repos::{self, Head},
     },
@@ -107,8 +109,8 @@ fn stored_head(plan: &CommitPlan, record_set: RecordSet) -> Head {
     Head { commit, rev, data, commit_block: plan.commit.bytes().clone(), record_set }
 }
 
-async fn account(app: &App, did: &Did) -> Result<Account, RepoError> {
-    accounts::by_did(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
+async fn account(app: &App, did: &Did) -> Result<Arc<Account>, RepoError> {
+    app.remembered.account(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
 }
 
 /// Checks that a reader may see a repository.

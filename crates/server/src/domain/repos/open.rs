@@ -174,6 +174,8 @@ impl Repositories {
             self.cache.remove(did);
             *self.oversized.lock() = Some((did.clone(), Arc::clone(repo)));
         } else {
+            // One that has shrunk must not be found again as it was.
+            self.forget_oversized(did);
             self.cache.insert(did.clone(), Arc::clone(repo));
         }
     }
@@ -181,6 +183,10 @@ impl Repositories {
     /// Closes a repository, so that it is read from the store when it is next needed.
     pub(super) fn forget(&self, did: &Did) {
         self.cache.remove(did);
+        self.forget_oversized(did);
+    }
+
+    fn forget_oversized(&self, did: &Did) {
         let mut oversized = self.oversized.lock();
         if oversized.as_ref().is_some_and(|(held, _)| held == did) {
             *oversized = None;
@@ -227,4 +233,53 @@ async fn build_tree(app: &App, did: &Did, head: &Head) -> Result<Tree, OpenError
     let tree = builder.finish();
     let found = tree.root();
     if found == head.data { Ok(tree) } else { Err(OpenError::Damaged { did: did.clone(), expected: head.data, found }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use allod_atproto::crypto::Curve;
+    use allod_store::tables::records::RecordSet;
+    use bytes::Bytes;
+
+    use super::*;
+
+    struct Zeros;
+
+    impl Randomness for Zeros {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(0);
+        }
+    }
+
+    fn repo(keys: usize) -> Arc<OpenRepo> {
+        let cid = Cid::for_cbor(b"record");
+        let tree = Tree::from_sorted((0..keys).map(|n| (format!("com.example.note/{n:05}"), cid))).unwrap();
+        let (rev, commit_block) = (Tid::from_u64(keys as u64), Bytes::new());
+        let head =
+            Head { commit: cid, rev, data: tree.root(), commit_block, record_set: RecordSet::from_random([0; 8]) };
+        Arc::new(OpenRepo { head, tree, key: Arc::new(SigningKey::from_bytes(Curve::K256, &[7; 32]).unwrap()) })
+    }
+
+    #[test]
+    fn one_too_large_for_the_cache_is_held_alone_and_never_found_as_it_was() {
+        let repos = Repositories::new(20_000, &Zeros);
+        let did = |name: &str| Did::parse(&format!("did:web:{name}.example.com")).unwrap();
+        let (alice, bob) = (did("alice"), did("bob"));
+        let found = |did: &Did| repos.cached(did).map(|repo| repo.tree.len());
+        repos.keep(&alice, &repo(500));
+        assert_eq!((found(&alice), repos.cache.len()), (Some(500), 0));
+        repos.keep(&bob, &repo(600));
+        assert_eq!((found(&alice), found(&bob)), (None, Some(600)));
+
+        repos.keep(&bob, &repo(3));
+        assert_eq!(found(&bob), Some(3));
+        // As when the cache makes room.
+        repos.cache.remove(&bob);
+        assert_eq!(found(&bob), None);
+
+        repos.keep(&bob, &repo(3));
+        repos.keep(&bob, &repo(600));
+        repos.forget(&bob);
+        assert_eq!(found(&bob), None);
+    }
 }

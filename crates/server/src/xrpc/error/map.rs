@@ -77,14 +77,17 @@ fn unreadable<E>(error: &ReadError) -> XrpcError<E> {
 impl<E> From<StoreError> for XrpcError<E> {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } | StoreError::Unknown { .. } => {
-                tracing::warn!(%error, "a write was not taken");
-                let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
-                Self::common(retry, "The server can't write at the moment; try again")
-            }
+            StoreError::Unavailable { .. } | StoreError::Unknown { .. } => unwritable(&error),
             StoreError::Conflict { .. } | StoreError::Refused { .. } => Self::internal(error),
         }
     }
+}
+
+/// What a caller is told while the store can't be written to.
+fn unwritable<E>(error: &StoreError) -> XrpcError<E> {
+    tracing::warn!(%error, "a write was not taken");
+    let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
+    XrpcError::common(retry, "The server can't write at the moment; try again")
 }
 
 impl<E> From<HashError> for XrpcError<E> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use allod_atproto::{Cid, cid::Codec};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::{DiskStep, Inner, TEMPORARY_ENDING};
@@ -67,14 +68,19 @@ impl Spool {
         self.file.rewind().map_err(ObjectError::from)?;
         let Self { temporary, file, .. } = self;
         let mut decoded = Self::create(store).map_err(ObjectError::from)?;
-        let mut reader = decode(Box::new(io::BufReader::with_capacity(limits::BLOB_PIECE_BYTES, file)));
+        let failed = Arc::default();
+        let sent = Sent { store: Arc::clone(store), file, failed: Arc::clone(&failed) };
+        let mut reader = decode(Box::new(io::BufReader::with_capacity(limits::BLOB_PIECE_BYTES, sent)));
         let mut piece = vec![0; limits::BLOB_PIECE_BYTES];
         loop {
             let count = match reader.read(&mut piece) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(DecodeError::Undecodable(error)),
+                Err(error) => {
+                    let failed = failed.lock().take();
+                    return Err(failed.map_or(DecodeError::Undecodable(error), |disk| ObjectError::from(disk).into()));
+                }
             };
             if decoded.size.saturating_add(count as u64) > bytes_max {
                 return Err(DecodeError::TooLarge);
@@ -93,6 +99,26 @@ impl Spool {
         self.store.place(self.temporary.path(), folder, name)?;
         self.temporary.is_kept();
         Ok(())
+    }
+}
+
+/// The bytes as they were sent, read back. Keeps apart what the disk fails with: a decoder passes it on as its own.
+struct Sent {
+    store: Arc<Inner>,
+    file: fs::File,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Read for Sent {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.store.before(DiskStep::Read).and_then(|()| self.file.read(into));
+        read.map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                *self.failed.lock() = Some(error);
+            }
+            kind.into()
+        })
     }
 }
 

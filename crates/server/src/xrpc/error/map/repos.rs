@@ -7,7 +7,7 @@ use allod_lexicon::{
     method::NoErrors,
 };
 
-use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, unreadable};
+use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, unreadable, unwritable};
 use crate::domain::{
     identity::ResolveError,
     repos::{
@@ -233,11 +233,7 @@ fn shared_read_error<E>(error: Arc<ReadError>) -> XrpcError<E> {
 /// A commit that the store did not take, told to one of those who shared it.
 fn refused_commit<E>(error: Arc<StoreError>) -> XrpcError<E> {
     match &*error {
-        StoreError::Unavailable { .. } | StoreError::Unknown { .. } => {
-            tracing::warn!(%error, "a write was not taken");
-            let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
-            XrpcError::common(retry, "The server can't write at the moment; try again")
-        }
+        StoreError::Unavailable { .. } | StoreError::Unknown { .. } => unwritable(&error),
         StoreError::Conflict { .. } | StoreError::Refused { .. } => XrpcError::internal(error),
     }
 }

@@ -1,8 +1,9 @@
 //! `com.atproto.repo.uploadBlob`.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use allod_atproto::{Cid, Nsid};
+use allod_server::domain::blobs::disk::DiskStep;
 use allod_testkit::TestPds;
 use bytes::Bytes;
 use flate2::{
@@ -83,6 +84,18 @@ async fn takes_bodies_that_come_in_pieces_and_of_any_size_within_the_limit() {
     }
     let empty = pds.xrpc_post(UPLOAD).bearer(&alice.access).stream("text/plain", stream::empty());
     assert_eq!(cid_of(&empty.ok().await), Cid::for_raw(b""));
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_under_a_decoder_is_not_the_clients_fault() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    pds.disk().fail(DiskStep::Read, 1, io::ErrorKind::Other);
+    let coded = upload(&pds, &alice, "text/plain", gzip(&content(1, 600_000))).header("content-encoding", "gzip");
+    let (status, name, _) = coded.error().await;
+    assert_eq!((status, name.as_str(), pds.logged_errors().len()), (503, "NotEnoughResources", 1));
+    pds.disk().clear();
+    files_become(&pds, 0).await;
 }
 
 #[tokio::test]

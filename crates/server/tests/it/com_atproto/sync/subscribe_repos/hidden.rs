@@ -1,7 +1,7 @@
 //! What is left out: accounts that were taken down or deleted.
 
 use allod_atproto::{Did, frame::AccountStatus};
-use allod_store::{Txn, sql};
+use allod_store::{Touched, Txn, sql};
 use allod_testkit::{Stream, TestPds};
 
 use super::{account_event, event, kind, tell};
@@ -65,6 +65,7 @@ async fn an_account_that_is_taken_up_again_is_shown_again() {
     seen::take_down(&pds, &alice.did).await;
     assert_eq!(told(&mut pds.subscribe(Some(0)).await, 1).await, [(2, "account")]);
     let mut txn = Txn::new();
+    txn.touch(Touched::Account(alice.did.to_string()));
     txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = NULL WHERE did = $1", alice.did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
     assert_eq!(pds.subscribe(Some(0)).await.seqs(4).await, [1, 2, 3, 4]);
