@@ -68,6 +68,9 @@ pub struct Entry {
     pub cid: Cid,
 }
 
+/// Sorts behind every path: what a path is made of ends with "~".
+pub const BEHIND_ALL: &str = "\u{7f}";
+
 /// Which way a list goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {

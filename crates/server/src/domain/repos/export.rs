@@ -19,9 +19,6 @@ use crate::{
     limits::{CAR_CHUNK_BYTES, RECORD_BYTES_PER_READ, RECORD_KEYS_PER_READ},
 };
 
-/// Sorts behind every path.
-const BEHIND_ALL: &str = "\u{7f}";
-
 /// A CAR file that is being made.
 pub struct CarFile {
     snapshot: Snapshot,
@@ -221,8 +218,8 @@ impl Export {
         let next = self.bounds.as_mut().and_then(|bounds| bounds.nth(keys));
         let to = match &next {
             Some(key) => key,
-            None if self.to == BEHIND_ALL => return false,
-            None => BEHIND_ALL,
+            None if self.to == records::BEHIND_ALL => return false,
+            None => records::BEHIND_ALL,
         };
         self.after = std::mem::replace(&mut self.to, to.to_owned());
         true

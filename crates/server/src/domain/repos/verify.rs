@@ -22,9 +22,6 @@ use crate::{
     limits::{RECORD_BYTES_PER_READ, VERIFY_PROBLEMS_MAX},
 };
 
-/// Sorts behind every path.
-const BEHIND_ALL: &str = "\u{7f}";
-
 /// How often a repository that is written to meanwhile is looked at again before it is looked at in its turn, which holds
 /// writers up.
 const TRIES_MAX: usize = 3;
@@ -159,8 +156,9 @@ async fn look(
     let mut after = String::new();
     loop {
         let rows =
-            records::blocks(&*app.db, head.record_set, (&after, BEHIND_ALL), None, RECORD_BYTES_PER_READ).await?;
-        let to = rows.last().map_or(BEHIND_ALL, |last| last.path.as_str());
+            records::blocks(&*app.db, head.record_set, (&after, records::BEHIND_ALL), None, RECORD_BYTES_PER_READ)
+                .await?;
+        let to = rows.last().map_or(records::BEHIND_ALL, |last| last.path.as_str());
         let mut listed: BTreeSet<(String, Cid)> =
             blobs::references_between(&*app.db, head.record_set, &after, to).await?.into_iter().collect();
         for row in &rows {

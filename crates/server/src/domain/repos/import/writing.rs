@@ -34,9 +34,6 @@ use crate::{
     limits::{IMPORT_IDLE_SECS_MAX, RECORD_BYTES_PER_READ, RETIRED_SET_KEPT_SECS},
 };
 
-/// Sorts behind every path.
-const BEHIND_ALL: &str = "\u{7f}";
-
 /// How often the last transaction is tried when the account is activated or deactivated at that moment.
 const TRIES_MAX: usize = 3;
 
@@ -109,7 +106,8 @@ async fn completed(app: &Arc<App>, did: &Did, mut reading: Reading) -> Result<Op
     let mut after = String::new();
     loop {
         let set = open.head.record_set;
-        let records = records::blocks(&*app.db, set, (&after, BEHIND_ALL), None, RECORD_BYTES_PER_READ).await?;
+        let records =
+            records::blocks(&*app.db, set, (&after, records::BEHIND_ALL), None, RECORD_BYTES_PER_READ).await?;
         let Some(last) = records.last() else { break };
         after.clone_from(&last.path);
         reading = blocking(move || {
