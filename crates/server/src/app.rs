@@ -13,6 +13,7 @@ use crate::{
         clock::Clock,
         firehose::Firehose,
         identity::Resolver,
+        keyed_hash::KeyedHash,
         keys::Keyring,
         mail::Mailbox,
         passwords::{HashError, PasswordPool},
@@ -64,6 +65,8 @@ pub struct App {
     pub resolver: Resolver,
     /// Wraps and unwraps signing keys.
     pub keyring: Keyring,
+    /// Hashes secrets that are found again by what they are.
+    pub keyed_hash: KeyedHash,
     /// This server's did:plc rotation key.
     pub rotation_key: SigningKey,
     /// Signs and reads session tokens.
@@ -108,6 +111,7 @@ impl App {
         Ok(Arc::new(Self {
             remembered,
             keyring: Keyring::new(config.secrets.master_key.expose()),
+            keyed_hash: KeyedHash::new(config.secrets.master_key.expose()),
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,

@@ -28,6 +28,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(5, "0005_blobs"),
     migration!(6, "0006_relays"),
     migration!(7, "0007_record_takedowns"),
+    migration!(8, "0008_credentials"),
 ];
 
 #[cfg(test)]

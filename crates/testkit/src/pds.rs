@@ -195,6 +195,33 @@ impl TestPds {
         }
     }
 
+    /// Signs an account of [`TestPds::account`] in once more.
+    pub async fn sign_in(&self, name: &str) -> Actor {
+        self.sign_in_with(name, &format!("password-of-{name}")).await
+    }
+
+    /// Signs an account in with another password than its first.
+    pub async fn sign_in_with(&self, name: &str, password: &str) -> Actor {
+        let domain = self.run.app.config.sign_up.handle_domains.first().expect("there is a domain");
+        let body = json!({ "identifier": format!("{name}{domain}"), "password": password });
+        let session = self.xrpc_post("com.atproto.server.createSession").json(&body).ok().await;
+        Actor {
+            did: Did::parse(text(&session, "did")).expect("createSession answers with a DID"),
+            handle: Handle::parse(text(&session, "handle")).expect("createSession answers with a handle"),
+            email: text(&session, "email").to_owned(),
+            password: password.to_owned(),
+            access: text(&session, "accessJwt").to_owned(),
+            refresh: text(&session, "refreshJwt").to_owned(),
+        }
+    }
+
+    /// Makes an app password for an account, and gives it.
+    pub async fn app_password(&self, actor: &Actor, name: &str, privileged: bool) -> String {
+        let body = json!({ "name": name, "privileged": privileged });
+        let call = self.xrpc_post("com.atproto.server.createAppPassword").bearer(&actor.access).json(&body);
+        text(&call.ok().await, "password").to_owned()
+    }
+
     /// Makes an invite code.
     pub async fn invite(&self, uses: u32) -> String {
         let call = self.xrpc_post("com.atproto.server.createInviteCode").admin();

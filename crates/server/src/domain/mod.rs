@@ -8,6 +8,7 @@ pub mod firehose;
 pub mod handles;
 pub mod identity;
 pub mod invites;
+pub mod keyed_hash;
 pub mod keys;
 pub mod mail;
 pub mod passwords;

@@ -5,7 +5,8 @@ use allod_store::{
     Touched, Txn, sql,
     tables::{accounts, sign_ups},
 };
-use allod_testkit::{Call, Reply, TestPds};
+use allod_testkit::{Actor, Call, Reply, TestPds};
+use serde_json::json;
 
 /// Status, error name and message.
 pub(crate) type Refusal = (u16, String, String);
@@ -45,6 +46,13 @@ pub(crate) async fn take_down(pds: &TestPds, did: &Did) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = 'a-report' WHERE did = $1", did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
+}
+
+/// Signs the owner of an account that was taken down in, for what is left to do there.
+pub(crate) async fn signed_in_after_takedown(pds: &TestPds, owner: Actor) -> Actor {
+    let body = json!({ "identifier": owner.did, "password": owner.password, "allowTakendown": true });
+    let session = pds.xrpc_post("com.atproto.server.createSession").json(&body).ok().await;
+    Actor { access: session["accessJwt"].as_str().unwrap().to_owned(), ..owner }
 }
 
 /// Deactivates an account for good: there is no method for it yet.

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, blobs, first, parsed, repos};
+use super::{all, app_passwords, blobs, first, parsed, repos, sessions};
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -39,6 +39,21 @@ pub struct Account {
     pub takedown_ref: Option<String>,
     /// The invite code it was made with.
     pub invite_code: Option<String>,
+    /// Whether a sign-in with its password needs a code sent to the address too.
+    pub email_auth_factor: bool,
+    /// Whether its invite codes are closed and no further ones are made for it.
+    pub invites_disabled: bool,
+    /// Why they are, or why they are no longer.
+    pub invite_note: Option<String>,
+}
+
+/// What [`account`] reads, in order.
+macro_rules! columns {
+    () => {
+        "accounts.did, accounts.handle, accounts.email, accounts.password_hash, accounts.created_at, \
+         accounts.email_confirmed_at, accounts.deactivated_at, accounts.delete_after, accounts.takedown_ref, \
+         accounts.invite_code, accounts.email_auth_factor, accounts.invites_disabled, accounts.invite_note"
+    };
 }
 
 fn account(row: &Row) -> Result<Account, ReadError> {
@@ -53,35 +68,32 @@ fn account(row: &Row) -> Result<Account, ReadError> {
         delete_after: row.get(7)?,
         takedown_ref: row.get(8)?,
         invite_code: row.get(9)?,
+        email_auth_factor: row.get(10)?,
+        invites_disabled: row.get(11)?,
+        invite_note: row.get(12)?,
     })
 }
 
 /// Reads the account with this DID.
 pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<Account>, ReadError> {
-    let rows = db.read(sql!(
-        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
-         takedown_ref, invite_code FROM accounts WHERE did = $1",
-        did.as_str()
-    ));
+    let rows = db.read(sql!(concat!("SELECT ", columns!(), " FROM accounts WHERE did = $1"), did.as_str()));
     first(&rows.await?, account)
 }
 
 /// Reads the account with this handle.
 pub async fn by_handle(db: &dyn Database, handle: &Handle) -> Result<Option<Account>, ReadError> {
-    let rows = db.read(sql!(
-        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
-         takedown_ref, invite_code FROM accounts WHERE handle = $1",
-        handle.as_str()
-    ));
+    let rows = db.read(sql!(concat!("SELECT ", columns!(), " FROM accounts WHERE handle = $1"), handle.as_str()));
     first(&rows.await?, account)
 }
 
 /// Reads the account that holds this e-mail address, given in the form compared for uniqueness.
 pub async fn by_email_key(db: &dyn Database, email_key: &str) -> Result<Option<Account>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT a.did, a.handle, a.email, a.password_hash, a.created_at, a.email_confirmed_at, a.deactivated_at, \
-         a.delete_after, a.takedown_ref, a.invite_code \
-         FROM emails e JOIN accounts a ON a.did = e.did WHERE e.email_key = $1",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM emails JOIN accounts ON accounts.did = emails.did WHERE emails.email_key = $1"
+        ),
         email_key
     ));
     first(&rows.await?, account)
@@ -91,9 +103,11 @@ pub async fn by_email_key(db: &dyn Database, email_key: &str) -> Result<Option<A
 pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<Account>, ReadError> {
     let (time, did) = after.unwrap_or((i64::MIN, ""));
     let rows = db.read(sql!(
-        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
-         takedown_ref, invite_code FROM accounts \
-         WHERE created_at > $1 OR (created_at = $1 AND did > $2) ORDER BY created_at, did LIMIT $3",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM accounts WHERE created_at > $1 OR (created_at = $1 AND did > $2) ORDER BY created_at, did LIMIT $3"
+        ),
         time,
         did,
         limit
@@ -125,10 +139,12 @@ pub async fn not_taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashSet<
 /// Reads up to `limit` accounts whose removal is due.
 pub async fn due_for_removal(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<Account>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, delete_after, \
-         takedown_ref, invite_code FROM accounts \
-         WHERE delete_after IS NOT NULL AND delete_after <= $1 AND deactivated_at IS NOT NULL \
-         ORDER BY delete_after LIMIT $2",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM accounts WHERE delete_after IS NOT NULL AND delete_after <= $1 AND deactivated_at IS NOT NULL \
+         ORDER BY delete_after LIMIT $2"
+        ),
         now,
         limit
     ));
@@ -201,6 +217,20 @@ pub fn assert_inactive(txn: &mut Txn, did: &Did) {
     );
 }
 
+/// Adds: the account's password and whether it is taken down are as they were read. Conflict: [`ACCOUNT_CHANGED`].
+pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
+    txn.absent(
+        ACCOUNT_CHANGED,
+        sql!(
+            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1 AND COALESCE(password_hash, '') = $2 \
+             AND COALESCE(takedown_ref, '') = $3)",
+            account.did.as_str(),
+            account.password_hash.as_deref().unwrap_or_default(),
+            account.takedown_ref.as_deref().unwrap_or_default()
+        ),
+    );
+}
+
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
 pub fn insert(txn: &mut Txn, account: &Account) {
     txn.expect(
@@ -208,7 +238,8 @@ pub fn insert(txn: &mut Txn, account: &Account) {
         1,
         sql!(
             "INSERT INTO accounts (did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, \
-             delete_after, takedown_ref, invite_code) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             delete_after, takedown_ref, invite_code, email_auth_factor, invites_disabled, invite_note) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             account.did.as_str(),
             account.handle.as_str(),
             account.email.as_deref(),
@@ -219,6 +250,9 @@ pub fn insert(txn: &mut Txn, account: &Account) {
             account.delete_after,
             account.takedown_ref.as_deref(),
             account.invite_code.as_deref(),
+            account.email_auth_factor,
+            account.invites_disabled,
+            account.invite_note.as_deref(),
         ),
     );
 }
@@ -238,7 +272,8 @@ pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
         ),
     );
     release_names(txn, did);
-    txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
+    sessions::revoke_all(txn, did);
+    app_passwords::remove_all(txn, did);
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
     blobs::disown(txn, did);
     repos::remove(txn, did, now);

@@ -1,6 +1,7 @@
 //! The SQL of the project: one module per group of tables, typed reads and typed additions to a transaction.
 
 pub mod accounts;
+pub mod app_passwords;
 pub mod blobs;
 pub mod invites;
 pub mod plc;

@@ -8,6 +8,36 @@ use crate::{Database, ReadError, Row, Touched, Txn, sql};
 /// The conflict when a refresh token is not there (any more) as it was read.
 pub const SESSION_MOVED: &str = "session moved";
 
+/// What a sign-in allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everything: it was made with the account's own password.
+    Full,
+    /// What apps need, without managing the account or its credentials.
+    App,
+    /// The same, and private conversations.
+    AppPrivileged,
+    /// What the owner of an account that was taken down may still do: look, appeal and move out.
+    TakenDown,
+    /// Nothing but to ask for its place: the account waits in the sign-up queue.
+    Queued,
+}
+
+impl Scope {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Full, Self::App, Self::AppPrivileged, Self::TakenDown, Self::Queued];
+
+    fn code(self) -> i64 {
+        match self {
+            Self::Full => 0,
+            Self::App => 1,
+            Self::AppPrivileged => 2,
+            Self::TakenDown => 3,
+            Self::Queued => 4,
+        }
+    }
+}
+
 /// One refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionToken {
@@ -23,9 +53,15 @@ pub struct SessionToken {
     pub expires_at: i64,
     /// The hash of the token that replaced it.
     pub next_hash: Option<Vec<u8>>,
+    /// What it allows.
+    pub scope: Scope,
+    /// The name of the app password it was made with.
+    pub app_password: Option<String>,
 }
 
 fn session(row: &Row) -> Result<SessionToken, ReadError> {
+    let code: i64 = row.get(6)?;
+    let scope = Scope::ALL.into_iter().find(|scope| scope.code() == code);
     Ok(SessionToken {
         token_hash: row.get(0)?,
         family: row.get(1)?,
@@ -33,13 +69,16 @@ fn session(row: &Row) -> Result<SessionToken, ReadError> {
         created_at: row.get(3)?,
         expires_at: row.get(4)?,
         next_hash: row.get(5)?,
+        scope: scope.ok_or(ReadError::Corrupt { what: "sessions.scope" })?,
+        app_password: row.get(7)?,
     })
 }
 
 /// Reads a token.
 pub async fn by_hash(db: &dyn Database, token_hash: &[u8]) -> Result<Option<SessionToken>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT token_hash, family, did, created_at, expires_at, next_hash FROM sessions WHERE token_hash = $1",
+        "SELECT token_hash, family, did, created_at, expires_at, next_hash, scope, app_password FROM sessions \
+         WHERE token_hash = $1",
         token_hash
     ));
     first(&rows.await?, session)
@@ -62,14 +101,16 @@ pub fn insert(txn: &mut Txn, session: &SessionToken) {
         SESSION_MOVED,
         1,
         sql!(
-            "INSERT INTO sessions (token_hash, family, did, created_at, expires_at, next_hash) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO sessions (token_hash, family, did, created_at, expires_at, next_hash, scope, app_password) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             session.token_hash.as_slice(),
             session.family.as_str(),
             session.did.as_str(),
             session.created_at,
             session.expires_at,
             session.next_hash.as_deref(),
+            session.scope.code(),
+            session.app_password.as_deref(),
         ),
     );
 }
@@ -95,6 +136,24 @@ pub fn rotate(txn: &mut Txn, token_hash: &[u8], next_hash: &[u8], grace_until: i
 pub fn revoke_family(txn: &mut Txn, family: &str) {
     txn.touch(Touched::Session(family.to_owned()));
     txn.run(sql!("DELETE FROM sessions WHERE family = $1", family));
+}
+
+/// Adds: every sign-in of the account ends, whatever it was made with.
+pub fn revoke_all(txn: &mut Txn, did: &Did) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
+}
+
+/// Adds: every sign-in of the account ends but that of one family.
+pub fn revoke_others(txn: &mut Txn, did: &Did, family: &str) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.run(sql!("DELETE FROM sessions WHERE did = $1 AND family <> $2", did.as_str(), family));
+}
+
+/// Adds: every sign-in that was made with this app password ends.
+pub fn revoke_app_password(txn: &mut Txn, did: &Did, name: &str) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.run(sql!("DELETE FROM sessions WHERE did = $1 AND app_password = $2", did.as_str(), name));
 }
 
 /// Adds: the account's expired tokens go.

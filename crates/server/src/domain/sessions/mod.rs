@@ -1,5 +1,6 @@
 //! Sign-ins: a family of refresh tokens, each replaced by the next, and the short-lived access tokens beside them.
 
+pub mod app_passwords;
 mod token;
 
 use std::sync::Arc;
@@ -9,12 +10,14 @@ use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
         accounts::{self, Account},
+        app_passwords as app_password_rows,
         sessions::{self, SessionToken},
     },
 };
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 
+pub use allod_store::tables::sessions::Scope;
 pub use token::{Claims, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind};
 
 use super::{
@@ -51,6 +54,18 @@ pub struct Session {
     pub account: Arc<Account>,
     /// The sign-in.
     pub family: String,
+    /// What it allows.
+    pub scope: Scope,
+}
+
+/// What somebody shows to sign in.
+pub struct SignIn {
+    /// A handle, a DID or an e-mail address, as typed.
+    pub identifier: String,
+    /// The account's password or an app password.
+    pub password: Secret<String>,
+    /// Whether the owner of an account that was taken down wants in, for what is left to do there.
+    pub allow_taken_down: bool,
 }
 
 /// Why nobody was signed in.
@@ -101,51 +116,92 @@ pub enum SessionError {
 
 /// Adds a new sign-in to a transaction and gives its tokens, to be shown once it is durable.
 pub fn open(app: &App, txn: &mut Txn, did: &Did) -> TokenPair {
+    open_with(app, txn, did, Scope::Full, None)
+}
+
+fn open_with(app: &App, txn: &mut Txn, did: &Did, scope: Scope, app_password: Option<String>) -> TokenPair {
     let family = BASE64URL_NOPAD.encode(&randomness::bytes::<16>(&*app.randomness));
     let identifier = BASE64URL_NOPAD.encode(&randomness::bytes::<32>(&*app.randomness));
     let now = app.clock.now_micros();
-    let row = token_row(&identifier, &family, did, now);
+    let row = SessionToken {
+        token_hash: hash(&identifier),
+        family,
+        did: did.clone(),
+        created_at: clock::to_store(now),
+        expires_at: clock::to_store(now + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
+        next_hash: None,
+        scope,
+        app_password,
+    };
     sessions::insert(txn, &row);
-    pair(app, did, &family, &identifier, now, row.expires_at)
+    pair(app, &row, &identifier, now)
 }
 
 /// Signs in by handle, DID or e-mail address and password.
 ///
-/// Takes the same time whether or not the account exists.
-pub async fn sign_in(
-    app: &App,
-    identifier: &str,
-    password: Secret<String>,
-) -> Result<(Account, TokenPair), SignInError> {
+/// Takes the same time whether or not the account exists: one hash, whatever the number of its app passwords.
+pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair), SignInError> {
+    let SignIn { identifier, password, allow_taken_down } = request;
     if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
         return Err(SignInError::PasswordTooLong);
     }
-    let account = super::accounts::find(app, identifier).await?;
-    let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
-    let right = app.passwords.verify(password, hash).await?;
-    let account = account.filter(|_| right).ok_or(SignInError::Credentials)?;
-    if account.takedown_ref.is_some() {
-        return Err(SignInError::TakenDown);
-    }
+    let account = super::accounts::find(app, &identifier).await?;
+    let app_password = match &account {
+        Some(account) => app_passwords::find(app, &account.did, &password).await?,
+        None => None,
+    };
     let mut txn = Txn::new();
-    let tokens = open(app, &mut txn, &account.did);
+    let (account, tokens) = match (account, app_password) {
+        (Some(account), Some(found)) => {
+            if account.takedown_ref.is_some() {
+                return Err(SignInError::TakenDown);
+            }
+            app_password_rows::assert_there(&mut txn, &account.did, &found.name);
+            let scope = app_passwords::scope(&found);
+            let tokens = open_with(app, &mut txn, &account.did, scope, Some(found.name));
+            (account, tokens)
+        }
+        (account, _) => {
+            let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
+            let right = app.passwords.verify(password, hash).await?;
+            let account = account.filter(|_| right).ok_or(SignInError::Credentials)?;
+            let scope = match account.takedown_ref {
+                None => Scope::Full,
+                Some(_) if allow_taken_down => Scope::TakenDown,
+                Some(_) => return Err(SignInError::TakenDown),
+            };
+            let tokens = open_with(app, &mut txn, &account.did, scope, None);
+            (account, tokens)
+        }
+    };
+    // A password that was changed, or an account taken down, while this one was compared ends no session made after.
+    accounts::assert_same_credentials(&mut txn, &account);
     sessions::forget_expired(&mut txn, &account.did, clock::to_store(app.clock.now_micros()));
-    app.db.commit(txn).await?;
-    Ok((account, tokens))
+    match app.db.commit(txn).await {
+        Ok(_) => Ok((account, tokens)),
+        Err(CommitError::Conflict { .. }) => Err(SignInError::Credentials),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody.
+/// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody, and of those of an account that
+/// was taken down only such as were made for that.
 pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, SessionError> {
     let now = app.clock.now_micros();
     let audience = app.config.service.did.as_str();
     let claims = app.session_keys.read(TokenKind::Access, access_token, audience, now / MICROS_PER_SEC)?;
+    let scope = claims.access_scope().ok_or(TokenError::Scope)?;
     let family = claims.sid.ok_or(TokenError::Invalid)?;
+    let account = app.remembered.account(&*app.db, &claims.sub).await?;
+    let is_taken_down = account.as_ref().is_some_and(|account| account.takedown_ref.is_some());
+    if is_taken_down && scope != Scope::TakenDown {
+        return Err(SessionError::TakenDown);
+    }
     if !app.remembered.is_alive(&*app.db, &claims.sub, &family, clock::to_store(now)).await? {
         return Err(SessionError::Revoked);
     }
-    let account = app.remembered.account(&*app.db, &claims.sub).await?;
     let account = account.ok_or(SessionError::AccountGone(claims.sub))?;
-    Ok(Session { account, family })
+    Ok(Session { account, family, scope })
 }
 
 /// Exchanges a refresh token for the next pair.
@@ -164,31 +220,57 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
     let next_identifier = app.session_keys.next_identifier(&identifier);
     let next_hash = hash(&next_identifier);
     for _ in 0..ROTATE_TRIES_MAX {
-        let current = sessions::by_hash(&*app.db, &hash(&identifier)).await?.ok_or(SessionError::Revoked)?;
-        if current.expires_at <= clock::to_store(now) || current.did != claims.sub {
+        let Some(current) = sessions::by_hash(&*app.db, &hash(&identifier)).await? else {
+            end_if_replayed(app, claims.sid.as_deref(), &claims.sub).await?;
+            return Err(SessionError::Revoked);
+        };
+        if current.did != claims.sub {
+            return Err(SessionError::Revoked);
+        }
+        if current.expires_at <= clock::to_store(now) {
+            if current.next_hash.is_some() {
+                end_if_replayed(app, Some(&current.family), &claims.sub).await?;
+            }
             return Err(SessionError::Revoked);
         }
         if current.next_hash.is_some() {
             let next = sessions::by_hash(&*app.db, &next_hash).await?.ok_or(SessionError::Revoked)?;
-            let tokens = pair(app, &claims.sub, &next.family, &next_identifier, now, next.expires_at);
+            let tokens = pair(app, &next, &next_identifier, now);
             return Ok((account, tokens));
         }
-        let next = token_row(&next_identifier, &current.family, &claims.sub, now);
+        let next = SessionToken {
+            token_hash: next_hash.clone(),
+            created_at: clock::to_store(now),
+            expires_at: clock::to_store(now + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
+            next_hash: None,
+            ..current.clone()
+        };
         let mut txn = Txn::new();
         let grace_until = clock::to_store(now + REFRESH_GRACE_SECS * MICROS_PER_SEC);
         sessions::rotate(&mut txn, &current.token_hash, &next.token_hash, grace_until);
         sessions::insert(&mut txn, &next);
         sessions::forget_expired(&mut txn, &claims.sub, clock::to_store(now));
         match app.db.commit(txn).await {
-            Ok(_) => {
-                let tokens = pair(app, &claims.sub, &next.family, &next_identifier, now, next.expires_at);
-                return Ok((account, tokens));
-            }
+            Ok(_) => return Ok((account, pair(app, &next, &next_identifier, now))),
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Err(SessionError::Revoked)
+}
+
+/// A token that was replaced longer ago than [`REFRESH_GRACE_SECS`] is shown by somebody who has no business with it, or
+/// was by whoever replaced it: nobody can tell which, so the sign-in ends for both.
+async fn end_if_replayed(app: &App, family: Option<&str>, did: &Did) -> Result<(), SessionError> {
+    let Some(family) = family else { return Ok(()) };
+    if !sessions::is_alive(&*app.db, did, family, clock::to_store(app.clock.now_micros())).await? {
+        return Ok(());
+    }
+    tracing::warn!(%did, "a refresh token that was replaced long ago was shown again: its sign-in is ended");
+    let mut txn = Txn::new();
+    sessions::revoke_family(&mut txn, family);
+    app.db.commit(txn).await?;
+    Ok(())
 }
 
 /// Ends the sign-in a refresh token belongs to. An ended or expired one is ended already.
@@ -208,33 +290,21 @@ fn hash(identifier: &str) -> Vec<u8> {
     Sha256::digest(identifier.as_bytes()).to_vec()
 }
 
-fn token_row(identifier: &str, family: &str, did: &Did, now_micros: u64) -> SessionToken {
-    SessionToken {
-        token_hash: hash(identifier),
-        family: family.to_owned(),
-        did: did.clone(),
-        created_at: clock::to_store(now_micros),
-        expires_at: clock::to_store(now_micros + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
-        next_hash: None,
-    }
-}
-
-fn pair(app: &App, did: &Did, family: &str, identifier: &str, now_micros: u64, refresh_ends: i64) -> TokenPair {
+/// The tokens of a sign-in: `row` is its newest refresh token, known by `identifier`.
+fn pair(app: &App, row: &SessionToken, identifier: &str, now_micros: u64) -> TokenPair {
     let iat = now_micros / MICROS_PER_SEC;
-    let claims = |kind, exp| Claims {
-        scope: SessionKeys::scope(kind),
+    let claims = |scope, exp, jti| Claims {
+        scope,
         aud: app.config.service.did.to_string(),
-        sub: did.clone(),
+        sub: row.did.clone(),
         iat,
         exp,
-        sid: None,
-        jti: None,
+        sid: Some(row.family.clone()),
+        jti,
     };
-    let access = Claims { sid: Some(family.to_owned()), ..claims(TokenKind::Access, iat + ACCESS_TOKEN_SECS) };
-    let refresh = Claims {
-        jti: Some(identifier.to_owned()),
-        ..claims(TokenKind::Refresh, clock::from_store(refresh_ends) / MICROS_PER_SEC)
-    };
+    let access = claims(SessionKeys::access_scope(row.scope), iat + ACCESS_TOKEN_SECS, None);
+    let refresh_ends = clock::from_store(row.expires_at) / MICROS_PER_SEC;
+    let refresh = claims(SessionKeys::refresh_scope(), refresh_ends, Some(identifier.to_owned()));
     TokenPair {
         access: app.session_keys.sign(TokenKind::Access, &access),
         refresh: app.session_keys.sign(TokenKind::Refresh, &refresh),

@@ -1,6 +1,7 @@
 //! Session tokens: HS256 JWTs that carry who signed in, and nothing secret.
 
 use allod_atproto::Did;
+use allod_store::tables::sessions::Scope;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -25,12 +26,19 @@ impl TokenKind {
             Self::Refresh => "refresh+jwt",
         }
     }
+}
 
-    fn scope(self) -> &'static str {
-        match self {
-            Self::Access => "com.atproto.access",
-            Self::Refresh => "com.atproto.refresh",
-        }
+/// The scope of every refresh token; what its access tokens allow is stored.
+const REFRESH_SCOPE: &str = "com.atproto.refresh";
+
+/// The scope of the access tokens of a sign-in.
+fn access_scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Full => "com.atproto.access",
+        Scope::App => "com.atproto.appPass",
+        Scope::AppPrivileged => "com.atproto.appPassPrivileged",
+        Scope::TakenDown => "com.atproto.takendown",
+        Scope::Queued => "com.atproto.signupQueued",
     }
 }
 
@@ -47,12 +55,19 @@ pub struct Claims {
     pub iat: u64,
     /// When it ends.
     pub exp: u64,
-    /// The sign-in an access token belongs to.
+    /// The sign-in it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     /// A refresh token's identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
+}
+
+impl Claims {
+    /// What an access token allows; none when it is no access token's scope.
+    pub fn access_scope(&self) -> Option<Scope> {
+        Scope::ALL.into_iter().find(|scope| access_scope(*scope) == self.scope)
+    }
 }
 
 /// Why a token is not taken.
@@ -128,10 +143,11 @@ impl SessionKeys {
         if header.typ != kind.typ() {
             return Err(TokenError::Invalid);
         }
-        if claims.scope != kind.scope() {
-            return Err(TokenError::Scope);
-        }
-        Ok(claims)
+        let scope_fits = match kind {
+            TokenKind::Access => claims.access_scope().is_some(),
+            TokenKind::Refresh => claims.scope == REFRESH_SCOPE,
+        };
+        if scope_fits { Ok(claims) } else { Err(TokenError::Scope) }
     }
 
     /// Reads a token of this kind issued for `audience` that has not ended at `now_secs`.
@@ -146,9 +162,14 @@ impl SessionKeys {
         BASE64URL_NOPAD.encode(&next.finalize().into_bytes())
     }
 
-    /// The scope a token of this kind carries.
-    pub fn scope(kind: TokenKind) -> String {
-        kind.scope().to_owned()
+    /// The scope that an access token of such a sign-in carries.
+    pub fn access_scope(scope: Scope) -> String {
+        access_scope(scope).to_owned()
+    }
+
+    /// The scope that a refresh token carries.
+    pub fn refresh_scope() -> String {
+        REFRESH_SCOPE.to_owned()
     }
 }
 
@@ -168,7 +189,10 @@ mod tests {
 
     fn claims(kind: TokenKind) -> Claims {
         Claims {
-            scope: SessionKeys::scope(kind),
+            scope: match kind {
+                TokenKind::Access => SessionKeys::access_scope(Scope::Full),
+                TokenKind::Refresh => SessionKeys::refresh_scope(),
+            },
             aud: AUDIENCE.to_owned(),
             sub: Did::parse("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa").unwrap(),
             iat: 1_000,

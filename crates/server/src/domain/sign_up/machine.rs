@@ -271,6 +271,9 @@ fn account(row: &SignUp, now: u64) -> Account {
         delete_after: row.deactivated.then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         takedown_ref: None,
         invite_code: row.invite_code.clone(),
+        email_auth_factor: false,
+        invites_disabled: false,
+        invite_note: None,
     }
 }
 
@@ -295,6 +298,9 @@ async fn move_in(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         delete_after: Some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         takedown_ref: None,
         invite_code: applicant.invite_code.clone(),
+        email_auth_factor: false,
+        invites_disabled: false,
+        invite_note: None,
     };
     let mut txn = Txn::new();
     hold(app, &mut txn, &applicant, did, key, clock::to_store(now));

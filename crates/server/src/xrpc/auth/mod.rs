@@ -16,7 +16,7 @@ use super::error::XrpcError;
 
 pub use admin::Admin;
 pub use credential::Credential;
-pub use session::{Access, RefreshToken, RepoReader};
+pub use session::{Access, AccessOrQueued, AccessOrTakenDown, FullAccess, FullOrTakenDown, RefreshToken, RepoReader};
 pub use sign_up::SignUpCaller;
 pub use uploader::Uploader;
 

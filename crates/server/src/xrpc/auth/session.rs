@@ -6,7 +6,7 @@ use crate::{
     domain::{
         repos::Reader,
         secret::Secret,
-        sessions::{self, Session},
+        sessions::{self, Scope, Session, SessionError, TokenError},
     },
     xrpc::{
         auth::Admin,
@@ -14,14 +14,38 @@ use crate::{
     },
 };
 
-/// An account, by its access token.
-pub struct Access(pub Session);
+/// Makes a kind of caller of the sign-ins that it takes.
+macro_rules! session_callers {
+    ($($(#[$doc:meta])* $name:ident: $($scope:ident)|+;)+) => {$(
+        $(#[$doc])*
+        pub struct $name(pub Session);
 
-impl Authenticate<App> for Access {
-    async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
-        let token = bearer(&request.credential()?)?;
-        Ok(Self(sessions::authenticate(request.state, token.expose()).await?))
-    }
+        impl Authenticate<App> for $name {
+            async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
+                let token = bearer(&request.credential()?)?;
+                let session = sessions::authenticate(request.state, token.expose()).await?;
+                let is_taken = [$(Scope::$scope),+].contains(&session.scope);
+                if is_taken { Ok(Self(session)) } else { Err(SessionError::from(TokenError::Scope).into()) }
+            }
+        }
+    )+};
+}
+
+session_callers! {
+    /// An account that is not taken down, by any access token.
+    Access: Full | App | AppPrivileged;
+
+    /// An account that is not taken down, by an access token that its own password gave: whoever manages the account.
+    FullAccess: Full;
+
+    /// An account, by any access token; one that was taken down too.
+    AccessOrTakenDown: Full | App | AppPrivileged | TakenDown;
+
+    /// An account, by an access token that its own password gave; one that was taken down too.
+    FullOrTakenDown: Full | TakenDown;
+
+    /// An account that is not taken down, by any access token; one that waits in the sign-up queue too.
+    AccessOrQueued: Full | App | AppPrivileged | Queued;
 }
 
 /// A refresh token, not looked at yet: what it opens is decided where it is used.

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod repos;
+mod sessions;
 
 use allod_atproto::service_auth;
 use allod_lexicon::{
@@ -15,13 +16,8 @@ use allod_store::{CommitError as StoreError, ReadError};
 use super::{CommonError, XrpcError};
 use crate::{
     domain::{
-        firehose::seats::SeatError,
-        handles::HandleError,
-        invites::CreateInvitesError,
-        passwords::HashError,
-        reserved_keys::ReserveKeyError,
-        sessions::{SessionError, SignInError, TokenError},
-        sign_up::SignUpError,
+        firehose::seats::SeatError, handles::HandleError, invites::CreateInvitesError, passwords::HashError,
+        reserved_keys::ReserveKeyError, sign_up::SignUpError,
     },
     http::websocket::HandshakeError,
 };
@@ -115,39 +111,6 @@ impl<E> From<service_auth::ServiceAuthError> for XrpcError<E> {
             Token::Signature => CommonError::BadJwtSignature,
         };
         Self::common(name, error.to_string())
-    }
-}
-
-impl<E> From<SessionError> for XrpcError<E> {
-    fn from(error: SessionError) -> Self {
-        let message = error.to_string();
-        match error {
-            SessionError::Token(TokenError::Invalid | TokenError::Scope) => {
-                Self::common(CommonError::InvalidToken, message)
-            }
-            SessionError::Token(TokenError::Expired) | SessionError::Revoked => {
-                Self::common(CommonError::ExpiredToken, message)
-            }
-            SessionError::AccountGone(_) => Self::invalid_request(message),
-            SessionError::TakenDown => Self::common(CommonError::AccountTakedown, message),
-            SessionError::Read(error) => error.into(),
-            SessionError::Commit(error) => error.into(),
-        }
-    }
-}
-
-impl From<SignInError> for XrpcError<server::create_session::Error> {
-    fn from(error: SignInError) -> Self {
-        let message = error.to_string();
-        match error {
-            SignInError::Credentials | SignInError::PasswordTooLong => {
-                Self::common(CommonError::AuthenticationRequired, message)
-            }
-            SignInError::TakenDown => Self::declared(server::create_session::Error::AccountTakedown, message),
-            SignInError::Hash(error) => error.into(),
-            SignInError::Read(error) => error.into(),
-            SignInError::Commit(error) => error.into(),
-        }
     }
 }
 

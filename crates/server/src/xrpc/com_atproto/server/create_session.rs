@@ -8,14 +8,23 @@ use allod_lexicon::com_atproto::server::create_session::{CreateSession, Output};
 
 use crate::{
     app::App,
-    domain::{accounts::Status, secret::Secret, sessions},
+    domain::{
+        accounts::Status,
+        secret::Secret,
+        sessions::{self, SignIn},
+    },
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Opens a session.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymous>) -> XrpcResult<CreateSession> {
-    let password = Secret::new(request.input.password);
-    let (account, tokens) = sessions::sign_in(&app, &request.input.identifier, password).await?;
+    let input = request.input;
+    let request = SignIn {
+        identifier: input.identifier,
+        password: Secret::new(input.password),
+        allow_taken_down: input.allow_takendown.unwrap_or(false),
+    };
+    let (account, tokens) = sessions::sign_in(&app, request).await?;
     let status = Status::of(&account);
     Ok(XrpcResponse::new(Output {
         access_jwt: tokens.access,
@@ -25,7 +34,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
         did_doc: None,
         email: account.email,
         email_confirmed: Some(account.email_confirmed_at.is_some()),
-        email_auth_factor: Some(false),
+        email_auth_factor: Some(account.email_auth_factor),
         active: Some(status.is_active()),
         status: status.name().map(str::to_owned),
     }))

@@ -10,11 +10,11 @@ use allod_store::tables::accounts::Account;
 use crate::{
     app::App,
     domain::{accounts::Status, sessions::SessionError},
-    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrQueued},
 };
 
 /// Tells the account of the session.
-pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, Access>) -> XrpcResult<GetSession> {
+pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, AccessOrQueued>) -> XrpcResult<GetSession> {
     Ok(XrpcResponse::new(output(&request.auth.0.account)?))
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn output(account: &Account) -> Result<Output, SessionError> {
         did_doc: None,
         email: account.email.clone(),
         email_confirmed: Some(account.email_confirmed_at.is_some()),
-        email_auth_factor: Some(false),
+        email_auth_factor: Some(account.email_auth_factor),
         active: Some(status.is_active()),
         status: status.name().map(str::to_owned),
     })

@@ -24,7 +24,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<RefreshSession, Refresh
         did_doc: None,
         email: account.email,
         email_confirmed: Some(account.email_confirmed_at.is_some()),
-        email_auth_factor: Some(false),
+        email_auth_factor: Some(account.email_auth_factor),
         active: Some(status.is_active()),
         status: status.name().map(str::to_owned),
     }))

@@ -64,13 +64,13 @@ async fn a_token_of_another_server_is_none_of_ours() {
 }
 
 #[tokio::test]
-async fn a_deactivated_account_is_told_and_a_taken_down_one_is_gone() {
+async fn a_deactivated_account_is_told_and_a_taken_down_one_is_refused() {
     let pds = TestPds::start().await;
     let (alice, bob) = (pds.account("alice").await, pds.account("bob").await);
     seen::deactivate(&pds, &alice.did).await;
     let answer = pds.xrpc_get(NSID).bearer(&alice.access).ok().await;
     assert_eq!((&answer["active"], &answer["status"]), (&json!(false), &json!("deactivated")));
     seen::take_down(&pds, &bob.did).await;
-    let gone = refusal(400, "InvalidRequest", &format!("Could not find user info for account: {}", bob.did));
-    assert_eq!(pds.xrpc_get(NSID).bearer(&bob.access).error().await, gone);
+    let taken_down = refusal(401, "AccountTakedown", "Account has been taken down");
+    assert_eq!(pds.xrpc_get(NSID).bearer(&bob.access).error().await, taken_down);
 }

@@ -138,6 +138,7 @@ async fn its_owner_and_the_operator_read_it_whatever_its_status() {
     assert_eq!(pds.xrpc_get(GET).param("did", nobody).param("cid", cid).error().await, missing);
     seen::deactivate(&pds, &alice.did).await;
     seen::take_down(&pds, &bob.did).await;
+    let bob = seen::signed_in_after_takedown(&pds, bob).await;
     for (owner, name, text) in
         [(&alice, "RepoDeactivated", "Repo has been deactivated"), (&bob, "RepoTakendown", "Repo has been takendown")]
     {

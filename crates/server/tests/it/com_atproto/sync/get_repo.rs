@@ -79,6 +79,7 @@ pub(super) async fn shown_with(nsid: &str, missing: seen::Refusal, params: &[(&s
 
     seen::deactivate(&pds, &alice.did).await;
     seen::take_down(&pds, &bob.did).await;
+    let bob = seen::signed_in_after_takedown(&pds, bob).await;
     for (owner, name, text) in
         [(&alice, "RepoDeactivated", "Repo has been deactivated"), (&bob, "RepoTakendown", "Repo has been takendown")]
     {

@@ -1,11 +1,15 @@
 //! Tokens that another service, or an account elsewhere, signs to ask something of this one.
 
+mod mint;
+
 use allod_atproto::{
     Did, Nsid,
     service_auth::{Audience, ServiceToken, Unverified},
 };
 use allod_store::{CommitError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
+
+pub use mint::{MintError, TokenRequest, is_privileged, is_protected, mint};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
