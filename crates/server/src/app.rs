@@ -18,6 +18,7 @@ use crate::{
         mail::Mailbox,
         passwords::{HashError, PasswordPool},
         randomness::Randomness,
+        rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
         sessions::SessionKeys,
@@ -71,6 +72,8 @@ pub struct App {
     pub rotation_key: SigningKey,
     /// Signs and reads session tokens.
     pub session_keys: SessionKeys,
+    /// Counts what callers do.
+    pub rate_limits: RateLimits,
     /// Hashes passwords, a bounded number at a time.
     pub passwords: PasswordPool,
     /// The sign-ups this process is driving.
@@ -116,6 +119,7 @@ impl App {
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
             blobs: Blobs::new(objects),
+            rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             imports: Imports::new(imports_directory),

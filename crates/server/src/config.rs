@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use allod_atproto::{Did, crypto::DidKey};
+use ipnet::IpNet;
 use url::Url;
 
 use crate::domain::{firehose::FirehoseConfig, passwords::HashCost, repos::import::ImportConfig, secret::Secret};
@@ -17,6 +18,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// What is streamed to others, and for how long it can be had.
     pub firehose: FirehoseConfig,
+    /// Whether callers are limited in how often they do things.
+    pub rate_limits: RateLimitConfig,
     /// Everything that must stay unknown to others.
     pub secrets: Secrets,
     /// Whether and how repositories are imported.
@@ -84,6 +87,17 @@ pub struct IdentityConfig {
     pub recovery_key: Option<DidKey>,
     /// How long a single DID or handle look-up may take, in milliseconds.
     pub resolve_timeout_millis: u64,
+}
+
+/// Whether callers are limited in how often they do things, and who is not.
+#[derive(Clone, Default)]
+pub struct RateLimitConfig {
+    /// Whether they are.
+    pub enabled: bool,
+    /// Whoever shows this in `x-ratelimit-bypass` is not limited.
+    pub bypass_key: Option<Secret<String>>,
+    /// Callers from these addresses are not limited.
+    pub bypass_networks: Vec<IpNet>,
 }
 
 /// Everything that must stay unknown to others.

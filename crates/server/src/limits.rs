@@ -102,6 +102,9 @@ pub const REMEMBERED_ACCOUNTS_MAX: usize = 10_000;
 /// How many sign-ins that were lately used are remembered.
 pub const REMEMBERED_SESSIONS_MAX: usize = 20_000;
 
+/// How many callers' windows are kept to count what they do; about 100 bytes each.
+pub const RATE_LIMIT_WINDOWS_MAX: usize = 100_000;
+
 /// How many readers may read repositories at length at once; further ones are told to come back.
 pub const SNAPSHOTS_MAX: usize = 256;
 

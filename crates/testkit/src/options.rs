@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use allod_atproto::Did;
 use allod_server::{
-    config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
+    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig},
     domain::{
         firehose::{FirehoseConfig, RING_BYTES_MAX},
         passwords::HashCost,
@@ -123,6 +123,7 @@ impl Options {
                 relays: Vec::new(),
                 jetstream: false,
             },
+            rate_limits: RateLimitConfig::default(),
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 admin_password: Some(Secret::new(ADMIN_PASSWORD.to_owned())),

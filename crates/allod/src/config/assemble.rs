@@ -7,7 +7,7 @@ use allod_atproto::{
     crypto::{Curve, DidKey, SigningKey},
 };
 use allod_server::{
-    config::{Config, IdentityConfig, Secrets, ServiceConfig, SignUpConfig},
+    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig},
     domain::{
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
@@ -24,7 +24,7 @@ use super::{
     problem::Problem,
     reader::{Effective, Reader},
     settings as s,
-    value::{EmailAddress, HandleDomains, Hostname, LogFormat, Relays, WebAddress},
+    value::{EmailAddress, HandleDomains, Hostname, LogFormat, Networks, Relays, WebAddress},
 };
 
 /// Separates the master key from every other use of the rotation key.
@@ -98,6 +98,7 @@ pub(crate) struct Settings {
     sign_up: SignUpConfig,
     identity: IdentityConfig,
     firehose: FirehoseConfig,
+    rate_limits: RateLimitConfig,
     secrets: Secrets,
     blobs: Blobs,
     imports: ImportConfig,
@@ -146,6 +147,7 @@ impl Settings {
             sign_up: self.sign_up,
             identity: self.identity,
             firehose: self.firehose,
+            rate_limits: self.rate_limits,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
             blob_quota_bytes: self.blobs.quota_bytes,
@@ -184,6 +186,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     });
     let secrets = read_secrets(&mut reader);
     let dev_mode = reader.read(&s::DEV_MODE);
+    let rate_limits = read_rate_limits(&mut reader, dev_mode);
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
     check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
@@ -203,6 +206,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             sign_up: sign_up?,
             identity: identity?,
             firehose: firehose?,
+            rate_limits: rate_limits?,
             secrets: secrets?,
             blobs: blobs?,
             imports: imports?,
@@ -351,6 +355,13 @@ fn read_identity(reader: &mut Reader) -> Option<IdentityConfig> {
     }
     let recovery_key: Option<DidKey> = reader.read(&s::RECOVERY_DID_KEY);
     Some(IdentityConfig { plc_url: plc_url?, recovery_key, resolve_timeout_millis })
+}
+
+fn read_rate_limits(reader: &mut Reader, dev_mode: Option<bool>) -> Option<RateLimitConfig> {
+    let enabled = reader.read_or(&s::RATE_LIMITS_ENABLED, || dev_mode.map(|dev_mode| !dev_mode));
+    let bypass_key = reader.read(&s::RATE_LIMIT_BYPASS_KEY);
+    let bypass_networks = reader.read(&s::RATE_LIMIT_BYPASS_IPS).map_or_else(Vec::new, |Networks(list)| list);
+    Some(RateLimitConfig { enabled: enabled?, bypass_key, bypass_networks })
 }
 
 fn read_secrets(reader: &mut Reader) -> Option<Secrets> {

@@ -8,7 +8,9 @@ use allod_atproto::{Did, crypto::DidKey};
 use allod_server::domain::secret::Secret;
 use url::Url;
 
-use super::value::{EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, Relays, WebAddress};
+use super::value::{
+    EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, Networks, Relays, WebAddress,
+};
 
 /// What a setting is when nobody sets it.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +141,12 @@ settings! {
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
     /// Whether a did:plc operation brought by the caller must list this server's rotation key.
     SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
+    /// Whether callers are limited in how often they do things: sign-ins, sign-ups, writes, mail, and all calls of an address. A caller on this machine that no proxy forwards for is not counted by its address.
+    RATE_LIMITS_ENABLED: bool = "rate_limits_enabled", Some("PDS_RATE_LIMITS_ENABLED"), Computed("true; false in development mode");
+    /// Whoever shows this in the header `x-ratelimit-bypass` is not limited.
+    RATE_LIMIT_BYPASS_KEY: Secret<String> = "rate_limit_bypass_key", Some("PDS_RATE_LIMIT_BYPASS_KEY"), Nothing;
+    /// The addresses and networks whose callers are not limited.
+    RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
     /// Signs session tokens. Whoever has it can be anyone on this server.
     JWT_SECRET: Secret<String> = "jwt_secret", Some("PDS_JWT_SECRET"), Required("32 hexadecimal digits or more");
     /// Opens the administration methods (HTTP Basic, user `admin`). Without one they are closed; `allod account` and `allod invite` need none.

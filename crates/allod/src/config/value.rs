@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr};
 use allod_atproto::{Did, Handle, crypto::DidKey};
 use allod_server::domain::secret::Secret;
 use data_encoding::HEXLOWER_PERMISSIVE;
+use ipnet::IpNet;
 use url::Url;
 
 /// A value as its source gives it: the environment has text only, TOML has types.
@@ -352,6 +353,36 @@ impl FromRaw for Relays {
 
     fn show(&self) -> String {
         self.0.iter().map(Url::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Addresses and networks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Networks(pub(crate) Vec<IpNet>);
+
+impl Networks {
+    fn from_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let network = |part: &str| {
+            let address = part.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+            address.or_else(|_| part.parse::<IpNet>()).map_err(|_| format!("{part:?} is no IP address or network"))
+        };
+        parts.filter(|part| !part.is_empty()).map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl FromRaw for Networks {
+    const KIND: &'static str = "a list of IP addresses and networks";
+
+    fn from_raw(raw: &Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) => Self::from_parts(text.split(',').map(str::trim)),
+            Raw::List(parts) => Self::from_parts(parts.iter().map(String::as_str)),
+            Raw::Boolean(_) | Raw::Integer(_) => Err(format!("must be {}", Self::KIND)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 }
 

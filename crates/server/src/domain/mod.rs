@@ -13,6 +13,7 @@ pub mod keys;
 pub mod mail;
 pub mod passwords;
 pub mod randomness;
+pub mod rate_limits;
 pub mod remembered;
 pub mod repos;
 pub mod reserved_keys;

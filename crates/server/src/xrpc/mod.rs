@@ -7,43 +7,46 @@ pub mod error;
 mod health;
 mod params;
 mod range;
+pub mod rate_limit;
 pub mod request;
 pub mod response;
 pub mod route;
 
-use crate::{app::App, limits};
+use crate::{app::App, config::RateLimitConfig, domain::rate_limits::RateLimits, limits};
 
 pub use error::{CommonError, XrpcError};
 pub use health::health;
+pub use rate_limit::RateLimited;
 pub use request::{XrpcRequest, XrpcSubscription};
 pub use response::XrpcResponse;
-pub use route::{Route, Routes, SubscriptionResult, XrpcResult, route, route_with_limit, subscription};
+pub use route::{Route, Routes, SubscriptionResult, XrpcResult, limited, limited_with, route, subscription};
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
     use com_atproto::{account, identity, repo, server, sync};
     use limits::JSON_RECORD_BYTES_MAX;
+    use rate_limit::rules;
 
     Routes::new([
         route(account::create::handler),
         route(account::create_invite_code::handler),
         route(account::get::handler),
         route(identity::resolve_handle::handler),
-        route_with_limit(repo::apply_writes::handler, JSON_RECORD_BYTES_MAX),
-        route_with_limit(repo::create_record::handler, JSON_RECORD_BYTES_MAX),
-        route(repo::delete_record::handler),
+        limited_with(repo::apply_writes::handler, &rules::APPLY_WRITES, JSON_RECORD_BYTES_MAX),
+        limited_with(repo::create_record::handler, &rules::CREATE_RECORD, JSON_RECORD_BYTES_MAX),
+        limited(repo::delete_record::handler, &rules::DELETE_RECORD),
         route(repo::describe_repo::handler),
         route(repo::get_record::handler),
         route(repo::import_repo::handler),
         route(repo::list_missing_blobs::handler),
         route(repo::list_records::handler),
-        route_with_limit(repo::put_record::handler, JSON_RECORD_BYTES_MAX),
-        route(repo::upload_blob::handler),
-        route(server::create_account::handler),
+        limited_with(repo::put_record::handler, &rules::PUT_RECORD, JSON_RECORD_BYTES_MAX),
+        limited(repo::upload_blob::handler, &rules::UPLOAD_BLOB),
+        limited(server::create_account::handler, &rules::CREATE_ACCOUNT),
         route(server::create_app_password::handler),
         route(server::create_invite_code::handler),
         route(server::create_invite_codes::handler),
-        route(server::create_session::handler),
+        limited(server::create_session::handler, &rules::CREATE_SESSION),
         route(server::delete_session::handler),
         route(server::describe_server::handler),
         route(server::get_service_auth::handler),
@@ -58,13 +61,19 @@ pub fn routes() -> Routes<App> {
         route(sync::get_head::handler),
         route(sync::get_latest_commit::handler),
         route(sync::get_record::handler),
-        route(sync::get_repo::handler),
+        limited(sync::get_repo::handler, &rules::GET_REPO),
         route(sync::get_repo_status::handler),
         route(sync::list_blobs::handler),
         route(sync::list_repos::handler),
         route(sync::list_repos_by_collection::handler),
         subscription(sync::subscribe_repos::handler),
     ])
+}
+
+impl RateLimited for App {
+    fn rate_limits(&self) -> Option<(&RateLimits, &RateLimitConfig)> {
+        Some((&self.rate_limits, &self.config.rate_limits))
+    }
 }
 
 #[cfg(test)]

@@ -19,10 +19,12 @@ use super::{
     body,
     error::{self, CommonError, XrpcError},
     params,
+    rate_limit::{self, Limit, RateLimited},
     request::{XrpcRequest, XrpcSubscription},
     response::XrpcResponse,
 };
 use crate::{
+    domain::rate_limits::Standing,
     http::{
         RequestContext,
         body::{RequestBody, ResponseBody},
@@ -46,6 +48,8 @@ struct Call<S> {
     parts: Parts,
     body: RequestBody,
     context: RequestContext,
+    /// Where the caller stands with the rule for all calls.
+    standing: Option<Standing>,
 }
 
 /// What a method answers.
@@ -57,31 +61,46 @@ pub type SubscriptionResult<M> = Result<Response<ResponseBody>, XrpcError<<M as 
 /// The one subprotocol of streams so far. Clients that offer none get it too.
 const SUBPROTOCOL: &str = "xrpc.v0.cbor";
 
+/// The method whose calls are counted under a rule of its own instead of that for all.
+const COUNTED_APART: &str = "com.atproto.sync.getRepo";
+
 /// Makes a route of a handler; which method and which kind of caller is read off the handler's argument.
 ///
 /// A JSON body may have [`limits::JSON_BYTES_MAX`] bytes.
 pub fn route<S, M, A, H, F>(handler: H) -> Route<S>
 where
-    S: Send + Sync + 'static,
+    S: RateLimited + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = XrpcResult<M>> + Send + 'static,
 {
-    route_with_limit(handler, limits::JSON_BYTES_MAX)
+    limited_with(handler, &[], limits::JSON_BYTES_MAX)
+}
+
+/// As [`route`], for a method with rules of its own for how often it is called.
+pub fn limited<S, M, A, H, F>(handler: H, rules: &'static [Limit<M, A>]) -> Route<S>
+where
+    S: RateLimited + Send + Sync + 'static,
+    M: Method,
+    A: Authenticate<S>,
+    H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = XrpcResult<M>> + Send + 'static,
+{
+    limited_with(handler, rules, limits::JSON_BYTES_MAX)
 }
 
 /// Makes a route of a subscription's handler. A stream is for anybody, and opened by a WebSocket handshake, which is
 /// checked first; what is wrong with the parameters is told on the stream.
 pub fn subscription<S, M, H>(handler: H) -> Route<S>
 where
-    S: Send + Sync + 'static,
+    S: RateLimited + Send + Sync + 'static,
     M: Method,
     H: Fn(Arc<S>, XrpcSubscription<M>) -> SubscriptionResult<M> + Copy + Send + Sync + 'static,
 {
     let answer = move |call: Call<S>| -> BoxFuture<'static, Response<ResponseBody>> {
         Box::pin(async move {
-            let Call { state, mut parts, body, context } = call;
+            let Call { state, mut parts, body, context, standing } = call;
             let opened = Handshake::read(&mut parts, SUBPROTOCOL).map_err(XrpcError::from).and_then(|handshake| {
                 let params = params::read_filled::<M>(parts.uri.query()).map_err(XrpcError::message);
                 handler(state, XrpcSubscription { params, handshake, context })
@@ -90,7 +109,9 @@ where
                 Ok(response) => response,
                 Err(error) => {
                     drain(&parts.headers, body).await;
-                    error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id)
+                    let mut response = error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id);
+                    rate_limit::tell(standing.as_ref(), response.headers_mut());
+                    response
                 }
             }
         })
@@ -98,10 +119,10 @@ where
     Route { nsid: M::NSID, kind: M::KIND, answer: Box::new(answer) }
 }
 
-/// As [`route`], with a JSON body of at most `json_bytes_max` bytes.
-pub fn route_with_limit<S, M, A, H, F>(handler: H, json_bytes_max: usize) -> Route<S>
+/// As [`limited`], with a JSON body of at most `json_bytes_max` bytes.
+pub fn limited_with<S, M, A, H, F>(handler: H, rules: &'static [Limit<M, A>], json_bytes_max: usize) -> Route<S>
 where
-    S: Send + Sync + 'static,
+    S: RateLimited + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
@@ -110,11 +131,13 @@ where
     let answer = move |call: Call<S>| -> BoxFuture<'static, Response<ResponseBody>> {
         Box::pin(async move {
             let id = call.context.id;
-            let answered = run::<S, M, A, H, F>(call, handler, json_bytes_max).await;
+            let mut standing = call.standing;
+            let answered = run::<S, M, A, H, F>(call, handler, rules, json_bytes_max, &mut standing).await;
             let mut response = match answered {
                 Ok(response) => response,
                 Err(error) => error::respond(error, A::CHALLENGE, id),
             };
+            rate_limit::tell(standing.as_ref(), response.headers_mut());
             if A::IS_PRIVATE {
                 let headers = response.headers_mut();
                 headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -129,16 +152,18 @@ where
 async fn run<S, M, A, H, F>(
     call: Call<S>,
     handler: H,
+    rules: &'static [Limit<M, A>],
     json_bytes_max: usize,
+    standing: &mut Option<Standing>,
 ) -> Result<Response<ResponseBody>, XrpcError<M::Error>>
 where
-    S: Send + Sync + 'static,
+    S: RateLimited + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F,
     F: Future<Output = XrpcResult<M>> + Send,
 {
-    let Call { state, parts, mut body, context } = call;
+    let Call { state, parts, mut body, context, .. } = call;
     let request = match check::<S, M, A>(&state, parts, &mut body, context, json_bytes_max).await {
         Ok(request) => request,
         Err((error, headers)) => {
@@ -146,6 +171,10 @@ where
             return Err(error.widen());
         }
     };
+    if let Some(counted) = rate_limit::count(&*state, rules, &request) {
+        *standing = Some(standing.map_or(counted, |before| rate_limit::tighter(before, counted)));
+        rate_limit::refuse(Some(&counted))?;
+    }
     let response = handler(state, request).await?;
     response.into_response().map_err(XrpcError::internal)
 }
@@ -192,7 +221,7 @@ pub struct Routes<S> {
     by_nsid: HashMap<&'static str, Route<S>>,
 }
 
-impl<S: Send + Sync + 'static> Routes<S> {
+impl<S: RateLimited + Send + Sync + 'static> Routes<S> {
     /// Collects routes; of two for one method the first stays, and [`Routes::len`] tells.
     pub fn new(routes: impl IntoIterator<Item = Route<S>>) -> Self {
         let mut by_nsid = HashMap::new();
@@ -227,11 +256,18 @@ impl<S: Send + Sync + 'static> Routes<S> {
         context: RequestContext,
     ) -> Response<ResponseBody> {
         let nsid = name.strip_suffix('/').unwrap_or(name);
-        match self.find(nsid, &parts.method) {
-            Ok(route) => (route.answer)(Call { state, parts, body, context }).await,
+        let standing = match nsid {
+            COUNTED_APART => None,
+            _ => rate_limit::count_call(&*state, &parts.headers, context.client),
+        };
+        let found = rate_limit::refuse(standing.as_ref()).and_then(|()| self.find(nsid, &parts.method));
+        match found {
+            Ok(route) => (route.answer)(Call { state, parts, body, context, standing }).await,
             Err(error) => {
                 drain(&parts.headers, body).await;
-                error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id)
+                let mut response = error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id);
+                rate_limit::tell(standing.as_ref(), response.headers_mut());
+                response
             }
         }
     }

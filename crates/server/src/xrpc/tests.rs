@@ -31,6 +31,8 @@ use crate::{
 #[derive(Default)]
 struct Reached(AtomicBool);
 
+impl RateLimited for Reached {}
+
 /// A caller with any bearer token.
 struct Token;
 

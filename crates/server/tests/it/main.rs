@@ -11,6 +11,7 @@ mod histories;
 mod jetstream;
 mod model;
 mod published_lexicon;
+mod rate_limits;
 mod relays;
 mod seen;
 mod sign_up_faults;

@@ -1,0 +1,216 @@
+//! Which methods are limited, by what, and how a caller is told.
+//!
+//! Counted are calls whose parameters, caller and body are in order, before anything is done for them. The figures are
+//! the reference's.
+
+use std::{fmt, net::IpAddr};
+
+use allod_lexicon::Method;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use subtle::ConstantTimeEq;
+
+use super::{
+    XrpcRequest,
+    error::{CommonError, XrpcError},
+};
+use crate::{
+    config::RateLimitConfig,
+    domain::rate_limits::{RateLimits, Rule, Standing},
+    http::address::network,
+};
+
+const MINUTES_5: u32 = 5 * 60;
+/// One hour.
+pub const HOUR: u32 = 60 * 60;
+/// One day.
+pub const DAY: u32 = 24 * HOUR;
+
+/// All calls of one address, but for those of methods with a rule of their own.
+const ALL_CALLS: Rule = Rule { name: "all calls", points: 3_000, window_secs: MINUTES_5 };
+
+/// The header with which an operator's own tools pass.
+const BYPASS_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-bypass");
+
+/// Gives what counts. A state without limits counts nothing.
+pub trait RateLimited {
+    /// The counts, and who is not counted.
+    fn rate_limits(&self) -> Option<(&RateLimits, &RateLimitConfig)> {
+        None
+    }
+}
+
+/// A rule for calls of method `M` by callers of kind `A`.
+pub struct Limit<M: Method, A> {
+    /// The rule.
+    pub rule: Rule,
+    /// Who is counted together; `None` is not counted.
+    pub key: fn(&XrpcRequest<M, A>) -> Option<String>,
+    /// How many points a call takes.
+    pub cost: fn(&XrpcRequest<M, A>) -> u32,
+}
+
+impl<M: Method, A> Limit<M, A> {
+    /// A rule under which every call takes one point.
+    pub const fn new(rule: Rule, key: fn(&XrpcRequest<M, A>) -> Option<String>) -> Self {
+        Self { rule, key, cost: |_| 1 }
+    }
+}
+
+impl<M: Method, A> fmt::Debug for Limit<M, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Limit").field(&self.rule).finish()
+    }
+}
+
+/// Names a caller's address. A process on this machine that nobody forwards for is the operator's, and not counted by it.
+pub fn address(client: IpAddr) -> Option<String> {
+    (!client.is_loopback()).then(|| network(client).to_string())
+}
+
+/// Counts a call by its address.
+pub fn by_address<M: Method, A>(request: &XrpcRequest<M, A>) -> Option<String> {
+    address(request.context.client)
+}
+
+/// Counts a call of any method, but for such as have a rule of their own instead.
+pub(super) fn count_call<S: RateLimited>(state: &S, headers: &HeaderMap, client: IpAddr) -> Option<Standing> {
+    let (limits, _) = counting(state, headers, client)?;
+    limits.count(ALL_CALLS, &address(client)?, 1)
+}
+
+/// Counts a call under the method's rules; the standing is that which leaves least, or one that is exceeded.
+pub(super) fn count<S: RateLimited, M: Method, A>(
+    state: &S,
+    limited: &[Limit<M, A>],
+    request: &XrpcRequest<M, A>,
+) -> Option<Standing> {
+    if limited.is_empty() {
+        return None;
+    }
+    let (limits, _) = counting(state, &request.headers, request.context.client)?;
+    let standings = limited.iter().filter_map(|limit| {
+        let key = (limit.key)(request)?;
+        limits.count(limit.rule, &key, (limit.cost)(request))
+    });
+    standings.reduce(tighter)
+}
+
+/// Of two standings that which matters more to the caller.
+pub(super) fn tighter(one: Standing, other: Standing) -> Standing {
+    let key = |standing: &Standing| (!standing.is_exceeded, standing.remaining);
+    if key(&other) < key(&one) { other } else { one }
+}
+
+fn counting<'a, S: RateLimited>(
+    state: &'a S,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Option<(&'a RateLimits, &'a RateLimitConfig)> {
+    let (limits, config) = state.rate_limits()?;
+    if !limits.is_on() || config.bypass_networks.iter().any(|network| network.contains(&client)) {
+        return None;
+    }
+    let shown = headers.get(BYPASS_HEADER);
+    let passes = shown
+        .zip(config.bypass_key.as_ref())
+        .is_some_and(|(shown, key)| bool::from(shown.as_bytes().ct_eq(key.expose().as_bytes())));
+    (!passes).then_some((limits, config))
+}
+
+/// Refuses a call when the standing is exceeded.
+pub(super) fn refuse<E>(standing: Option<&Standing>) -> Result<(), XrpcError<E>> {
+    match standing {
+        Some(standing) if standing.is_exceeded => Err(XrpcError::common(
+            CommonError::RateLimitExceeded { retry_after_secs: standing.resets_in_secs },
+            "Rate Limit Exceeded",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Tells the caller where it stands.
+pub(super) fn tell(standing: Option<&Standing>, headers: &mut HeaderMap) {
+    let Some(standing) = standing else { return };
+    let Rule { points, window_secs, .. } = standing.rule;
+    headers.insert("ratelimit-limit", HeaderValue::from(points));
+    headers.insert("ratelimit-remaining", HeaderValue::from(standing.remaining));
+    headers.insert("ratelimit-reset", HeaderValue::from(standing.resets_at_secs));
+    if let Ok(policy) = HeaderValue::from_str(&format!("{points};w={window_secs}")) {
+        headers.insert("ratelimit-policy", policy);
+    }
+}
+
+/// The rules of single methods.
+pub mod rules {
+    use allod_lexicon::com_atproto::{
+        repo::{
+            apply_writes::{ApplyWrites, InputWritesItem},
+            create_record::CreateRecord,
+            delete_record::DeleteRecord,
+            put_record::PutRecord,
+            upload_blob::UploadBlob,
+        },
+        server::{create_account::CreateAccount, create_session::CreateSession},
+        sync::get_repo::GetRepo,
+    };
+
+    use super::{DAY, HOUR, Limit, MINUTES_5, Rule, XrpcRequest, address, by_address};
+    use crate::xrpc::auth::{Access, Anonymous, RepoReader, SignUpCaller, Uploader};
+
+    const WRITES_HOUR: Rule = Rule { name: "writes an hour", points: 5_000, window_secs: HOUR };
+    const WRITES_DAY: Rule = Rule { name: "writes a day", points: 35_000, window_secs: DAY };
+    const CREATE_POINTS: u32 = 3;
+    const UPDATE_POINTS: u32 = 2;
+    const DELETE_POINTS: u32 = 1;
+
+    /// An account's writes: creations count three, updates two, deletions one.
+    const fn writes<M: allod_lexicon::Method>(cost: fn(&XrpcRequest<M, Access>) -> u32) -> [Limit<M, Access>; 2] {
+        [
+            Limit { rule: WRITES_HOUR, key: |request| Some(request.auth.0.account.did.to_string()), cost },
+            Limit { rule: WRITES_DAY, key: |request| Some(request.auth.0.account.did.to_string()), cost },
+        ]
+    }
+
+    /// createRecord.
+    pub static CREATE_RECORD: [Limit<CreateRecord, Access>; 2] = writes(|_| CREATE_POINTS);
+    /// putRecord.
+    pub static PUT_RECORD: [Limit<PutRecord, Access>; 2] = writes(|_| UPDATE_POINTS);
+    /// deleteRecord.
+    pub static DELETE_RECORD: [Limit<DeleteRecord, Access>; 2] = writes(|_| DELETE_POINTS);
+    /// applyWrites.
+    pub static APPLY_WRITES: [Limit<ApplyWrites, Access>; 2] = writes(|request| {
+        let points = request.input.writes.iter().map(|write| match write {
+            InputWritesItem::Create(_) => CREATE_POINTS,
+            InputWritesItem::Update(_) => UPDATE_POINTS,
+            InputWritesItem::Delete(_) => DELETE_POINTS,
+        });
+        points.sum()
+    });
+
+    /// uploadBlob, by account.
+    pub static UPLOAD_BLOB: [Limit<UploadBlob, Uploader>; 1] =
+        [Limit::new(Rule { name: "uploads", points: 1_000, window_secs: DAY }, |request| {
+            Some(request.auth.0.to_string())
+        })];
+
+    /// createAccount, by address.
+    pub static CREATE_ACCOUNT: [Limit<CreateAccount, SignUpCaller>; 1] =
+        [Limit::new(Rule { name: "sign-ups", points: 100, window_secs: MINUTES_5 }, by_address)];
+
+    /// createSession, by what is typed and where: who guesses one account's password from one place.
+    pub static CREATE_SESSION: [Limit<CreateSession, Anonymous>; 3] = [
+        Limit::new(Rule { name: "sign-ins", points: 30, window_secs: MINUTES_5 }, |request| Some(identifier(request))),
+        Limit::new(Rule { name: "sign-ins a day", points: 300, window_secs: DAY }, |request| Some(identifier(request))),
+        // Who guesses the passwords of many accounts from one place.
+        Limit::new(Rule { name: "sign-ins of an address", points: 300, window_secs: MINUTES_5 }, by_address),
+    ];
+
+    fn identifier(request: &XrpcRequest<CreateSession, Anonymous>) -> String {
+        let identifier = request.input.identifier.trim().to_lowercase();
+        format!("{}\0{identifier}", address(request.context.client).unwrap_or_default())
+    }
+
+    /// getRepo, by address, in place of the rule for all calls.
+    pub static GET_REPO: [Limit<GetRepo, RepoReader>; 1] =
+        [Limit::new(Rule { name: "exports", points: 6_000, window_secs: MINUTES_5 }, by_address)];
+}
