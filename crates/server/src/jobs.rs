@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     domain::{
-        accounts,
+        accounts::deletion,
         blobs::collect,
         clock::MICROS_PER_SEC,
         firehose,
@@ -60,10 +60,10 @@ pub async fn pass(app: &Arc<App>) {
     if let Err(error) = reconcile::pass(app).await {
         tracing::error!(%error, "unfinished sign-ups could not be looked at");
     }
-    match accounts::remove_due(app).await {
+    match deletion::delete_due(app).await {
         Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "removed accounts that were never activated"),
-        Err(error) => tracing::error!(%error, "accounts that were never activated could not be removed"),
+        Ok(removed) => tracing::info!(removed, "removed deactivated accounts whose time was over"),
+        Err(error) => tracing::error!(%error, "deactivated accounts whose time is over could not be removed"),
     }
     if let Err(error) = firehose::retention::trim(app).await {
         tracing::error!(%error, "old events could not be dropped");

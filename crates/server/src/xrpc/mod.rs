@@ -23,14 +23,16 @@ pub use route::{Route, Routes, SubscriptionResult, XrpcResult, limited, limited_
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
-    use com_atproto::{account, identity, repo, server, sync};
+    use com_atproto::{account, admin, identity, repo, server, sync};
     use limits::JSON_RECORD_BYTES_MAX;
     use rate_limit::rules;
 
     Routes::new([
         route(account::create::handler),
         route(account::create_invite_code::handler),
+        route(account::delete::handler),
         route(account::get::handler),
+        route(admin::delete_account::handler),
         route(identity::resolve_handle::handler),
         limited_with(repo::apply_writes::handler, &rules::APPLY_WRITES, JSON_RECORD_BYTES_MAX),
         limited_with(repo::create_record::handler, &rules::CREATE_RECORD, JSON_RECORD_BYTES_MAX),

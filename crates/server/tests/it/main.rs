@@ -5,6 +5,7 @@
 mod blobs;
 mod com_atproto;
 mod contention;
+mod deletion;
 mod disk_faults;
 mod elsewhere;
 mod histories;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, app_passwords, blobs, first, parsed, repos, sessions};
+use super::{all, app_passwords, blobs, first, parsed, repos, sessions, sign_ups, signing_keys};
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -257,24 +257,24 @@ pub fn insert(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: the still deactivated, due account goes, with its names, sessions, key, blobs, repository and records, but not the
-/// use of an invite.
-/// Conflict: [`ACCOUNT_CHANGED`] when it is no longer due.
-pub fn remove_due(txn: &mut Txn, did: &Did, now: i64) {
+/// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use of
+/// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given.
+pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     txn.touch(Touched::Account(did.to_string()));
-    txn.expect(
-        ACCOUNT_CHANGED,
-        1,
-        sql!(
+    let statement = match due_at {
+        Some(due_at) => sql!(
             "DELETE FROM accounts WHERE did = $1 AND deactivated_at IS NOT NULL AND delete_after <= $2",
             did.as_str(),
-            now
+            due_at
         ),
-    );
+        None => sql!("DELETE FROM accounts WHERE did = $1", did.as_str()),
+    };
+    txn.expect(ACCOUNT_CHANGED, 1, statement);
     release_names(txn, did);
     sessions::revoke_all(txn, did);
     app_passwords::remove_all(txn, did);
-    txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
+    sign_ups::forget(txn, did);
+    signing_keys::remove(txn, did);
     blobs::disown(txn, did);
     repos::remove(txn, did, now);
 }

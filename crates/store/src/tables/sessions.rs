@@ -95,6 +95,18 @@ pub async fn is_alive(db: &dyn Database, did: &Did, family: &str, now: i64) -> R
     Ok(!rows.await?.is_empty())
 }
 
+/// Tells whether a family was opened after `since`, in microseconds since the Unix epoch. Tokens that were replaced are
+/// kept for their grace, so `since` must not be longer ago than that.
+pub async fn opened_after(db: &dyn Database, did: &Did, family: &str, since: i64) -> Result<bool, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT 1 FROM sessions WHERE family = $1 AND did = $2 GROUP BY family HAVING MIN(created_at) > $3",
+        family,
+        did.as_str(),
+        since
+    ));
+    Ok(!rows.await?.is_empty())
+}
+
 /// Adds a token.
 pub fn insert(txn: &mut Txn, session: &SessionToken) {
     txn.expect(

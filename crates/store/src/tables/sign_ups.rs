@@ -230,3 +230,8 @@ pub fn remove(txn: &mut Txn, did: &Did, state: SignUpState) {
         sql!("DELETE FROM sign_ups WHERE did = $1 AND state = $2", did.as_str(), state.code()),
     );
 }
+
+/// Adds: what a finished sign-up of an account has left goes.
+pub fn forget(txn: &mut Txn, did: &Did) {
+    txn.run(sql!("DELETE FROM sign_ups WHERE did = $1", did.as_str()));
+}

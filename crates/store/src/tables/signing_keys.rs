@@ -39,7 +39,7 @@ pub fn insert(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
     ));
 }
 
-/// Adds: the signing key of a sign-up that failed goes.
+/// Adds: the signing key of an account, or of a sign-up that failed, goes.
 pub fn remove(txn: &mut Txn, did: &Did) {
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));
 }

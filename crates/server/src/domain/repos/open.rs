@@ -181,7 +181,7 @@ impl Repositories {
     }
 
     /// Closes a repository, so that it is read from the store when it is next needed.
-    pub(super) fn forget(&self, did: &Did) {
+    pub fn forget(&self, did: &Did) {
         self.cache.remove(did);
         self.forget_oversized(did);
     }

@@ -70,7 +70,12 @@ async fn is_same_caller(app: &App, row: &SignUp, request: &SignUpRequest) -> Res
 async fn claim(app: &App, row: &SignUp) -> Result<(accounts::Account, sessions::TokenPair), SignUpError> {
     let gone = || SignUpError::HandleTaken(row.handle.clone());
     let account = accounts::by_did(&*app.db, &row.did).await?.ok_or_else(gone)?;
+    // The account may have lived on meanwhile: the password it was signed up with may no longer open it.
+    if account.password_hash != row.password_hash || account.takedown_ref.is_some() {
+        return Err(gone());
+    }
     let mut txn = Txn::new();
+    accounts::assert_same_credentials(&mut txn, &account);
     sign_ups::remove(&mut txn, &row.did, SignUpState::Active);
     let tokens = sessions::open(app, &mut txn, &row.did);
     match app.db.commit(txn).await {

@@ -1,6 +1,7 @@
 //! `com.atproto.*`.
 
 pub mod account;
+pub mod admin;
 pub mod identity;
 pub mod repo;
 pub mod server;

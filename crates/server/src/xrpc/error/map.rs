@@ -2,6 +2,7 @@
 //!
 //! Every `match` lists every variant, so that a new domain error has to be given a name here.
 
+mod accounts;
 mod blobs;
 mod repos;
 mod sessions;

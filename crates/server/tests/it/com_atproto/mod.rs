@@ -1,6 +1,7 @@
 //! `com.atproto.*`.
 
 mod account;
+mod admin;
 mod identity;
 mod repo;
 pub(crate) mod server;

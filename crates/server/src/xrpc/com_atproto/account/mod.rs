@@ -2,4 +2,5 @@
 
 pub mod create;
 pub mod create_invite_code;
+pub mod delete;
 pub mod get;

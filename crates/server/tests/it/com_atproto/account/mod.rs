@@ -2,4 +2,5 @@
 
 mod create;
 mod create_invite_code;
+mod delete;
 mod get;

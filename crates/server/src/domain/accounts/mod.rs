@@ -1,24 +1,18 @@
-//! Accounts as others see them, and the removal of those that never came to life.
+//! Accounts as others see them.
 
-use std::sync::Arc;
+pub mod deletion;
 
 use allod_atproto::{AtIdentifier, Did, Handle};
 use allod_store::{
-    CommitError, ReadError, Txn,
-    tables::{
-        accounts::{self, Account},
-        invites,
-    },
+    ReadError,
+    tables::accounts::{self, Account},
 };
 
-use super::{clock, emails};
+use super::emails;
 use crate::app::App;
 
 /// How many accounts one page lists at the most.
 pub const ACCOUNTS_PER_PAGE_MAX: i64 = 1_000;
-/// How many due accounts one pass removes.
-const REMOVALS_PER_PASS_MAX: i64 = 100;
-
 /// Whether an account takes part in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -103,34 +97,4 @@ pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<Page, R
     let full = i64::try_from(accounts.len()).is_ok_and(|count| count == limit);
     let cursor = accounts.last().filter(|_| full).map(|last| format!("{}::{}", last.created_at, last.did));
     Ok(Page { accounts, cursor })
-}
-
-/// Removes accounts whose time to be activated is over, with all they hold, and gives their invites back; tells how many.
-pub async fn remove_due(app: &Arc<App>) -> Result<usize, RemoveError> {
-    let now = clock::to_store(app.clock.now_micros());
-    let mut removed = 0;
-    for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
-        let mut txn = Txn::new();
-        accounts::remove_due(&mut txn, &account.did, now);
-        if let Some(code) = &account.invite_code {
-            invites::give_back_use(&mut txn, code, &account.did);
-        }
-        match app.db.commit(txn).await {
-            Ok(_) => removed += 1,
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(removed)
-}
-
-/// Why due accounts could not be removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// The store could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The removal could not be written.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
 }

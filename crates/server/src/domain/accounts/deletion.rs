@@ -1,0 +1,133 @@
+//! The end of an account: by its owner, by the operator, or because its time is over.
+//!
+//! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner in
+//! it, and is deleted in portions later.
+
+use std::sync::Arc;
+
+use allod_atproto::{
+    Datetime, Did,
+    frame::{self, AccountStatus, EncodedFrame},
+};
+use allod_store::{
+    CommitError, EventKind, NewEvent, ReadError, Txn,
+    tables::{
+        accounts::{self, Account},
+        invites, sessions,
+    },
+};
+
+use crate::{
+    app::App,
+    domain::{
+        clock::{self, MICROS_PER_SEC},
+        repos,
+        sessions::Session,
+    },
+};
+
+/// How many due accounts one pass removes.
+const REMOVALS_PER_PASS_MAX: i64 = 100;
+
+/// How fresh a sign-in must be that deletes its account without a code, in seconds.
+pub const FRESH_SIGN_IN_SECS: u64 = 10 * 60;
+
+/// Why an account was not deleted. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is no such account.
+    #[error("account not found")]
+    NotFound,
+    /// The sign-in is older than [`FRESH_SIGN_IN_SECS`].
+    #[error("Sign in again to delete the account")]
+    SignInTooOld,
+    /// Too much waits for the repository.
+    #[error(transparent)]
+    Busy(#[from] repos::Busy),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The deletion could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Deletes an account for good.
+pub async fn delete(app: &Arc<App>, did: &Did) -> Result<(), DeleteError> {
+    delete_with(app, did, Txn::new()).await
+}
+
+/// Deletes an account for good, together with what `permission` asserts and uses up. A conflict in there is the caller's
+/// to name.
+pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(), DeleteError> {
+    let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
+    match remove(app, &account, None, permission).await {
+        Err(DeleteError::Commit(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED })) => {
+            Err(DeleteError::NotFound)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Deletes the account of a session whose password was typed a moment ago.
+pub async fn delete_by_session(app: &Arc<App>, session: &Session) -> Result<(), DeleteError> {
+    let did = &session.account.did;
+    let since = clock::to_store(app.clock.now_micros().saturating_sub(FRESH_SIGN_IN_SECS * MICROS_PER_SEC));
+    if !sessions::opened_after(&*app.db, did, &session.family, since).await? {
+        return Err(DeleteError::SignInTooOld);
+    }
+    delete(app, did).await
+}
+
+/// Removes deactivated accounts whose time is over; tells how many. Those that were never activated give their invites
+/// back, and nobody is told of them, for nobody had heard of them.
+pub async fn delete_due(app: &Arc<App>) -> Result<usize, DeleteError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let mut removed = 0;
+    for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
+        let mut txn = Txn::new();
+        if !was_ever_active(&account)
+            && let Some(code) = &account.invite_code
+        {
+            invites::give_back_use(&mut txn, code, &account.did);
+        }
+        match remove(app, &account, Some(now), txn).await {
+            Ok(()) => removed += 1,
+            Err(DeleteError::Commit(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
+}
+
+/// An account that moves in is deactivated from its first moment on.
+fn was_ever_active(account: &Account) -> bool {
+    account.deactivated_at != Some(account.created_at)
+}
+
+async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn: Txn) -> Result<(), DeleteError> {
+    let did = &account.did;
+    // What is being written to the repository comes before; what comes after finds no repository.
+    let turn = repos::turn(app, did).await?;
+    let now_micros = app.clock.now_micros();
+    accounts::remove(&mut txn, did, due_at, clock::to_store(now_micros));
+    if was_ever_active(account) {
+        let time = Datetime::from_unix_micros(now_micros);
+        let gone = frame::Account { did: did.clone(), active: false, status: Some(AccountStatus::Deleted), time };
+        let EncodedFrame { before, after } = frame::account(&gone);
+        let time_micros = clock::to_store(now_micros);
+        txn.event(NewEvent { did: did.to_string(), kind: EventKind::Account, time_micros, before, after });
+    }
+    let (app, did) = (Arc::clone(app), did.clone());
+    // A task of its own, so that the turn lasts until it is known what became of the transaction.
+    let removed = tokio::spawn(async move {
+        let outcome = app.db.commit(txn).await;
+        app.repos.forget(&did);
+        drop(turn);
+        outcome
+    });
+    match removed.await {
+        Ok(outcome) => Ok(outcome.map(|_| ())?),
+        Err(error) => Err(CommitError::Unknown { reason: error.to_string() }.into()),
+    }
+}

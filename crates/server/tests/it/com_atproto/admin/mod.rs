@@ -1,0 +1,3 @@
+//! `com.atproto.admin.*`.
+
+mod delete_account;
