@@ -72,6 +72,7 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
         randomness,
         plc,
         resolver,
+        mail_transport: None,
         failpoints: None,
     })
     .map_err(Failure::failed)

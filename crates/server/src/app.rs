@@ -15,7 +15,7 @@ use crate::{
         identity::Resolver,
         keyed_hash::KeyedHash,
         keys::Keyring,
-        mail::Mailbox,
+        mail::{Mail, Mailbox, Transport},
         passwords::{HashError, PasswordPool},
         randomness::Randomness,
         rate_limits::RateLimits,
@@ -44,6 +44,8 @@ pub struct Parts {
     pub plc: PlcClient,
     /// Looks up other people's identities.
     pub resolver: Resolver,
+    /// What sends mail; without one it is captured in dev mode, and otherwise waits.
+    pub mail_transport: Option<Arc<dyn Transport>>,
     /// Places where a sign-up is made to fail; only tests have them.
     pub failpoints: Option<Arc<dyn Failpoints>>,
 }
@@ -86,6 +88,8 @@ pub struct App {
     pub imports: Imports,
     /// The event stream and who listens to it.
     pub firehose: Arc<Firehose>,
+    /// Sends what waits in the outbox.
+    pub mail: Mail,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Mailbox>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -106,11 +110,14 @@ pub enum AppError {
 impl App {
     /// Puts the parts together. Starts nothing.
     pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
-        let Parts { config, db, objects, imports_directory, clock, randomness, plc, resolver, failpoints } = parts;
+        let Parts { config, db, objects, imports_directory, clock, randomness, plc, resolver, .. } = parts;
+        let Parts { mail_transport, failpoints, .. } = parts;
         let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
-        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered)));
+        let is_captured = config.dev_mode && mail_transport.is_none();
+        let mail = Mail::new(mail_transport);
+        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
         Ok(Arc::new(Self {
             remembered,
             keyring: Keyring::new(config.secrets.master_key.expose()),
@@ -124,7 +131,8 @@ impl App {
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             imports: Imports::new(imports_directory),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),
-            mailbox: config.dev_mode.then(Mailbox::default),
+            mail,
+            mailbox: is_captured.then(Mailbox::default),
             config,
             db,
             clock,

@@ -8,7 +8,7 @@ use crate::{
         accounts::deletion,
         blobs::collect,
         clock::MICROS_PER_SEC,
-        firehose,
+        firehose, mail,
         repos::{import, retired},
         service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
@@ -18,7 +18,7 @@ use crate::{
 /// Does the work at once and then on a timer, and keeps the firehose filled, until it is dropped. Dropping it loses
 /// nothing: every step is durable.
 pub async fn run(app: Arc<App>) {
-    tokio::join!(firehose::run(Arc::clone(&app.firehose)), on_timer(&app));
+    tokio::join!(firehose::run(Arc::clone(&app.firehose)), mail::run(&app), on_timer(&app));
 }
 
 async fn on_timer(app: &Arc<App>) {
@@ -80,6 +80,9 @@ pub async fn pass(app: &Arc<App>) {
         Ok(0) => {}
         Ok(sets) => tracing::info!(sets, "deleted records that no repository has"),
         Err(error) => tracing::error!(%error, "records that no repository has could not be deleted"),
+    }
+    if let Err(error) = mail::forget_old(app).await {
+        tracing::error!(%error, "letters and codes of yesterday could not be forgotten");
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

@@ -155,3 +155,36 @@ pub const RETIRED_ROWS_PER_TXN: i64 = 500;
 
 /// How many such transactions one pass of the jobs makes.
 pub const RETIRED_PORTIONS_PER_PASS_MAX: usize = 500;
+
+/// How many letters wait to be sent; further ones are refused.
+pub const MAIL_WAITING_MAX: i64 = 10_000;
+
+/// How many letters are read from the outbox at once.
+pub const MAIL_LETTERS_PER_READ: i64 = 50;
+
+/// How many letters are sent at once.
+pub const MAIL_SENDS_AT_ONCE_MAX: usize = 4;
+
+/// How long sending one letter may take.
+pub const MAIL_SEND_SECS_MAX: u64 = 60;
+
+/// How many letters of one kind one recipient gets in an hour.
+pub const MAIL_RECIPIENT_LETTERS_PER_HOUR: i64 = 3;
+
+/// How many letters of one kind one recipient gets in a day.
+pub const MAIL_RECIPIENT_LETTERS_PER_DAY: i64 = 10;
+
+/// How many sign-in codes, and how many notices, one recipient gets in an hour.
+pub const MAIL_RECIPIENT_SIGN_INS_PER_HOUR: i64 = 10;
+
+/// How many sign-in codes, and how many notices, one recipient gets in a day.
+pub const MAIL_RECIPIENT_SIGN_INS_PER_DAY: i64 = 30;
+
+/// How many letters of all kinds one account causes in an hour.
+pub const MAIL_ACCOUNT_LETTERS_PER_HOUR: i64 = 20;
+
+/// How many letters of all kinds one account causes in a day.
+pub const MAIL_ACCOUNT_LETTERS_PER_DAY: i64 = 60;
+
+/// How much of the reason why a letter was not sent is kept, in characters.
+pub const MAIL_ERROR_CHARS_MAX: usize = 300;

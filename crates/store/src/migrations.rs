@@ -29,6 +29,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(6, "0006_relays"),
     migration!(7, "0007_record_takedowns"),
     migration!(8, "0008_credentials"),
+    migration!(9, "0009_mail"),
 ];
 
 #[cfg(test)]

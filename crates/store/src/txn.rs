@@ -33,6 +33,8 @@ pub enum Touched {
     Account(String),
     /// The sign-in of this family.
     Session(String),
+    /// What waits to be mailed.
+    Outbox,
 }
 
 /// A non-interactive transaction: atomic, durable, conditional.

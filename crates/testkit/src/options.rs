@@ -7,6 +7,7 @@ use allod_server::{
     config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig},
     domain::{
         firehose::{FirehoseConfig, RING_BYTES_MAX},
+        mail::Transport,
         passwords::HashCost,
         repos::import::ImportConfig,
         secret::Secret,
@@ -35,13 +36,14 @@ type StoreChange = Arc<dyn Fn(SqliteOptions) -> SqliteOptions + Send + Sync>;
 pub struct Options {
     pub(crate) seed: u64,
     pub(crate) plc_timeout: Duration,
+    pub(crate) mail_transport: Option<Arc<dyn Transport>>,
     changes: Vec<Change>,
     store_changes: Vec<StoreChange>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, plc_timeout: PLC_TIMEOUT, changes: Vec::new(), store_changes: Vec::new() }
+        Self { seed: 1, plc_timeout: PLC_TIMEOUT, mail_transport: None, changes: Vec::new(), store_changes: Vec::new() }
     }
 }
 
@@ -84,6 +86,13 @@ impl Options {
     #[must_use]
     pub fn plc_timeout(mut self, timeout: Duration) -> Self {
         self.plc_timeout = timeout;
+        self
+    }
+
+    /// Sends mail by a transport, instead of capturing it.
+    #[must_use]
+    pub fn mail_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.mail_transport = Some(transport);
         self
     }
 

@@ -143,9 +143,23 @@ impl TestPds {
         self.world.clock.advance(by);
     }
 
-    /// The mail that was sent, oldest first.
-    pub fn mail(&self) -> Vec<Message> {
+    /// The mail that was sent, oldest first; what is due is sent before.
+    pub async fn mail(&self) -> Vec<Message> {
+        self.deliver_mail().await;
         self.run.app.mailbox.as_ref().map(allod_server::domain::mail::Mailbox::messages).unwrap_or_default()
+    }
+
+    /// Sends the mail that is due, without waiting for the worker.
+    pub async fn deliver_mail(&self) {
+        allod_server::domain::mail::deliver_due(&self.run.app).await.expect("the outbox can be seen to");
+    }
+
+    /// The code in the newest letter to this address. Panics when there is none.
+    pub async fn code_mailed_to(&self, address: &str) -> String {
+        let mail = self.mail().await;
+        let letter = mail.iter().rev().find(|letter| letter.to == address).expect("a letter was sent to the address");
+        let code = letter.text.lines().find_map(|line| line.strip_prefix("    "));
+        code.expect("the letter has a code").to_owned()
     }
 
     /// An HTTP client for everything that is no XRPC call.

@@ -168,6 +168,7 @@ fn app(world: &World, db: Db, port: u16) -> Arc<App> {
         randomness: Arc::<SeededRandomness>::clone(&world.randomness),
         plc,
         resolver,
+        mail_transport: world.options.mail_transport.clone(),
         failpoints: Some(Arc::<ScriptedFailpoints>::clone(&world.failpoints)),
     };
     App::new(parts).expect("the parts make a server")

@@ -10,12 +10,24 @@ use sha2::Sha256;
 pub enum HashUse {
     /// An app password of an account.
     AppPassword,
+    /// A code that was mailed, with its account and purpose.
+    EmailCode,
+    /// The first half of such a code, with its purpose.
+    EmailCodePlace,
+    /// Whom a letter is for.
+    MailRecipient,
+    /// What makes two letters the same.
+    SameLetter,
 }
 
 impl HashUse {
     fn label(self) -> &'static str {
         match self {
             Self::AppPassword => "app password",
+            Self::EmailCode => "email code",
+            Self::EmailCodePlace => "email code place",
+            Self::MailRecipient => "mail recipient",
+            Self::SameLetter => "same letter",
         }
     }
 }

@@ -22,15 +22,18 @@ pub enum Purpose<'a> {
     Signing(&'a Did),
     /// A signing key reserved for an account to come, known by its public half.
     Reserved(&'a DidKey),
+    /// No key: a letter that waits to be sent, known by this.
+    Letter(&'a [u8]),
 }
 
 impl Purpose<'_> {
     fn label(self) -> Vec<u8> {
         let (purpose, subject) = match self {
-            Self::Signing(did) => ("signing", did.as_str()),
-            Self::Reserved(did_key) => ("reserved", did_key.as_str()),
+            Self::Signing(did) => ("signing", did.as_str().as_bytes()),
+            Self::Reserved(did_key) => ("reserved", did_key.as_str().as_bytes()),
+            Self::Letter(letter_id) => ("letter", letter_id),
         };
-        [purpose.as_bytes(), &[0], subject.as_bytes()].concat()
+        [purpose.as_bytes(), &[0], subject].concat()
     }
 }
 
@@ -55,35 +58,44 @@ impl Keyring {
 
     /// Wraps a private key: version, nonce, sealed curve and scalar.
     pub fn wrap(&self, key: &SigningKey, purpose: Purpose<'_>, randomness: &dyn Randomness) -> Bytes {
-        let nonce: [u8; NONCE_BYTES] = randomness::bytes(randomness);
         let mut clear = Zeroizing::new([0; KEY_BYTES + 1]);
         let (curve, scalar) = clear.split_at_mut(1);
         curve.copy_from_slice(&[curve_code(key.curve())]);
         scalar.copy_from_slice(&*key.to_bytes());
+        self.seal(&*clear, purpose, randomness)
+    }
+
+    /// Seals something that is no key: version, nonce, what is sealed.
+    pub fn seal(&self, clear: &[u8], purpose: Purpose<'_>, randomness: &dyn Randomness) -> Bytes {
+        let nonce: [u8; NONCE_BYTES] = randomness::bytes(randomness);
         let mut message = vec![VERSION];
         message.extend_from_slice(&nonce);
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), Payload { msg: &*clear, aad: &purpose.label() });
-        #[expect(clippy::expect_used, reason = "sealing 33 bytes can't exceed the cipher's message limit")]
-        message.extend_from_slice(&sealed.expect("33 bytes are below the cipher's limit"));
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), Payload { msg: clear, aad: &purpose.label() });
+        #[expect(clippy::expect_used, reason = "nothing in memory exceeds the cipher's limit of 256 GiB")]
+        message.extend_from_slice(&sealed.expect("the message is below the cipher's limit"));
         Bytes::from(message)
     }
 
     /// Unwraps a private key.
     pub fn unwrap(&self, wrapped: &[u8], purpose: Purpose<'_>) -> Result<SigningKey, UnwrapError> {
-        let (version, rest) = wrapped.split_first().ok_or(UnwrapError::Unreadable)?;
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(UnwrapError::Unreadable)?;
-        if *version != VERSION {
-            return Err(UnwrapError::Unreadable);
-        }
-        let clear = self
-            .cipher
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &purpose.label() })
-            .map(Zeroizing::new)
-            .map_err(|_| UnwrapError::Unreadable)?;
+        let clear = self.unseal(wrapped, purpose)?;
         let (curve, scalar) = clear.split_first().ok_or(UnwrapError::Unreadable)?;
         let curve = curve_from_code(*curve).ok_or(UnwrapError::Unreadable)?;
         let scalar = Zeroizing::new(<[u8; KEY_BYTES]>::try_from(scalar).map_err(|_| UnwrapError::Unreadable)?);
         SigningKey::from_bytes(curve, &scalar).map_err(|_| UnwrapError::Unreadable)
+    }
+
+    /// Gives what was sealed.
+    pub fn unseal(&self, sealed: &[u8], purpose: Purpose<'_>) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
+        let (version, rest) = sealed.split_first().ok_or(UnwrapError::Unreadable)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(UnwrapError::Unreadable)?;
+        if *version != VERSION {
+            return Err(UnwrapError::Unreadable);
+        }
+        self.cipher
+            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &purpose.label() })
+            .map(Zeroizing::new)
+            .map_err(|_| UnwrapError::Unreadable)
     }
 }
 

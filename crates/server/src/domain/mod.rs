@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod blobs;
 pub mod clock;
+pub mod email_codes;
 pub mod emails;
 pub mod firehose;
 pub mod handles;

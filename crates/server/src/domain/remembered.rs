@@ -21,7 +21,7 @@ use allod_store::{
 };
 use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::limits::{REMEMBERED_ACCOUNTS_MAX, REMEMBERED_SESSIONS_MAX};
 
@@ -86,6 +86,8 @@ impl Remembered {
                     self.sessions.retain(|_, whose| whose.as_str() != did);
                 }
                 Touched::Session(family) => drop(self.sessions.remove(family.as_str())),
+                // Nothing of it is remembered.
+                Touched::Outbox => {}
             }
         }
     }
@@ -95,12 +97,13 @@ impl Remembered {
 pub struct Forgetting {
     inner: Db,
     remembered: Arc<Remembered>,
+    outbox: Arc<Notify>,
 }
 
 impl Forgetting {
-    /// Stands before a store.
-    pub fn new(inner: Db, remembered: Arc<Remembered>) -> Self {
-        Self { inner, remembered }
+    /// Stands before a store; `outbox` is told of letters that were posted.
+    pub fn new(inner: Db, remembered: Arc<Remembered>, outbox: Arc<Notify>) -> Self {
+        Self { inner, remembered, outbox }
     }
 }
 
@@ -114,11 +117,15 @@ impl Database for Forgetting {
             return self.inner.commit(txn);
         }
         let (inner, remembered) = (Arc::clone(&self.inner), Arc::clone(&self.remembered));
+        let outbox = txn.touched.contains(&Touched::Outbox).then(|| Arc::clone(&self.outbox));
         // In a task of its own: a caller who goes away must not leave something remembered that has changed.
         let committed = tokio::spawn(async move {
             let touched = txn.touched.clone();
             let outcome = inner.commit(txn).await;
             remembered.forget(&touched);
+            if let Some(outbox) = outbox {
+                outbox.notify_one();
+            }
             outcome
         });
         Box::pin(async move {

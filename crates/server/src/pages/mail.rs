@@ -31,7 +31,7 @@ fn json(messages: &[Message]) -> String {
     let messages: Vec<_> = messages
         .iter()
         .rev()
-        .map(|m| json!({ "to": m.to, "subject": m.subject, "text": m.text, "time": clock::datetime(m.time_micros) }))
+        .map(|m| json!({ "to": m.to, "subject": m.subject, "text": m.text, "html": m.html, "time": clock::datetime(m.time_micros) }))
         .collect();
     json!({ "messages": messages }).to_string()
 }
@@ -81,6 +81,8 @@ mod tests {
                 to: "alice@example.com".to_owned(),
                 subject: subject.to_owned(),
                 text: "\"a\" & b".to_owned(),
+                html: String::new(),
+                id: String::new(),
                 time_micros: 1_700_000_000_000_000,
             });
         }

@@ -10,6 +10,7 @@ mod disk_faults;
 mod elsewhere;
 mod histories;
 mod jetstream;
+mod mail;
 mod model;
 mod published_lexicon;
 mod rate_limits;

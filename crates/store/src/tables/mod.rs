@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod app_passwords;
 pub mod blobs;
+pub mod email_codes;
 pub mod invites;
+pub mod mail;
 pub mod plc;
 pub mod records;
 pub mod relays;

@@ -73,7 +73,7 @@ async fn answers_with_tokens_handle_did_and_its_document() {
     assert_eq!((&session["did"], &session["email"]), (&answer["did"], &json!("alice@mail.test")));
     let refresh = pds.xrpc_post("com.atproto.server.refreshSession").bearer(answer["refreshJwt"].as_str().unwrap());
     assert_eq!(refresh.ok().await["did"], answer["did"]);
-    assert!(pds.mail().is_empty(), "signing up sends no mail");
+    assert!(pds.mail().await.is_empty(), "signing up sends no mail");
 }
 
 #[tokio::test]

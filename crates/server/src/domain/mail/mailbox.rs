@@ -1,24 +1,13 @@
-//! Mail: in dev mode it is captured in memory and shown, never sent.
+//! Captured mail: in dev mode letters are kept in memory and shown, never sent.
 
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
+use super::Message;
+
 /// How many captured messages are kept; the oldest go first.
 pub const CAPTURED_MESSAGES_MAX: usize = 200;
-
-/// One captured message.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The recipient's address.
-    pub to: String,
-    /// The subject line.
-    pub subject: String,
-    /// The plain-text body.
-    pub text: String,
-    /// When it was handed over, in microseconds since the Unix epoch.
-    pub time_micros: u64,
-}
 
 /// Captured mail, newest last.
 #[derive(Debug, Default)]
