@@ -143,6 +143,7 @@ pub(super) fn tell(standing: Option<&Standing>, headers: &mut HeaderMap) {
 /// The rules of single methods.
 pub mod rules {
     use allod_lexicon::com_atproto::{
+        account::{request_password_reset as old_request_reset, reset_password as old_reset},
         repo::{
             apply_writes::{ApplyWrites, InputWritesItem},
             create_record::CreateRecord,
@@ -150,12 +151,17 @@ pub mod rules {
             put_record::PutRecord,
             upload_blob::UploadBlob,
         },
-        server::{create_account::CreateAccount, create_session::CreateSession},
+        server::{
+            confirm_email::ConfirmEmail, create_account::CreateAccount, create_session::CreateSession,
+            delete_account::DeleteAccount, request_account_delete::RequestAccountDelete,
+            request_email_confirmation::RequestEmailConfirmation, request_email_update::RequestEmailUpdate,
+            request_password_reset::RequestPasswordReset, reset_password::ResetPassword, update_email::UpdateEmail,
+        },
         sync::get_repo::GetRepo,
     };
 
     use super::{DAY, HOUR, Limit, MINUTES_5, Rule, XrpcRequest, address, by_address};
-    use crate::xrpc::auth::{Access, Anonymous, RepoReader, SignUpCaller, Uploader};
+    use crate::xrpc::auth::{Access, Anonymous, FullAccess, RepoReader, SignUpCaller, Uploader};
 
     const WRITES_HOUR: Rule = Rule { name: "writes an hour", points: 5_000, window_secs: HOUR };
     const WRITES_DAY: Rule = Rule { name: "writes a day", points: 35_000, window_secs: DAY };
@@ -209,6 +215,47 @@ pub mod rules {
         let identifier = request.input.identifier.trim().to_lowercase();
         format!("{}\0{identifier}", address(request.context.client).unwrap_or_default())
     }
+
+    const MAIL_HOUR: Rule = Rule { name: "letters an hour", points: 5, window_secs: HOUR };
+    const MAIL_DAY: Rule = Rule { name: "letters a day", points: 15, window_secs: DAY };
+    const RESETS_HOUR: Rule = Rule { name: "reset requests an hour", points: 15, window_secs: HOUR };
+    const RESETS_DAY: Rule = Rule { name: "reset requests a day", points: 50, window_secs: DAY };
+    const CODES: Rule = Rule { name: "codes tried", points: 50, window_secs: MINUTES_5 };
+
+    /// requestEmailConfirmation: the letters that an account asks for.
+    pub static REQUEST_EMAIL_CONFIRMATION: [Limit<RequestEmailConfirmation, Access>; 2] = [
+        Limit::new(MAIL_HOUR, |request| Some(request.auth.0.account.did.to_string())),
+        Limit::new(MAIL_DAY, |request| Some(request.auth.0.account.did.to_string())),
+    ];
+    /// requestEmailUpdate.
+    pub static REQUEST_EMAIL_UPDATE: [Limit<RequestEmailUpdate, FullAccess>; 2] = [
+        Limit::new(MAIL_HOUR, |request| Some(request.auth.0.account.did.to_string())),
+        Limit::new(MAIL_DAY, |request| Some(request.auth.0.account.did.to_string())),
+    ];
+    /// requestAccountDelete.
+    pub static REQUEST_ACCOUNT_DELETE: [Limit<RequestAccountDelete, FullAccess>; 2] = [
+        Limit::new(MAIL_HOUR, |request| Some(request.auth.0.account.did.to_string())),
+        Limit::new(MAIL_DAY, |request| Some(request.auth.0.account.did.to_string())),
+    ];
+    /// requestPasswordReset, by address; what one mailbox gets is bounded where the letter is written.
+    pub static REQUEST_PASSWORD_RESET: [Limit<RequestPasswordReset, Anonymous>; 2] =
+        [Limit::new(RESETS_HOUR, by_address), Limit::new(RESETS_DAY, by_address)];
+    /// The same by its old name.
+    pub static OLD_REQUEST_PASSWORD_RESET: [Limit<old_request_reset::RequestPasswordReset, Anonymous>; 2] =
+        [Limit::new(RESETS_HOUR, by_address), Limit::new(RESETS_DAY, by_address)];
+    /// resetPassword: who tries codes.
+    pub static RESET_PASSWORD: [Limit<ResetPassword, Anonymous>; 1] = [Limit::new(CODES, by_address)];
+    /// The same by its old name.
+    pub static OLD_RESET_PASSWORD: [Limit<old_reset::ResetPassword, Anonymous>; 1] = [Limit::new(CODES, by_address)];
+    /// confirmEmail.
+    pub static CONFIRM_EMAIL: [Limit<ConfirmEmail, Access>; 1] =
+        [Limit::new(CODES, |request| Some(request.auth.0.account.did.to_string()))];
+    /// updateEmail.
+    pub static UPDATE_EMAIL: [Limit<UpdateEmail, FullAccess>; 1] =
+        [Limit::new(CODES, |request| Some(request.auth.0.account.did.to_string()))];
+    /// deleteAccount, by account: who guesses its password or code.
+    pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 1] =
+        [Limit::new(CODES, |request| Some(request.input.did.to_string()))];
 
     /// getRepo, by address, in place of the rule for all calls.
     pub static GET_REPO: [Limit<GetRepo, RepoReader>; 1] =

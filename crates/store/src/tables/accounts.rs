@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, app_passwords, blobs, first, parsed, repos, sessions, sign_ups, signing_keys};
+use super::{all, app_passwords, blobs, email_codes, first, mail, parsed, repos, sessions, sign_ups, signing_keys};
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -231,6 +231,18 @@ pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     );
 }
 
+/// Adds: the account's password is as it was read. Conflict: [`ACCOUNT_CHANGED`].
+pub fn assert_same_password(txn: &mut Txn, account: &Account) {
+    txn.absent(
+        ACCOUNT_CHANGED,
+        sql!(
+            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1 AND COALESCE(password_hash, '') = $2)",
+            account.did.as_str(),
+            account.password_hash.as_deref().unwrap_or_default()
+        ),
+    );
+}
+
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
 pub fn insert(txn: &mut Txn, account: &Account) {
     txn.expect(
@@ -257,6 +269,68 @@ pub fn insert(txn: &mut Txn, account: &Account) {
     );
 }
 
+/// Adds: the account's address, if it is still `email`, is confirmed. Conflict: [`ACCOUNT_CHANGED`].
+pub fn confirm_email(txn: &mut Txn, did: &Did, email: &str, now: i64) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!("UPDATE accounts SET email_confirmed_at = $3 WHERE did = $1 AND email = $2", did.as_str(), email, now),
+    );
+}
+
+/// Adds: the account has another address, not confirmed yet, in place of the one it was read with; codes and the second
+/// factor that were for that one go. Conflicts: [`ACCOUNT_CHANGED`], [`EMAIL_TAKEN`].
+pub fn set_email(txn: &mut Txn, account: &Account, email: &str, email_key: &str, now: i64) {
+    let did = &account.did;
+    txn.touch(Touched::Account(did.to_string()));
+    txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
+    hold_email(txn, email_key, did, now);
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET email = $2, email_confirmed_at = NULL, email_auth_factor = 0 \
+             WHERE did = $1 AND COALESCE(email, '') = $3",
+            did.as_str(),
+            email,
+            account.email.as_deref().unwrap_or_default()
+        ),
+    );
+    email_codes::remove_all(txn, did);
+}
+
+/// Adds: signing in with the password needs a mailed code too, or no longer does. Conflict: [`ACCOUNT_CHANGED`] when the
+/// address is not confirmed (any more).
+pub fn set_email_auth_factor(txn: &mut Txn, account: &Account, is_needed: bool) {
+    txn.touch(Touched::Account(account.did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET email_auth_factor = $3 \
+             WHERE did = $1 AND COALESCE(email, '') = $2 AND (email_confirmed_at IS NOT NULL OR $3 = 0)",
+            account.did.as_str(),
+            account.email.as_deref().unwrap_or_default(),
+            is_needed
+        ),
+    );
+}
+
+/// Adds: the account has another password; every sign-in and mailed code ends. Conflict: [`ACCOUNT_CHANGED`] when there is
+/// no such account.
+pub fn set_password(txn: &mut Txn, did: &Did, password_hash: &str) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!("UPDATE accounts SET password_hash = $2 WHERE did = $1", did.as_str(), password_hash),
+    );
+    sessions::revoke_all(txn, did);
+    email_codes::remove_all(txn, did);
+    sign_ups::forget(txn, did);
+}
+
 /// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use of
 /// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given.
 pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
@@ -273,6 +347,8 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     release_names(txn, did);
     sessions::revoke_all(txn, did);
     app_passwords::remove_all(txn, did);
+    email_codes::remove_all(txn, did);
+    mail::remove_of(txn, did);
     sign_ups::forget(txn, did);
     signing_keys::remove(txn, did);
     blobs::disown(txn, did);

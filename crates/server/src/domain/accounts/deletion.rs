@@ -21,7 +21,10 @@ use crate::{
     app::App,
     domain::{
         clock::{self, MICROS_PER_SEC},
+        email_codes::{self, CodeError, Purpose},
+        passwords::{HashError, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
+        secret::Secret,
         sessions::Session,
     },
 };
@@ -41,6 +44,18 @@ pub enum DeleteError {
     /// The sign-in is older than [`FRESH_SIGN_IN_SECS`].
     #[error("Sign in again to delete the account")]
     SignInTooOld,
+    /// The password is not the account's.
+    #[error("Invalid did or password")]
+    Credentials,
+    /// The password is longer than any that could be stored.
+    #[error("Password too long. Consider resetting your password.")]
+    PasswordTooLong,
+    /// The code is not good.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// Too many passwords are waiting to be checked.
+    #[error(transparent)]
+    Hash(#[from] HashError),
     /// Too much waits for the repository.
     #[error(transparent)]
     Busy(#[from] repos::Busy),
@@ -65,6 +80,29 @@ pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(
         Err(DeleteError::Commit(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED })) => {
             Err(DeleteError::NotFound)
         }
+        outcome => outcome,
+    }
+}
+
+/// Deletes an account by its password and a mailed code.
+pub async fn delete_by_owner(
+    app: &Arc<App>,
+    did: &Did,
+    password: Secret<String>,
+    code: &str,
+) -> Result<(), DeleteError> {
+    if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
+        return Err(DeleteError::PasswordTooLong);
+    }
+    let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
+    if !app.passwords.verify(password, account.password_hash.as_deref()).await? {
+        return Err(DeleteError::Credentials);
+    }
+    let mut txn = Txn::new();
+    accounts::assert_same_password(&mut txn, &account);
+    email_codes::redeem(app, &mut txn, did, Purpose::DeleteAccount, code).await?;
+    match delete_with(app, did, txn).await {
+        Err(DeleteError::Commit(error)) => Err(CodeError::from(error).into()),
         outcome => outcome,
     }
 }

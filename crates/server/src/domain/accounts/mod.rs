@@ -1,6 +1,8 @@
 //! Accounts as others see them.
 
 pub mod deletion;
+pub mod email;
+pub mod password;
 
 use allod_atproto::{AtIdentifier, Did, Handle};
 use allod_store::{

@@ -9,8 +9,8 @@ use allod_atproto::Did;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
-        accounts::{self, Account},
-        app_passwords as app_password_rows,
+        accounts::{self, ACCOUNT_CHANGED, Account},
+        app_passwords::{self as app_password_rows, APP_PASSWORD_GONE},
         sessions::{self, SessionToken},
     },
 };
@@ -22,6 +22,7 @@ pub use token::{Claims, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
+    email_codes::{self, CodeError, Purpose, SendError},
     passwords::{HashError, VERIFIED_PASSWORD_CHARS_MAX},
     randomness,
     secret::Secret,
@@ -64,6 +65,8 @@ pub struct SignIn {
     pub identifier: String,
     /// The account's password or an app password.
     pub password: Secret<String>,
+    /// The code that was mailed, where the account asks for one.
+    pub auth_factor_code: Option<String>,
     /// Whether the owner of an account that was taken down wants in, for what is left to do there.
     pub allow_taken_down: bool,
 }
@@ -80,15 +83,21 @@ pub enum SignInError {
     /// The account was taken down.
     #[error("Account has been taken down")]
     TakenDown,
+    /// The password is right, and a code is needed too, which was mailed.
+    #[error("A sign in code has been sent to your email address")]
+    AuthFactorRequired,
+    /// The code is not good, or the session could not be written.
+    #[error(transparent)]
+    AuthFactor(#[from] CodeError),
+    /// No code could be mailed.
+    #[error(transparent)]
+    AuthFactorSend(#[from] SendError),
     /// Too many passwords are waiting to be checked.
     #[error(transparent)]
     Hash(#[from] HashError),
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The session could not be written.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
 }
 
 /// Why a token does not open anything.
@@ -141,7 +150,7 @@ fn open_with(app: &App, txn: &mut Txn, did: &Did, scope: Scope, app_password: Op
 ///
 /// Takes the same time whether or not the account exists: one hash, whatever the number of its app passwords.
 pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair), SignInError> {
-    let SignIn { identifier, password, allow_taken_down } = request;
+    let SignIn { identifier, password, auth_factor_code, allow_taken_down } = request;
     if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
         return Err(SignInError::PasswordTooLong);
     }
@@ -170,6 +179,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
                 Some(_) if allow_taken_down => Scope::TakenDown,
                 Some(_) => return Err(SignInError::TakenDown),
             };
+            check_auth_factor(app, &mut txn, &account, auth_factor_code.as_deref()).await?;
             let tokens = open_with(app, &mut txn, &account.did, scope, None);
             (account, tokens)
         }
@@ -179,9 +189,22 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     sessions::forget_expired(&mut txn, &account.did, clock::to_store(app.clock.now_micros()));
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { .. }) => Err(SignInError::Credentials),
-        Err(error) => Err(error.into()),
+        Err(CommitError::Conflict { which: ACCOUNT_CHANGED | APP_PASSWORD_GONE }) => Err(SignInError::Credentials),
+        Err(error) => Err(CodeError::from(error).into()),
     }
+}
+
+/// Uses up the code that was mailed, where the account asks for one; without one it is mailed.
+async fn check_auth_factor(app: &App, txn: &mut Txn, account: &Account, code: Option<&str>) -> Result<(), SignInError> {
+    if !account.email_auth_factor || account.email.is_none() {
+        return Ok(());
+    }
+    if let Some(code) = code.map(str::trim).filter(|code| !code.is_empty()) {
+        email_codes::redeem(app, txn, &account.did, Purpose::SignIn, code).await?;
+        return Ok(());
+    }
+    email_codes::send(app, account, Purpose::SignIn).await?;
+    Err(SignInError::AuthFactorRequired)
 }
 
 /// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody, and of those of an account that

@@ -4,3 +4,5 @@ pub mod create;
 pub mod create_invite_code;
 pub mod delete;
 pub mod get;
+pub mod request_password_reset;
+pub mod reset_password;

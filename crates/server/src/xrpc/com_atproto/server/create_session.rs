@@ -22,6 +22,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
     let request = SignIn {
         identifier: input.identifier,
         password: Secret::new(input.password),
+        auth_factor_code: input.auth_factor_token,
         allow_taken_down: input.allow_takendown.unwrap_or(false),
     };
     let (account, tokens) = sessions::sign_in(&app, request).await?;

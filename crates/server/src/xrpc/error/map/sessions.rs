@@ -4,6 +4,7 @@ use allod_lexicon::com_atproto::server;
 
 use crate::{
     domain::{
+        email_codes::CodeError,
         service_auth::MintError,
         sessions::{SessionError, SignInError, TokenError, app_passwords::CreateError},
     },
@@ -36,9 +37,15 @@ impl From<SignInError> for XrpcError<server::create_session::Error> {
                 Self::common(CommonError::AuthenticationRequired, message)
             }
             SignInError::TakenDown => Self::declared(server::create_session::Error::AccountTakedown, message),
+            SignInError::AuthFactorRequired => {
+                Self::declared(server::create_session::Error::AuthFactorTokenRequired, message)
+            }
+            SignInError::AuthFactor(CodeError::Invalid) => Self::common(CommonError::InvalidToken, message),
+            SignInError::AuthFactor(CodeError::Expired) => Self::common(CommonError::ExpiredToken, message),
+            SignInError::AuthFactor(CodeError::Commit(error)) => error.into(),
+            SignInError::AuthFactorSend(error) => error.into(),
             SignInError::Hash(error) => error.into(),
-            SignInError::Read(error) => error.into(),
-            SignInError::Commit(error) => error.into(),
+            SignInError::AuthFactor(CodeError::Read(error)) | SignInError::Read(error) => error.into(),
         }
     }
 }

@@ -4,3 +4,5 @@ mod create;
 mod create_invite_code;
 mod delete;
 mod get;
+mod request_password_reset;
+mod reset_password;

@@ -1,0 +1,120 @@
+//! An account's e-mail address: confirming it, changing it, and asking for a code at sign-in.
+
+use allod_store::{
+    CommitError, Txn,
+    tables::accounts::{self, ACCOUNT_CHANGED, Account, EMAIL_TAKEN},
+};
+
+use crate::{
+    app::App,
+    domain::{
+        clock,
+        email_codes::{self, CodeError, Purpose, SendError},
+        emails::{self, EmailAddress, EmailUnsupported},
+        mail::{self, Content, Letter},
+    },
+};
+
+/// Why nothing was done with an address.
+#[derive(Debug, thiserror::Error)]
+pub enum EmailError {
+    /// It is another than the account's.
+    #[error("invalid email")]
+    NotTheAccounts,
+    /// Mail can't be sent there.
+    #[error(transparent)]
+    Unsupported(#[from] EmailUnsupported),
+    /// Another account has it.
+    #[error("This email address is already in use, please use a different email.")]
+    Taken,
+    /// The present address is confirmed: what changes it needs a code that is sent there.
+    #[error("confirmation token required")]
+    TokenRequired,
+    /// A code at sign-in is asked for, and the address is not confirmed.
+    #[error("The email address must be confirmed before it can be used to sign in")]
+    NotConfirmed,
+    /// The account changed meanwhile.
+    #[error("The account was changed meanwhile; try again")]
+    Changed,
+    /// No code could be mailed.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The code is not good.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+}
+
+impl From<CommitError> for EmailError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict { which: EMAIL_TAKEN } => Self::Taken,
+            CommitError::Conflict { which: ACCOUNT_CHANGED } => Self::Changed,
+            error @ (CommitError::Conflict { .. }
+            | CommitError::Unavailable { .. }
+            | CommitError::Unknown { .. }
+            | CommitError::Refused { .. }) => CodeError::from(error).into(),
+        }
+    }
+}
+
+/// Confirms that the account's owner reads mail sent to `email`.
+pub async fn confirm(app: &App, account: &Account, email: &str, code: &str) -> Result<(), EmailError> {
+    let own = account.email.as_deref().ok_or(EmailError::NotTheAccounts)?;
+    if emails::lookup_key(own) != emails::lookup_key(email) {
+        return Err(EmailError::NotTheAccounts);
+    }
+    let mut txn = Txn::new();
+    email_codes::redeem(app, &mut txn, &account.did, Purpose::ConfirmEmail, code).await?;
+    accounts::confirm_email(&mut txn, &account.did, own, clock::to_store(app.clock.now_micros()));
+    app.db.commit(txn).await?;
+    Ok(())
+}
+
+/// Prepares a change of the address; tells whether it needs a code, which is mailed then.
+pub async fn prepare_update(app: &App, account: &Account) -> Result<bool, EmailError> {
+    let is_confirmed = account.email_confirmed_at.is_some();
+    if is_confirmed {
+        email_codes::send(app, account, Purpose::UpdateEmail).await?;
+    }
+    Ok(is_confirmed)
+}
+
+/// Changes the address, or whether signing in needs a code that is sent there. The former address is told.
+pub async fn update(
+    app: &App,
+    account: &Account,
+    email: &str,
+    auth_factor: Option<bool>,
+    code: Option<&str>,
+) -> Result<(), EmailError> {
+    let address = EmailAddress::parse(email)?;
+    let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.key());
+    let mut txn = Txn::new();
+    if account.email_confirmed_at.is_some() {
+        let code = code.map(str::trim).filter(|code| !code.is_empty()).ok_or(EmailError::TokenRequired)?;
+        email_codes::redeem(app, &mut txn, &account.did, Purpose::UpdateEmail, code).await?;
+    }
+    match auth_factor {
+        Some(is_needed) if is_same => {
+            if is_needed && account.email_confirmed_at.is_none() {
+                return Err(EmailError::NotConfirmed);
+            }
+            accounts::set_email_auth_factor(&mut txn, account, is_needed);
+        }
+        Some(true) => return Err(EmailError::NotConfirmed),
+        Some(false) | None => set(app, &mut txn, account, &address),
+    }
+    app.db.commit(txn).await?;
+    Ok(())
+}
+
+/// Adds: the account has another address; the former one is told.
+pub fn set(app: &App, txn: &mut Txn, account: &Account, address: &EmailAddress) {
+    let now = clock::to_store(app.clock.now_micros());
+    accounts::set_email(txn, account, address.as_typed(), address.key(), now);
+    let former = account.email.clone().filter(|former| emails::lookup_key(former) != address.key());
+    if let Some(to) = former {
+        let content = Content::EmailChanged { handle: account.handle.clone() };
+        mail::post(app, txn, Letter { to, account: Some(account.did.clone()), content });
+    }
+}

@@ -1,0 +1,20 @@
+//! `com.atproto.account.resetPassword`: the old name of `com.atproto.server.resetPassword`.
+//!
+//! Lexicon: `lexicons/legacy/com/atproto/account/resetPassword.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::{com_atproto::account::reset_password::ResetPassword, method::NoBody};
+
+use crate::{
+    app::App,
+    domain::{accounts::password, secret::Secret},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
+};
+
+/// Sets the password.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<ResetPassword, Anonymous>) -> XrpcResult<ResetPassword> {
+    let input = request.input;
+    password::reset(&app, &input.token, Secret::new(input.password)).await?;
+    Ok(XrpcResponse::new(NoBody {}))
+}
