@@ -5,6 +5,7 @@
 //! method is also a type that implements [`Method`]. [`schema`] checks JSON against the same lexicons.
 //! Owns nothing of what a method does, and does no I/O.
 
+pub mod app_bsky;
 mod generated;
 pub mod method;
 pub mod schema;

@@ -30,6 +30,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(7, "0007_record_takedowns"),
     migration!(8, "0008_credentials"),
     migration!(9, "0009_mail"),
+    migration!(10, "0010_preferences"),
 ];
 
 #[cfg(test)]

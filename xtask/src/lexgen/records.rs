@@ -11,15 +11,21 @@ use super::source::Source;
 /// A definition: the NSID of its lexicon, and its name there.
 type Place = (String, String);
 
-/// Cuts every lexicon down to its record type and to what the record types refer to. Of those in `typed`, which are
+/// Methods beyond the folders with wire types whose types are written by hand, in `allod_lexicon::app_bsky`.
+const HAND_TYPED: [&str; 2] = ["app.bsky.actor.getPreferences", "app.bsky.actor.putPreferences"];
+
+/// Cuts every lexicon down to its record type or method and to what the record types refer to. Of those in `typed`, which are
 /// embedded whole, nothing is given.
 ///
 /// Errors: a reference that leads nowhere.
 pub(super) fn closure(all: &[Source], typed: &[Source]) -> Result<Vec<Source>, LexgenError> {
     let lexicons: BTreeMap<&str, &Source> = all.iter().map(|source| (source.nsid.as_str(), source)).collect();
-    let is_record = |source: &&Source| source.definition("main").is_some_and(|main| main["type"] == "record");
+    let is_kept = |source: &&Source| {
+        let is_record = source.definition("main").is_some_and(|main| main["type"] == "record");
+        is_record || HAND_TYPED.contains(&source.nsid.as_str())
+    };
     let mut waiting: Vec<Place> =
-        all.iter().filter(is_record).map(|source| (source.nsid.clone(), "main".to_owned())).collect();
+        all.iter().filter(is_kept).map(|source| (source.nsid.clone(), "main".to_owned())).collect();
     let mut kept: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     while let Some((nsid, name)) = waiting.pop() {
         if !kept.entry(nsid.clone()).or_default().insert(name.clone()) {

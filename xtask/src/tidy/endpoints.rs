@@ -9,7 +9,7 @@ const TESTS: &str = "crates/server/tests/it/";
 /// Which file names the endpoints that are served.
 const ROUTES: &str = "crates/server/src/xrpc/mod.rs";
 /// The groups of names that endpoints belong to; other folders below `xrpc` are the framework's.
-const GROUPS: &[&str] = &["com_atproto/"];
+const GROUPS: &[&str] = &["app_bsky/", "com_atproto/"];
 
 /// Finds endpoints without a test or a route, and tests without an endpoint.
 pub(super) fn check(tree: &[Source]) -> Vec<Finding> {

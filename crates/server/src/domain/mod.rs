@@ -13,6 +13,7 @@ pub mod keyed_hash;
 pub mod keys;
 pub mod mail;
 pub mod passwords;
+pub mod preferences;
 pub mod randomness;
 pub mod rate_limits;
 pub mod remembered;

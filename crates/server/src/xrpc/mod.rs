@@ -1,5 +1,6 @@
 //! The API: one file per method at the path of its name, and the table that lists them.
 
+pub mod app_bsky;
 pub mod auth;
 mod body;
 pub mod com_atproto;
@@ -23,6 +24,7 @@ pub use route::{Route, Routes, SubscriptionResult, XrpcResult, limited, limited_
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
+    use app_bsky::actor;
     use com_atproto::{account, admin, identity, repo, server, sync};
     use limits::JSON_RECORD_BYTES_MAX;
     use rate_limit::rules;
@@ -35,6 +37,8 @@ pub fn routes() -> Routes<App> {
         limited(account::request_password_reset::handler, &rules::OLD_REQUEST_PASSWORD_RESET),
         limited(account::reset_password::handler, &rules::OLD_RESET_PASSWORD),
         route(admin::delete_account::handler),
+        route(actor::get_preferences::handler),
+        route(actor::put_preferences::handler),
         route(identity::resolve_handle::handler),
         limited_with(repo::apply_writes::handler, &rules::APPLY_WRITES, JSON_RECORD_BYTES_MAX),
         limited_with(repo::create_record::handler, &rules::CREATE_RECORD, JSON_RECORD_BYTES_MAX),

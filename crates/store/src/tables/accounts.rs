@@ -4,7 +4,9 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, app_passwords, blobs, email_codes, first, mail, parsed, repos, sessions, sign_ups, signing_keys};
+use super::{
+    all, app_passwords, blobs, email_codes, first, mail, parsed, preferences, repos, sessions, sign_ups, signing_keys,
+};
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
@@ -231,6 +233,14 @@ pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     );
 }
 
+/// Adds: there is an account with this DID. Conflict: [`ACCOUNT_CHANGED`].
+pub fn assert_there(txn: &mut Txn, did: &Did) {
+    txn.absent(
+        ACCOUNT_CHANGED,
+        sql!("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1)", did.as_str()),
+    );
+}
+
 /// Adds: the account's password is as it was read. Conflict: [`ACCOUNT_CHANGED`].
 pub fn assert_same_password(txn: &mut Txn, account: &Account) {
     txn.absent(
@@ -349,6 +359,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     app_passwords::remove_all(txn, did);
     email_codes::remove_all(txn, did);
     mail::remove_of(txn, did);
+    preferences::remove_all(txn, did);
     sign_ups::forget(txn, did);
     signing_keys::remove(txn, did);
     blobs::disown(txn, did);

@@ -7,6 +7,7 @@ pub mod email_codes;
 pub mod invites;
 pub mod mail;
 pub mod plc;
+pub mod preferences;
 pub mod records;
 pub mod relays;
 pub mod repos;

@@ -5,11 +5,12 @@ use allod_lexicon::{
     method::NoErrors,
 };
 
-use super::STORE_RETRY_SECS;
+use super::{STORE_RETRY_SECS, StoreError};
 use crate::{
     domain::{
         accounts::{deletion::DeleteError, email::EmailError, password::PasswordError},
         email_codes::{CodeError, SendError},
+        preferences::PreferencesError,
     },
     xrpc::error::{CommonError, XrpcError},
 };
@@ -143,5 +144,19 @@ impl From<PasswordError> for XrpcError<account::reset_password::Error> {
             return code_errors!(error, account::reset_password::Error);
         }
         XrpcError::<NoErrors>::from(error).widen()
+    }
+}
+
+impl From<PreferencesError> for XrpcError<NoErrors> {
+    fn from(error: PreferencesError) -> Self {
+        match error {
+            PreferencesError::NoType
+            | PreferencesError::Namespace
+            | PreferencesError::NotAllowed
+            | PreferencesError::TooMany => Self::invalid_request(error.to_string()),
+            PreferencesError::Commit(StoreError::Conflict { .. }) => Self::invalid_request("account not found"),
+            PreferencesError::Read(error) => error.into(),
+            PreferencesError::Commit(error) => error.into(),
+        }
     }
 }

@@ -1,0 +1,4 @@
+//! `app.bsky.actor.*`.
+
+pub mod get_preferences;
+pub mod put_preferences;

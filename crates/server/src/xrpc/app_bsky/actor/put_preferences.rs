@@ -1,0 +1,19 @@
+//! `app.bsky.actor.putPreferences`: replaces what the account's apps keep for it.
+//!
+//! Lexicon: `lexicons/app/bsky/actor/putPreferences.json`.
+
+use std::sync::Arc;
+
+use allod_lexicon::{app_bsky::actor::put_preferences::PutPreferences, method::NoBody};
+
+use crate::{
+    app::App,
+    domain::preferences,
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
+};
+
+/// Keeps the preferences.
+pub async fn handler(app: Arc<App>, request: XrpcRequest<PutPreferences, Access>) -> XrpcResult<PutPreferences> {
+    preferences::put(&app, &request.auth.0, request.input.preferences).await?;
+    Ok(XrpcResponse::new(NoBody {}))
+}

@@ -1,0 +1,3 @@
+//! `app.bsky.*`: what a PDS answers itself.
+
+pub mod actor;

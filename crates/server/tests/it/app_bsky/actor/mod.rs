@@ -1,0 +1,4 @@
+//! `app.bsky.actor.*`.
+
+mod get_preferences;
+mod put_preferences;

@@ -1,0 +1,3 @@
+//! `app.bsky.*`.
+
+mod actor;
