@@ -341,6 +341,35 @@ pub fn set_password(txn: &mut Txn, did: &Did, password_hash: &str) {
     sign_ups::forget(txn, did);
 }
 
+/// Adds: the account takes part in the network, unless it is taken down. Conflict: [`ACCOUNT_CHANGED`].
+pub fn activate(txn: &mut Txn, did: &Did) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET deactivated_at = NULL, delete_after = NULL WHERE did = $1 AND takedown_ref IS NULL",
+            did.as_str()
+        ),
+    );
+}
+
+/// Adds: the account takes no part in the network since `now`, or since when it already did not, and is deleted after
+/// `delete_after`. Conflict: [`ACCOUNT_CHANGED`].
+pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET deactivated_at = COALESCE(deactivated_at, $2), delete_after = $3 WHERE did = $1",
+            did.as_str(),
+            now,
+            delete_after
+        ),
+    );
+}
+
 /// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use of
 /// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given.
 pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {

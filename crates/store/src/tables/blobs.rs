@@ -286,6 +286,22 @@ pub async fn referenced(
     all(&rows.await?, |row| cid_at(row, 0))
 }
 
+/// Counts the blobs that an account's records refer to, stored or not.
+pub async fn referenced_count(db: &dyn Database, did: &Did) -> Result<i64, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT COUNT(DISTINCT record_blobs.cid) FROM repos \
+         JOIN record_blobs ON record_blobs.record_set = repos.record_set WHERE repos.did = $1",
+        did.as_str()
+    ));
+    Ok(first(&rows.await?, |row| row.get(0))?.unwrap_or(0))
+}
+
+/// Counts the blobs that are stored for an account.
+pub async fn stored_count(db: &dyn Database, did: &Did) -> Result<i64, ReadError> {
+    let rows = db.read(sql!("SELECT COUNT(*) FROM blobs WHERE did = $1", did.as_str())).await?;
+    Ok(first(&rows, |row| row.get(0))?.unwrap_or(0))
+}
+
 /// Reads which records of a set refer to which blobs, for the records behind `after` and up to `to`.
 pub async fn references_between(
     db: &dyn Database,

@@ -17,6 +17,7 @@ use allod_store::{
     },
 };
 
+use super::was_ever_active;
 use crate::{
     app::App,
     domain::{
@@ -136,11 +137,6 @@ pub async fn delete_due(app: &Arc<App>) -> Result<usize, DeleteError> {
         }
     }
     Ok(removed)
-}
-
-/// An account that moves in is deactivated from its first moment on.
-fn was_ever_active(account: &Account) -> bool {
-    account.deactivated_at != Some(account.created_at)
 }
 
 async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn: Txn) -> Result<(), DeleteError> {

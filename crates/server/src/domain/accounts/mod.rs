@@ -1,5 +1,6 @@
 //! Accounts as others see them.
 
+pub mod activation;
 pub mod deletion;
 pub mod email;
 pub mod password;
@@ -56,6 +57,11 @@ impl Status {
             Self::TakenDown => Some("takendown"),
         }
     }
+}
+
+/// Whether an account ever took part in the network: one that moves in is deactivated from its first moment on.
+pub fn was_ever_active(account: &Account) -> bool {
+    account.deactivated_at != Some(account.created_at)
 }
 
 /// A page of accounts.

@@ -2,6 +2,7 @@
 
 mod global_address;
 pub mod outbound;
+pub mod published;
 
 use std::sync::Arc;
 

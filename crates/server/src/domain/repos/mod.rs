@@ -9,6 +9,7 @@ mod open;
 pub mod read;
 pub mod record;
 pub mod retired;
+mod size;
 mod snapshot;
 mod turns;
 pub mod verify;
@@ -31,6 +32,7 @@ use allod_store::{
 
 pub use announce::{AnnounceError, announce};
 pub use open::{OpenError, OpenRepo, Repositories, open};
+pub use size::{Size, size};
 pub use turns::{Busy, Turn, turn};
 
 use super::accounts::Status;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod blobs;
+mod identity;
 mod repos;
 mod sessions;
 

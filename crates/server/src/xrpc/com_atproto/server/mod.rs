@@ -1,11 +1,14 @@
 //! `com.atproto.server.*`.
 
+pub mod activate_account;
+pub mod check_account_status;
 pub mod confirm_email;
 pub mod create_account;
 pub mod create_app_password;
 pub mod create_invite_code;
 pub mod create_invite_codes;
 pub mod create_session;
+pub mod deactivate_account;
 pub mod delete_account;
 pub mod delete_session;
 pub mod describe_server;

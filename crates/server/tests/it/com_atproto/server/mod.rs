@@ -1,11 +1,14 @@
 //! `com.atproto.server.*`.
 
+mod activate_account;
+mod check_account_status;
 pub(crate) mod confirm_email;
 mod create_account;
 mod create_app_password;
 pub(crate) mod create_invite_code;
 mod create_invite_codes;
 mod create_session;
+mod deactivate_account;
 mod delete_account;
 mod delete_session;
 mod describe_server;

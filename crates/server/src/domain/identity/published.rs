@@ -1,0 +1,193 @@
+//! What the DID of an account here must say, and whether it does.
+
+use std::sync::Arc;
+
+use allod_atproto::{
+    Did, Handle,
+    crypto::DidKey,
+    plc::{PlcData, Service, VerificationKey},
+};
+use allod_store::{
+    ReadError,
+    tables::{accounts::Account, signing_keys},
+};
+
+use super::{Freshness, ResolveError};
+use crate::app::App;
+
+/// The name of an account's signing key in its DID document.
+pub const SIGNING_KEY_NAME: &str = "atproto";
+/// The name of an account's server in its DID document.
+pub const PDS_SERVICE_NAME: &str = "atproto_pds";
+/// The type of that service.
+pub const PDS_SERVICE_TYPE: &str = "AtprotoPersonalDataServer";
+
+/// What the DID of an account here should say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The did:plc rotation keys that we advise: the operator's, then the server's.
+    pub rotation_keys: Vec<DidKey>,
+    /// The account's handle.
+    pub handle: Handle,
+    /// The key that signs its repository.
+    pub signing_key: DidKey,
+    /// Where its server is.
+    pub endpoint: String,
+}
+
+/// What a DID says, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Who may change it; none where the DID's method has no such keys.
+    pub rotation_keys: Option<Vec<DidKey>>,
+    /// The handle it claims.
+    pub handle: Option<Handle>,
+    /// The key that signs the repository.
+    pub signing_key: Option<DidKey>,
+    /// Where the server is.
+    pub endpoint: Option<String>,
+}
+
+/// Something in which a DID does not say what it should. The texts are the reference's, but for the handle's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// We could not change it any more.
+    #[error("Server rotation key not included in PLC DID data")]
+    RotationKey,
+    /// It names another server.
+    #[error("DID document atproto_pds service endpoint does not match PDS public url")]
+    Endpoint,
+    /// It names another key than the one that signs here.
+    #[error("DID document verification method does not match expected signing key")]
+    SigningKey,
+    /// It claims another handle.
+    #[error("DID document does not claim the account's handle")]
+    Handle,
+}
+
+impl Misfit {
+    /// Whether an account that takes part in the network can't do with it.
+    pub fn forbids_activity(self) -> bool {
+        match self {
+            Self::RotationKey | Self::Endpoint | Self::SigningKey => true,
+            Self::Handle => false,
+        }
+    }
+}
+
+/// Why it is not known what a DID says, or what it should say.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishedError {
+    /// There is no such DID, or it was ended.
+    #[error("Could not resolve DID")]
+    Unresolvable,
+    /// Whoever keeps it could not be asked.
+    #[error("the DID could not be looked up: {reason}")]
+    Unavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// The account has no signing key.
+    #[error("{0} has no signing key")]
+    NoKey(Did),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<ResolveError> for PublishedError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Unsupported(_) | ResolveError::NotFound(_) => Self::Unresolvable,
+            ResolveError::Unavailable { reason, .. } => Self::Unavailable { reason },
+        }
+    }
+}
+
+/// Tells what an account's DID should say.
+pub async fn credentials(app: &App, account: &Account) -> Result<Credentials, PublishedError> {
+    let key = signing_keys::by_did(&*app.db, &account.did).await?;
+    let key = key.ok_or_else(|| PublishedError::NoKey(account.did.clone()))?;
+    let mut rotation_keys: Vec<DidKey> = Vec::new();
+    for key in app.config.identity.recovery_key.clone().into_iter().chain([app.rotation_key.did_key()]) {
+        if !rotation_keys.contains(&key) {
+            rotation_keys.push(key);
+        }
+    }
+    Ok(Credentials {
+        rotation_keys,
+        handle: account.handle.clone(),
+        signing_key: key.did_key,
+        endpoint: app.config.service.public_url.clone(),
+    })
+}
+
+/// Tells what a DID says at this moment: asked now, and kept for others who ask.
+pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> {
+    if is_plc(did) {
+        let data = app.plc.data(did).await;
+        let data = data.map_err(|error| PublishedError::Unavailable { reason: error.to_string() })?;
+        let data = data.ok_or(PublishedError::Unresolvable)?;
+        app.resolver.remember(did.clone(), Arc::new(data.document(did)));
+        return Ok(Published::of(&data));
+    }
+    let document = app.resolver.document(did, Freshness::Fresh).await?;
+    Ok(Published {
+        rotation_keys: None,
+        handle: document.handle(),
+        signing_key: document.signing_key(),
+        endpoint: document.pds_endpoint().map(str::to_owned),
+    })
+}
+
+/// Whether a DID is kept by the did:plc directory.
+pub fn is_plc(did: &Did) -> bool {
+    did.as_str().starts_with("did:plc:")
+}
+
+/// Lists in what an account's DID does not say what it should, asked at this moment.
+pub async fn misfits(app: &App, account: &Account) -> Result<Vec<Misfit>, PublishedError> {
+    let expected = credentials(app, account).await?;
+    let published = look_up(app, &account.did).await?;
+    Ok(published.misfits(&expected, &app.rotation_key.did_key()))
+}
+
+impl Published {
+    /// Reads a did:plc's state.
+    pub fn of(data: &PlcData) -> Self {
+        let is_pds = |service: &&Service| service.kind == PDS_SERVICE_TYPE;
+        Self {
+            rotation_keys: Some(data.rotation_keys.clone()),
+            handle: claimed_handle(&data.also_known_as),
+            signing_key: data.verification_methods.get(SIGNING_KEY_NAME).and_then(VerificationKey::did_key),
+            endpoint: data.services.get(PDS_SERVICE_NAME).filter(is_pds).map(|service| service.endpoint.clone()),
+        }
+    }
+
+    /// Compares it with what should be; what matters most comes first.
+    pub fn misfits(&self, expected: &Credentials, rotation_key: &DidKey) -> Vec<Misfit> {
+        let rotates = self.rotation_keys.as_ref().is_none_or(|keys| keys.contains(rotation_key));
+        let is_here = self.endpoint.as_deref().is_some_and(|endpoint| is_same_endpoint(endpoint, &expected.endpoint));
+        let is_signed = self.signing_key.as_ref() == Some(&expected.signing_key);
+        let is_named = self.handle.as_ref() == Some(&expected.handle);
+        [
+            (rotates, Misfit::RotationKey),
+            (is_here, Misfit::Endpoint),
+            (is_signed, Misfit::SigningKey),
+            (is_named, Misfit::Handle),
+        ]
+        .into_iter()
+        .filter_map(|(fits, misfit)| (!fits).then_some(misfit))
+        .collect()
+    }
+}
+
+/// The first handle that is claimed by a valid `at://` name.
+fn claimed_handle(also_known_as: &[String]) -> Option<Handle> {
+    also_known_as.iter().find_map(|name| Handle::parse(name.strip_prefix("at://")?).ok())
+}
+
+/// Whether two origins are the same but for a slash at the end.
+pub fn is_same_endpoint(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
