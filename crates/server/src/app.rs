@@ -12,7 +12,7 @@ use crate::{
         blobs::{Blobs, objects::ObjectStore},
         clock::Clock,
         firehose::Firehose,
-        identity::Resolver,
+        identity::{Resolver, changes::Changes},
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, Mailbox, Transport},
@@ -66,6 +66,8 @@ pub struct App {
     pub plc: PlcClient,
     /// Looks up other people's identities.
     pub resolver: Resolver,
+    /// The identities that are being changed.
+    pub identity_changes: Changes,
     /// Wraps and unwraps signing keys.
     pub keyring: Keyring,
     /// Hashes secrets that are found again by what they are.
@@ -120,6 +122,7 @@ impl App {
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
         Ok(Arc::new(Self {
             remembered,
+            identity_changes: Changes::default(),
             keyring: Keyring::new(config.secrets.master_key.expose()),
             keyed_hash: KeyedHash::new(config.secrets.master_key.expose()),
             rotation_key,

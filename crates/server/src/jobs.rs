@@ -8,7 +8,9 @@ use crate::{
         accounts::deletion,
         blobs::collect,
         clock::MICROS_PER_SEC,
-        firehose, mail,
+        firehose,
+        identity::changes,
+        mail,
         repos::{import, retired},
         service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
@@ -28,6 +30,18 @@ async fn on_timer(app: &Arc<App>) {
         }
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "the sign-ups of an earlier run could not be looked at"),
+    }
+    match changes::recover(app).await {
+        Ok(done) if done != changes::Reconciled::default() => {
+            tracing::info!(
+                done.finished,
+                done.released,
+                done.waiting,
+                "took up the identity changes of an earlier run"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "the identity changes of an earlier run could not be looked at"),
     }
     if let Err(error) = import::clean(app).await {
         tracing::warn!(%error, "what imports of an earlier run have left could not be removed");
@@ -59,6 +73,9 @@ async fn sweeps(app: &Arc<App>) {
 pub async fn pass(app: &Arc<App>) {
     if let Err(error) = reconcile::pass(app).await {
         tracing::error!(%error, "unfinished sign-ups could not be looked at");
+    }
+    if let Err(error) = changes::pass(app).await {
+        tracing::error!(%error, "unfinished changes of identities could not be looked at");
     }
     match deletion::delete_due(app).await {
         Ok(0) => {}

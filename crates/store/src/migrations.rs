@@ -31,6 +31,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(8, "0008_credentials"),
     migration!(9, "0009_mail"),
     migration!(10, "0010_preferences"),
+    migration!(11, "0011_identity_changes"),
 ];
 
 #[cfg(test)]

@@ -46,6 +46,15 @@ impl AdmissibleHandle {
 /// `domains` are the service's, each with its leading dot; the first that matches decides.
 /// Spec: <https://atproto.com/specs/handle>.
 pub fn admit(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, HandleError> {
+    admit_with(typed, domains, true)
+}
+
+/// As [`admit`] for one that the operator gives out, who may give reserved ones.
+pub fn admit_by_operator(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, HandleError> {
+    admit_with(typed, domains, false)
+}
+
+fn admit_with(typed: &str, domains: &[String], reserved_refused: bool) -> Result<AdmissibleHandle, HandleError> {
     let handle = Handle::parse(typed).map_err(|e| HandleError::Invalid(e.to_string()))?;
     let tld = handle.as_str().rsplit('.').next().unwrap_or_default();
     if DISALLOWED_TLDS.contains(&tld) {
@@ -54,7 +63,7 @@ pub fn admit(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, Handle
     let Some(front) = domains.iter().find_map(|domain| handle.as_str().strip_suffix(domain.as_str())) else {
         return Ok(AdmissibleHandle::Own(handle));
     };
-    check_front(front)?;
+    check_front(front, reserved_refused)?;
     Ok(AdmissibleHandle::Service(handle))
 }
 
@@ -63,7 +72,7 @@ pub fn is_under_service_domain(handle: &Handle, domains: &[String]) -> bool {
     domains.iter().any(|domain| handle.as_str().ends_with(domain.as_str()))
 }
 
-fn check_front(front: &str) -> Result<(), HandleError> {
+fn check_front(front: &str, reserved_refused: bool) -> Result<(), HandleError> {
     if front.contains('.') {
         return Err(HandleError::Invalid("Invalid characters in handle".to_owned()));
     }
@@ -73,7 +82,7 @@ fn check_front(front: &str) -> Result<(), HandleError> {
     if front.len() > FRONT_CHARS_MAX {
         return Err(HandleError::Invalid("Handle too long".to_owned()));
     }
-    if RESERVED_FRONTS.lines().any(|reserved| reserved == front) {
+    if reserved_refused && RESERVED_FRONTS.lines().any(|reserved| reserved == front) {
         return Err(HandleError::Reserved);
     }
     Ok(())

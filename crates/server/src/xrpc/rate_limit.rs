@@ -144,6 +144,7 @@ pub(super) fn tell(standing: Option<&Standing>, headers: &mut HeaderMap) {
 pub mod rules {
     use allod_lexicon::com_atproto::{
         account::{request_password_reset as old_request_reset, reset_password as old_reset},
+        identity::{refresh_identity::RefreshIdentity, update_handle::UpdateHandle},
         repo::{
             apply_writes::{ApplyWrites, InputWritesItem},
             create_record::CreateRecord,
@@ -256,6 +257,22 @@ pub mod rules {
     /// deleteAccount, by account: who guesses its password or code.
     pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 1] =
         [Limit::new(CODES, |request| Some(request.input.did.to_string()))];
+
+    /// updateHandle, by account.
+    pub static UPDATE_HANDLE: [Limit<UpdateHandle, Access>; 2] = [
+        Limit::new(Rule { name: "handle changes", points: 10, window_secs: MINUTES_5 }, |request| {
+            Some(request.auth.0.account.did.to_string())
+        }),
+        Limit::new(Rule { name: "handle changes a day", points: 50, window_secs: DAY }, |request| {
+            Some(request.auth.0.account.did.to_string())
+        }),
+    ];
+
+    /// refreshIdentity, by account: each call asks other servers.
+    pub static REFRESH_IDENTITY: [Limit<RefreshIdentity, Access>; 1] =
+        [Limit::new(Rule { name: "identity refreshes", points: 60, window_secs: MINUTES_5 }, |request| {
+            Some(request.auth.0.account.did.to_string())
+        })];
 
     /// getRepo, by address, in place of the rule for all calls.
     pub static GET_REPO: [Limit<GetRepo, RepoReader>; 1] =

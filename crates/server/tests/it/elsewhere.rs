@@ -120,3 +120,14 @@ pub(crate) fn with_high_s(token: &str) -> String {
     }
     format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
 }
+
+/// Somebody from elsewhere with a deactivated account here, `mover.test`, and an access token of it.
+pub(crate) async fn mover(pds: &TestPds) -> (Resident, String) {
+    let resident = Resident::new(pds, 50).await;
+    let body = serde_json::json!({
+        "handle": "mover.test", "email": "mover@mail.test", "password": "correct horse", "did": resident.did
+    });
+    let created = pds.xrpc_post(CREATE_ACCOUNT).json(&body).bearer(&resident.token(pds)).ok().await;
+    let access = created["accessJwt"].as_str().unwrap().to_owned();
+    (resident, access)
+}

@@ -10,6 +10,7 @@ mod deletion;
 mod disk_faults;
 mod elsewhere;
 mod histories;
+mod identity_faults;
 mod jetstream;
 mod mail;
 mod model;

@@ -1,6 +1,6 @@
 //! What a test sees of a server beside its answers: refusals side by side, and whether anything was left behind.
 
-use allod_atproto::{Did, Handle};
+use allod_atproto::{Did, Handle, frame::Message};
 use allod_store::{
     Touched, Txn, sql,
     tables::{accounts, sign_ups},
@@ -70,4 +70,17 @@ pub(crate) fn told_to_come_back(reply: &Reply) {
     assert_eq!(reply.json()["error"], "NotEnoughResources", "{}", reply.text());
     let after: u64 = reply.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=60).contains(&after), "come back in {after} s");
+}
+
+/// The handles the network was told of an account, in order.
+pub(crate) async fn handles_told(pds: &TestPds, did: &Did) -> Vec<String> {
+    let mut handles = Vec::new();
+    for (_, frame) in pds.events().await {
+        if let Message::Identity(identity) = frame.message
+            && identity.did == *did
+        {
+            handles.extend(identity.handle.map(|handle| handle.to_string()));
+        }
+    }
+    handles
 }

@@ -5,7 +5,8 @@ use std::{collections::HashSet, sync::LazyLock};
 use allod_atproto::{Did, Handle};
 
 use super::{
-    all, app_passwords, blobs, email_codes, first, mail, parsed, preferences, repos, sessions, sign_ups, signing_keys,
+    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, preferences, repos, sessions,
+    sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
@@ -153,10 +154,15 @@ pub async fn due_for_removal(db: &dyn Database, now: i64, limit: i64) -> Result<
     all(&rows.await?, account)
 }
 
-/// Tells which DID holds a handle, account or sign-up under way.
+/// Tells which DID holds a handle: by an account, a sign-up under way, or because it had it lately.
 pub async fn handle_holder(db: &dyn Database, handle: &Handle) -> Result<Option<String>, ReadError> {
-    let rows = db.read(sql!("SELECT did FROM handles WHERE handle = $1", handle.as_str())).await?;
-    first(&rows, |row| row.get(0))
+    Ok(handle_hold(db, handle).await?.map(|(did, _)| did))
+}
+
+/// Tells which DID holds a handle, and until when if it is only held for it.
+pub async fn handle_hold(db: &dyn Database, handle: &Handle) -> Result<Option<(String, Option<i64>)>, ReadError> {
+    let rows = db.read(sql!("SELECT did, held_until FROM handles WHERE handle = $1", handle.as_str())).await?;
+    first(&rows, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Tells which DID holds an e-mail address, account or sign-up under way.
@@ -165,13 +171,72 @@ pub async fn email_holder(db: &dyn Database, email_key: &str) -> Result<Option<S
     first(&rows, |row| row.get(0))
 }
 
-/// Adds: the handle belongs to the DID. Conflict: [`HANDLE_TAKEN`].
+/// Adds: the handle belongs to the DID, for which it may have been held. Conflict: [`HANDLE_TAKEN`].
 pub fn hold_handle(txn: &mut Txn, handle: &Handle, did: &Did, now: i64) {
+    txn.run(sql!("DELETE FROM handles WHERE handle = $1 AND held_until <= $2", handle.as_str(), now));
     txn.expect(
         HANDLE_TAKEN,
         1,
-        sql!("INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3)", handle.as_str(), did.as_str(), now),
+        sql!(
+            "INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3) ON CONFLICT (handle) DO UPDATE \
+             SET held_since = excluded.held_since, held_until = NULL \
+             WHERE handles.did = excluded.did AND handles.held_until IS NOT NULL",
+            handle.as_str(),
+            did.as_str(),
+            now
+        ),
     );
+}
+
+/// Adds: the DID does not get the handle after all; it is held for it as before, if it was.
+pub fn unhold_handle(txn: &mut Txn, handle: &Handle, did: &Did, held_until: Option<i64>) {
+    let (handle, did) = (handle.as_str(), did.as_str());
+    txn.run(match held_until {
+        Some(until) => sql!("UPDATE handles SET held_until = $3 WHERE handle = $1 AND did = $2", handle, did, until),
+        None => sql!("DELETE FROM handles WHERE handle = $1 AND did = $2", handle, did),
+    });
+}
+
+/// Adds: the account's handle, which it is about to lose, is held for it until `held_until`.
+pub fn keep_handle(txn: &mut Txn, did: &Did, held_until: i64) {
+    txn.run(sql!("UPDATE handles SET held_until = $2 WHERE did = $1 AND held_until IS NULL", did.as_str(), held_until));
+}
+
+/// Tells whether a handle is held whose time is over.
+pub async fn is_any_hold_over(db: &dyn Database, now: i64) -> Result<bool, ReadError> {
+    let rows = db.read(sql!("SELECT 1 FROM handles WHERE held_until <= $1 LIMIT 1", now)).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Adds: handles whose time is over are free.
+pub fn free_held_handles(txn: &mut Txn, now: i64) {
+    txn.run(sql!("DELETE FROM handles WHERE held_until <= $1", now));
+}
+
+/// How many former handles are held for one DID; of more the oldest are free.
+pub const HELD_HANDLES_MAX: i64 = 10;
+
+/// Adds: the account has a new handle, which is already its own. The old one is held for it until `held_until`, or free.
+/// Conflict: [`ACCOUNT_CHANGED`] when it no longer has the old one.
+pub fn set_handle(txn: &mut Txn, did: &Did, old: &Handle, new: &Handle, held_until: Option<i64>) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET handle = $3 WHERE did = $1 AND handle = $2",
+            did.as_str(),
+            old.as_str(),
+            new.as_str()
+        ),
+    );
+    unhold_handle(txn, old, did, held_until);
+    txn.run(sql!(
+        "DELETE FROM handles WHERE did = $1 AND held_until IS NOT NULL AND handle NOT IN (SELECT handle FROM handles \
+         WHERE did = $1 AND held_until IS NOT NULL ORDER BY held_until DESC LIMIT $2)",
+        did.as_str(),
+        HELD_HANDLES_MAX
+    ));
 }
 
 /// Adds: the e-mail address belongs to the DID. Conflict: [`EMAIL_TAKEN`].
@@ -183,10 +248,21 @@ pub fn hold_email(txn: &mut Txn, email_key: &str, did: &Did, now: i64) {
     );
 }
 
-/// Adds: whatever names the DID holds are free again.
+/// Adds: the names that the DID has are free again. What is held because it had it before stays so.
 pub fn release_names(txn: &mut Txn, did: &Did) {
-    txn.run(sql!("DELETE FROM handles WHERE did = $1", did.as_str()));
+    txn.run(sql!("DELETE FROM handles WHERE did = $1 AND held_until IS NULL", did.as_str()));
     txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
+}
+
+/// The conflict when there is no account with the DID.
+pub const ACCOUNT_MISSING: &str = "account missing";
+
+/// Adds: there is an account with this DID. Conflict: [`ACCOUNT_MISSING`].
+pub fn assert_present(txn: &mut Txn, did: &Did) {
+    txn.absent(
+        ACCOUNT_MISSING,
+        sql!("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1)", did.as_str()),
+    );
 }
 
 /// Adds: there is no account with this DID. Conflict: [`ACCOUNT_EXISTS`].
@@ -390,6 +466,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     mail::remove_of(txn, did);
     preferences::remove_all(txn, did);
     sign_ups::forget(txn, did);
+    identity_changes::forget(txn, did);
     signing_keys::remove(txn, did);
     blobs::disown(txn, did);
     repos::remove(txn, did, now);

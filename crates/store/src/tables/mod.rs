@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod app_passwords;
 pub mod blobs;
 pub mod email_codes;
+pub mod identity_changes;
 pub mod invites;
 pub mod mail;
 pub mod plc;

@@ -1,8 +1,15 @@
 //! Other people's identities: DID documents and handles, looked up with bounds and kept for a stated time.
 
+pub mod changes;
 mod global_address;
+pub mod handle;
+mod operations;
 pub mod outbound;
+pub mod owner;
 pub mod published;
+pub mod resolution;
+#[cfg(test)]
+mod ssrf;
 
 use std::sync::Arc;
 
@@ -26,6 +33,12 @@ pub const CACHED_DOCUMENTS_MAX: usize = 2_000;
 pub const DOCUMENT_FRESH_SECS: u64 = 60 * 60;
 /// Up to which age a document is used when asking again fails, in seconds.
 pub const DOCUMENT_USABLE_SECS: u64 = 24 * 60 * 60;
+/// How many handles' DIDs are kept.
+pub const CACHED_HANDLES_MAX: usize = 10_000;
+/// Up to which age a handle's DID is used without asking again, in seconds.
+pub const HANDLE_FRESH_SECS: u64 = 10 * 60;
+/// Up to which age it is believed that a handle leads nowhere, in seconds.
+pub const NO_HANDLE_FRESH_SECS: u64 = 60;
 /// The largest DID document read, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 /// The largest answer of a handle's well-known address, in bytes.
@@ -64,17 +77,20 @@ pub enum Freshness {
 
 /// Resolves a handle for anybody: of an active account here, else by the handle's own means. A handle under one of this
 /// server's domains is nowhere else.
-pub async fn resolve_handle(app: &App, handle: &Handle) -> Result<Option<Did>, StoreError> {
+pub async fn resolve_handle(app: &App, handle: &Handle, freshness: Freshness) -> Result<Option<Did>, StoreError> {
     if let Some(account) = accounts::active_by_handle(app, handle).await? {
         return Ok(Some(account.did));
     }
     if handles::is_under_service_domain(handle, &app.config.sign_up.handle_domains) {
         return Ok(None);
     }
-    Ok(app.resolver.handle(handle).await.unwrap_or_else(|error| {
-        tracing::info!(%handle, %error, "a handle could not be looked up");
-        None
-    }))
+    Ok(app.resolver.remembered_handle(handle, freshness).await)
+}
+
+/// Where a handle was found to lead.
+struct KeptHandle {
+    did: Option<Did>,
+    fetched_at_micros: u64,
 }
 
 struct Kept {
@@ -89,12 +105,14 @@ pub struct Resolver {
     clock: Arc<dyn Clock>,
     dev_mode: bool,
     documents: Cache<Did, Arc<Kept>>,
+    handles: Cache<Handle, Arc<KeptHandle>>,
 }
 
 impl Resolver {
     /// Makes a resolver. In dev mode `did:web:localhost%3A<port>` is asked over plain HTTP.
     pub fn new(plc: PlcClient, outbound: Arc<dyn Outbound>, clock: Arc<dyn Clock>, dev_mode: bool) -> Self {
-        Self { plc, outbound, clock, dev_mode, documents: Cache::new(CACHED_DOCUMENTS_MAX) }
+        let (documents, handles) = (Cache::new(CACHED_DOCUMENTS_MAX), Cache::new(CACHED_HANDLES_MAX));
+        Self { plc, outbound, clock, dev_mode, documents, handles }
     }
 
     /// The way out of the server.
@@ -136,6 +154,27 @@ impl Resolver {
     pub fn remember(&self, did: Did, document: Arc<DidDocument>) {
         let kept = Kept { document, fetched_at_micros: self.clock.now_micros() };
         self.documents.insert(did, Arc::new(kept));
+    }
+
+    /// Resolves a handle to a DID as [`Resolver::handle`], or as it was found a moment ago. A failure is a handle that
+    /// leads nowhere.
+    pub async fn remembered_handle(&self, handle: &Handle, freshness: Freshness) -> Option<Did> {
+        let now = self.clock.now_micros();
+        if freshness == Freshness::Cached
+            && let Some(kept) = self.handles.get(handle)
+        {
+            let fresh_secs = if kept.did.is_some() { HANDLE_FRESH_SECS } else { NO_HANDLE_FRESH_SECS };
+            if now.saturating_sub(kept.fetched_at_micros) / MICROS_PER_SEC <= fresh_secs {
+                return kept.did.clone();
+            }
+        }
+        let did = self.handle(handle).await.unwrap_or_else(|error| {
+            tracing::info!(%handle, %error, "a handle could not be looked up");
+            None
+        });
+        let kept = KeptHandle { did: did.clone(), fetched_at_micros: self.clock.now_micros() };
+        self.handles.insert(handle.clone(), Arc::new(kept));
+        did
     }
 
     /// Resolves a handle to a DID by DNS, then by its well-known address. Does not check the way back.

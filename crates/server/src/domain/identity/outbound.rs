@@ -88,18 +88,28 @@ impl Guarded {
         }
     }
 
-    fn check(&self, url: &Url) -> Result<(), OutboundError> {
+    pub(super) fn check(&self, url: &Url) -> Result<(), OutboundError> {
         let forbidden = || OutboundError::Forbidden(url.to_string());
         let Some(Host::Domain(host)) = url.host() else { return Err(forbidden()) };
         if self.localhost_allowed && url.scheme() == "http" && host == "localhost" {
             return Ok(());
         }
         let plain = url.username().is_empty() && url.password().is_none();
-        if url.scheme() == "https" && url.port().is_none() && plain && host.contains('.') {
+        // A dot at the end makes a name of this machine's neighbourhood look like one of the world.
+        let is_global_name = host.contains('.') && !host.ends_with('.');
+        if url.scheme() == "https" && url.port().is_none() && plain && is_global_name {
             Ok(())
         } else {
             Err(forbidden())
         }
+    }
+
+    /// Looks a name up, and gives the addresses that may be dialled for it.
+    pub(super) async fn addresses_of(name: &str, localhost_allowed: bool) -> Result<Vec<SocketAddr>, OutboundError> {
+        let is_local = localhost_allowed && name == "localhost";
+        let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| OutboundError::Failed(e.to_string()))?;
+        let allowed: Vec<SocketAddr> = found.filter(|address| is_local || is_global_unicast(address.ip())).collect();
+        if allowed.is_empty() { Err(OutboundError::Forbidden(name.to_owned())) } else { Ok(allowed) }
     }
 
     fn client(&self) -> Result<&reqwest::Client, OutboundError> {
@@ -189,14 +199,9 @@ struct GlobalOnly {
 
 impl Resolve for GlobalOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let localhost = self.localhost_allowed && name.as_str() == "localhost";
+        let localhost_allowed = self.localhost_allowed;
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| localhost || is_global_unicast(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(OutboundError::Forbidden(name.as_str().to_owned()).into());
-            }
+            let allowed = Guarded::addresses_of(name.as_str(), localhost_allowed).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
+        clock,
         emails::EmailAddress,
         handles::{self, AdmissibleHandle},
         identity::{Freshness, ResolveError},
@@ -45,7 +46,7 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     if !brings_identity && matches!(admissible, AdmissibleHandle::Own(_)) {
         return Err(SignUpError::UnsupportedDomain);
     }
-    check_free(app, admissible.handle(), email.as_ref()).await?;
+    check_free(app, admissible.handle(), request.did.as_ref(), email.as_ref()).await?;
 
     let (identity, token) = match (request.did, request.plc_op) {
         (None, None) => {
@@ -113,13 +114,23 @@ fn check_recovery_key(recovery_key: Option<&str>) -> Result<Option<DidKey>, Sign
 /// A courtesy that spares work; what decides is the reservation.
 ///
 /// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the handle.
-async fn check_free(app: &App, handle: &Handle, email: Option<&EmailAddress>) -> Result<(), SignUpError> {
+async fn check_free(
+    app: &App,
+    handle: &Handle,
+    did: Option<&Did>,
+    email: Option<&EmailAddress>,
+) -> Result<(), SignUpError> {
     let email_holder = match email {
         Some(email) => accounts::email_holder(&*app.db, email.key()).await?,
         None => None,
     };
-    if accounts::handle_holder(&*app.db, handle).await?.is_some() {
-        return Err(SignUpError::HandleTaken(handle.clone()));
+    let now = clock::to_store(app.clock.now_micros());
+    if let Some((holder, until)) = accounts::handle_hold(&*app.db, handle).await? {
+        // What was had lately waits for whoever had it.
+        let is_free = until.is_some_and(|until| until <= now || did.is_some_and(|did| did.as_str() == holder));
+        if !is_free {
+            return Err(SignUpError::HandleTaken(handle.clone()));
+        }
     }
     match email.filter(|_| email_holder.is_some()) {
         Some(email) => Err(SignUpError::EmailTaken(email.as_typed().to_owned())),

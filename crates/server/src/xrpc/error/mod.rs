@@ -100,6 +100,10 @@ pub enum CommonError {
     RepoTakendown,
     /// The repository's account is deactivated; likewise.
     RepoDeactivated,
+    /// A handle is none, or one that nobody can have here.
+    InvalidHandle,
+    /// A handle is somebody else's, or nobody's to have.
+    HandleNotAvailable,
     /// A service token is malformed.
     BadJwt,
     /// A service token is of another type.
@@ -167,6 +171,8 @@ impl CommonError {
             Self::RepoNotFound => "RepoNotFound",
             Self::RepoTakendown => "RepoTakendown",
             Self::RepoDeactivated => "RepoDeactivated",
+            Self::InvalidHandle => "InvalidHandle",
+            Self::HandleNotAvailable => "HandleNotAvailable",
             Self::BadJwt => "BadJwt",
             Self::BadJwtType => "BadJwtType",
             Self::JwtExpired => "JwtExpired",

@@ -8,13 +8,13 @@ use allod_lexicon::com_atproto::identity::resolve_handle::{Error, Output, Resolv
 
 use crate::{
     app::App,
-    domain::identity,
+    domain::identity::{self, Freshness},
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Resolves a handle.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<ResolveHandle, Anonymous>) -> XrpcResult<ResolveHandle> {
-    match identity::resolve_handle(&app, &request.params.handle).await? {
+    match identity::resolve_handle(&app, &request.params.handle, Freshness::Cached).await? {
         Some(did) => Ok(XrpcResponse::new(Output { did })),
         None => Err(XrpcError::declared(Error::HandleNotFound, "Unable to resolve handle")),
     }

@@ -1,16 +1,27 @@
 //! What identities, and taking part in the network, fail with.
 
-use allod_lexicon::method::NoErrors;
+use allod_lexicon::{com_atproto::identity, method::NoErrors};
 
 use super::STORE_RETRY_SECS;
 use crate::{
     domain::{
         accounts::activation::{ActivateError, ProgressError},
-        identity::published::PublishedError,
+        email_codes::CodeError,
+        handles::HandleError,
+        identity::{
+            changes::ChangeError,
+            handle::UpdateHandleError,
+            owner::{SignError, SubmitError},
+            published::PublishedError,
+            resolution::IdentityError,
+        },
         repos::{AnnounceError, RepoError},
     },
     xrpc::error::{CommonError, XrpcError},
 };
+
+/// When a caller comes back whose change waits for the directory, in seconds.
+const PENDING_RETRY_SECS: u32 = 10;
 
 /// What a caller is told when somebody else's server, which we have to ask, does not answer.
 fn not_answered<E>(error: &(dyn std::error::Error + 'static)) -> XrpcError<E> {
@@ -61,3 +72,108 @@ impl From<ProgressError> for XrpcError<NoErrors> {
         }
     }
 }
+
+impl<E> From<HandleError> for XrpcError<E> {
+    fn from(error: HandleError) -> Self {
+        let name = match error {
+            HandleError::Invalid(_) => CommonError::InvalidHandle,
+            HandleError::Reserved => CommonError::HandleNotAvailable,
+        };
+        Self::common(name, error.to_string())
+    }
+}
+
+impl<E> From<ChangeError> for XrpcError<E> {
+    fn from(error: ChangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ChangeError::NotFound
+            | ChangeError::Tombstoned
+            | ChangeError::Misfit(_)
+            | ChangeError::Operation(_)
+            | ChangeError::Refused(_) => Self::invalid_request(message),
+            ChangeError::HandleTaken(_) => Self::common(CommonError::HandleNotAvailable, message),
+            ChangeError::Unreachable => Self::common(CommonError::UpstreamFailure, message),
+            ChangeError::Pending | ChangeError::UnderWay => {
+                Self::common(CommonError::NotEnoughResources { retry_after_secs: PENDING_RETRY_SECS }, message)
+            }
+            ChangeError::Published(error) => error.into(),
+            ChangeError::Read(error) => error.into(),
+            ChangeError::Commit(error) => error.into(),
+            ChangeError::Internal(_) => Self::internal(error),
+        }
+    }
+}
+
+impl<E> From<UpdateHandleError> for XrpcError<E> {
+    fn from(error: UpdateHandleError) -> Self {
+        match error {
+            UpdateHandleError::Handle(error) => error.into(),
+            UpdateHandleError::Unproven | UpdateHandleError::NotClaimed => Self::invalid_request(error.to_string()),
+            UpdateHandleError::Change(error) => error.into(),
+        }
+    }
+}
+
+impl<E> From<SignError> for XrpcError<E> {
+    fn from(error: SignError) -> Self {
+        let message = error.to_string();
+        match error {
+            SignError::CodeMissing | SignError::NotPlc => Self::invalid_request(message),
+            SignError::Code(CodeError::Invalid) => Self::common(CommonError::InvalidToken, message),
+            SignError::Code(CodeError::Expired) => Self::common(CommonError::ExpiredToken, message),
+            SignError::Code(CodeError::Read(error)) => error.into(),
+            SignError::Code(CodeError::Commit(error)) => error.into(),
+            SignError::Change(error) => error.into(),
+        }
+    }
+}
+
+impl<E> From<SubmitError> for XrpcError<E> {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid
+            | SubmitError::RotationKey
+            | SubmitError::ServiceType
+            | SubmitError::Endpoint
+            | SubmitError::SigningKey
+            | SubmitError::Handle => Self::invalid_request(error.to_string()),
+            SubmitError::Change(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentityError> for XrpcError<identity::resolve_did::Error> {
+    fn from(error: IdentityError) -> Self {
+        use identity::resolve_did::Error as Name;
+        let message = error.to_string();
+        match error {
+            IdentityError::HandleNotFound => Self::invalid_request(message),
+            IdentityError::DidNotFound(_) => Self::declared(Name::DidNotFound, message),
+            IdentityError::DidDeactivated(_) => Self::declared(Name::DidDeactivated, message),
+            IdentityError::Unavailable { .. } => not_answered(&error),
+            IdentityError::Read(error) => error.into(),
+        }
+    }
+}
+
+/// Maps what keeps an identity from being resolved to the names each method declares for it.
+macro_rules! identity_error {
+    ($($method:ident),+) => {$(
+        impl From<IdentityError> for XrpcError<identity::$method::Error> {
+            fn from(error: IdentityError) -> Self {
+                use identity::$method::Error as Name;
+                let message = error.to_string();
+                match error {
+                    IdentityError::HandleNotFound => Self::declared(Name::HandleNotFound, message),
+                    IdentityError::DidNotFound(_) => Self::declared(Name::DidNotFound, message),
+                    IdentityError::DidDeactivated(_) => Self::declared(Name::DidDeactivated, message),
+                    IdentityError::Unavailable { .. } => not_answered(&error),
+                    IdentityError::Read(error) => error.into(),
+                }
+            }
+        }
+    )+};
+}
+
+identity_error!(resolve_identity, refresh_identity);

@@ -5,7 +5,7 @@ use allod_testkit::{Behaviour, Call, TestPds};
 use serde_json::json;
 
 use crate::{
-    elsewhere::{CREATE_ACCOUNT, Resident, moved_here},
+    elsewhere::{moved_here, mover},
     seen::{self, refusal},
 };
 
@@ -15,20 +15,10 @@ fn activate(pds: &TestPds, token: &str) -> Call {
     pds.xrpc_post(NSID).bearer(token)
 }
 
-/// Somebody from elsewhere with a deactivated account here, and a token of it.
-async fn moved_in(pds: &TestPds) -> (Resident, String) {
-    let resident = Resident::new(pds, 50).await;
-    let body = json!({
-        "handle": "mover.test", "email": "mover@mail.test", "password": "correct horse", "did": resident.did
-    });
-    let created = pds.xrpc_post(CREATE_ACCOUNT).json(&body).bearer(&resident.token(pds)).ok().await;
-    (resident, created["accessJwt"].as_str().unwrap().to_owned())
-}
-
 #[tokio::test]
 async fn an_account_that_moves_in_is_activated_when_its_did_says_so() {
     let pds = TestPds::start().await;
-    let (resident, access) = moved_in(&pds).await;
+    let (resident, access) = mover(&pds).await;
     let advised = pds.xrpc_get("com.atproto.identity.getRecommendedDidCredentials").bearer(&access).ok().await;
     let ours = advised["verificationMethods"]["atproto"].as_str().unwrap();
     let ours = allod_atproto::crypto::DidKey::parse(ours).unwrap();

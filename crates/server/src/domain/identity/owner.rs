@@ -1,0 +1,157 @@
+//! did:plc operations that an account's owner asks for: signed by this server, sent through it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use allod_atproto::{
+    Did,
+    plc::{Operation, UnsignedPlcOperation, VerificationKey},
+};
+use allod_store::{
+    Txn,
+    tables::{accounts::Account, signing_keys},
+};
+use serde_json::Value as Json;
+
+use super::{
+    changes::{ChangeError, Planned, Turn},
+    operations,
+    published::{self, PDS_SERVICE_NAME, PDS_SERVICE_TYPE, PublishedError, SIGNING_KEY_NAME},
+};
+use crate::{
+    app::App,
+    domain::email_codes::{self, CodeError, Purpose},
+};
+
+/// What an owner wants a new operation to say; what is not given stays as it is.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Who may change the identity from then on.
+    pub rotation_keys: Option<Vec<String>>,
+    /// The names it claims.
+    pub also_known_as: Option<Vec<String>>,
+    /// Its keys by name.
+    pub verification_methods: Option<Json>,
+    /// Its services by name.
+    pub services: Option<Json>,
+}
+
+/// Why no operation was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// No code was given.
+    #[error("email confirmation token required to sign PLC operations")]
+    CodeMissing,
+    /// The DID is kept by its owner.
+    #[error("Only a did:plc is changed by operations")]
+    NotPlc,
+    /// The code is not taken.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// There is nothing to be signed after, or it would be no valid operation.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// Signs an operation that changes an account's identity, and sends it nowhere. Uses the code up.
+pub async fn sign(app: &App, account: &Account, code: Option<&str>, wishes: Wishes) -> Result<Json, SignError> {
+    let code = code.filter(|code| !code.trim().is_empty()).ok_or(SignError::CodeMissing)?;
+    if !published::is_plc(&account.did) {
+        return Err(SignError::NotPlc);
+    }
+    let (before, prev) = operations::current(app, &account.did).await?;
+    let mut wanted = UnsignedPlcOperation::from_data(before.clone(), Some(prev)).sign(&app.rotation_key).to_json();
+    let given = [
+        ("rotationKeys", wishes.rotation_keys.map(Json::from)),
+        ("alsoKnownAs", wishes.also_known_as.map(Json::from)),
+        ("verificationMethods", wishes.verification_methods),
+        ("services", wishes.services),
+    ];
+    for (field, value) in given {
+        if let (Some(value), Some(fields)) = (value, wanted.as_object_mut()) {
+            fields.insert(field.to_owned(), value);
+        }
+    }
+    // Read as an operation that a stranger brings, so that only what a directory would take is signed.
+    let read = Operation::parse(&wanted).map_err(|error| ChangeError::Operation(error.to_string()))?;
+    let data = read.data().ok_or_else(|| ChangeError::Operation("not a plc_operation".to_owned()))?;
+    let operation = operations::sign(app, &before, data, prev)?;
+    let mut txn = Txn::new();
+    email_codes::redeem(app, &mut txn, &account.did, Purpose::PlcOperation, code).await?;
+    app.db.commit(txn).await.map_err(CodeError::from)?;
+    Ok(operation.to_json())
+}
+
+/// Why an operation was not sent. The texts are the reference's.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It is none, or breaks a rule of did:plc.
+    #[error("Invalid operation")]
+    Invalid,
+    /// This server could not change the identity any more.
+    #[error("Rotation keys do not include server's rotation key")]
+    RotationKey,
+    /// The service is not there, or another kind of service.
+    #[error("Incorrect type on atproto_pds service")]
+    ServiceType,
+    /// The service is elsewhere.
+    #[error("Incorrect endpoint on atproto_pds service")]
+    Endpoint,
+    /// The key is not the one that signs here.
+    #[error("Incorrect signing key")]
+    SigningKey,
+    /// The handle that counts is not the account's.
+    #[error("Incorrect handle in alsoKnownAs")]
+    Handle,
+    /// The change itself.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// Sends an operation to the directory that leaves the account working here, and tells the network. Runs to its end even
+/// when the caller goes away.
+pub async fn submit(app: &Arc<App>, did: &Did, operation: &Json) -> Result<(), SubmitError> {
+    let operation = Operation::parse(operation).map_err(|_| SubmitError::Invalid)?;
+    operation.check_new().map_err(|_| SubmitError::Invalid)?;
+    if !published::is_plc(did) {
+        return Err(SubmitError::Invalid);
+    }
+    let (app, did) = (Arc::clone(app), did.clone());
+    let task = tokio::spawn(async move { carry_out(&app, &did, operation).await });
+    task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
+}
+
+async fn carry_out(app: &Arc<App>, did: &Did, operation: Operation) -> Result<(), SubmitError> {
+    let (turn, account) = Turn::begin(app, did).await?;
+    check(app, &account, &operation).await?;
+    let (_, last) = operations::current(app, did).await?;
+    if operation.cid() == last {
+        // Sent before, by whoever did not get the answer.
+        return Ok(turn.adopt_handle(&account, &account.handle).await?);
+    }
+    Ok(turn.submit(&account, Planned { operation, handle: None }).await?)
+}
+
+async fn check(app: &App, account: &Account, operation: &Operation) -> Result<(), SubmitError> {
+    let Operation::Plc(operation) = operation else { return Err(SubmitError::Invalid) };
+    if !operation.rotation_keys.contains(&app.rotation_key.did_key()) {
+        return Err(SubmitError::RotationKey);
+    }
+    let service = operation.services.get(PDS_SERVICE_NAME).filter(|service| service.kind == PDS_SERVICE_TYPE);
+    let service = service.ok_or(SubmitError::ServiceType)?;
+    if !published::is_same_endpoint(&service.endpoint, &app.config.service.public_url) {
+        return Err(SubmitError::Endpoint);
+    }
+    let key = signing_keys::by_did(&*app.db, &account.did).await.map_err(ChangeError::from)?;
+    let key = key.ok_or_else(|| ChangeError::from(PublishedError::NoKey(account.did.clone())))?;
+    if signing_key(&operation.verification_methods).as_ref() != Some(&key.did_key) {
+        return Err(SubmitError::SigningKey);
+    }
+    if operation.also_known_as.first() != Some(&format!("at://{}", account.handle)) {
+        return Err(SubmitError::Handle);
+    }
+    Ok(())
+}
+
+fn signing_key(methods: &BTreeMap<String, VerificationKey>) -> Option<allod_atproto::crypto::DidKey> {
+    methods.get(SIGNING_KEY_NAME).and_then(VerificationKey::did_key)
+}

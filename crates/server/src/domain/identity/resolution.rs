@@ -1,0 +1,75 @@
+//! Resolving identities for anybody: document and handle, each confirmed by the other.
+
+use std::sync::Arc;
+
+use allod_atproto::{AtIdentifier, Did, Handle, did_doc::DidDocument, plc::Operation};
+use allod_store::ReadError;
+
+use super::{Freshness, ResolveError, published, resolve_handle};
+use crate::app::App;
+
+/// What stands for a handle that is not confirmed.
+pub const INVALID_HANDLE: &str = "handle.invalid";
+
+/// An identity as it presents itself.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its DID.
+    pub did: Did,
+    /// Its handle, if the document claims it and it leads to the DID.
+    pub handle: Option<Handle>,
+    /// Its document.
+    pub document: Arc<DidDocument>,
+}
+
+/// Why an identity is not resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The handle leads nowhere.
+    #[error("Unable to resolve handle")]
+    HandleNotFound,
+    /// The DID has no document.
+    #[error("Unable to resolve DID: {0}")]
+    DidNotFound(Did),
+    /// The DID was ended.
+    #[error("DID was deactivated: {0}")]
+    DidDeactivated(Did),
+    /// Whoever keeps it could not be asked.
+    #[error("the DID could not be looked up: {reason}")]
+    Unavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Resolves a DID to its document.
+pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, IdentityError> {
+    match app.resolver.document(did, freshness).await {
+        Ok(document) => Ok(document),
+        Err(ResolveError::NotFound(_)) if published::is_plc(did) => Err(match app.plc.last_operation(did).await {
+            Ok(Some(Operation::Tombstone(_))) => IdentityError::DidDeactivated(did.clone()),
+            Ok(_) | Err(_) => IdentityError::DidNotFound(did.clone()),
+        }),
+        Err(ResolveError::Unsupported(_) | ResolveError::NotFound(_)) => Err(IdentityError::DidNotFound(did.clone())),
+        Err(ResolveError::Unavailable { reason, .. }) => Err(IdentityError::Unavailable { reason }),
+    }
+}
+
+/// Resolves a handle or DID to the whole identity.
+pub async fn identity(app: &App, identifier: &AtIdentifier, freshness: Freshness) -> Result<Identity, IdentityError> {
+    let did = match identifier {
+        AtIdentifier::Did(did) => did.clone(),
+        AtIdentifier::Handle(handle) => {
+            resolve_handle(app, handle, freshness).await?.ok_or(IdentityError::HandleNotFound)?
+        }
+    };
+    let document = document(app, &did, freshness).await?;
+    let handle = match document.handle() {
+        Some(claimed) => resolve_handle(app, &claimed, freshness).await?.filter(|owner| *owner == did).map(|_| claimed),
+        None => None,
+    };
+    Ok(Identity { did, handle, document })
+}
