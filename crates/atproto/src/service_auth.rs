@@ -22,8 +22,12 @@ pub const LIFETIME_WITHOUT_METHOD_SECS_MAX: u64 = 5 * 60;
 /// How far the issuer's clock may be ahead.
 pub const CLOCK_SKEW_SECS_MAX: u64 = 60;
 
-/// The only key identifier accepted: the account's signing key.
+/// The name of an account's signing key.
 const SIGNING_KEY_ID: &str = "#atproto";
+/// The name of the key with which a labeler signs.
+const LABEL_KEY_ID: &str = "#atproto_label";
+/// The service that speaks with [`LABEL_KEY_ID`].
+pub const LABELER_SERVICE: &str = "atproto_labeler";
 const TOKEN_TYPE: &str = "JWT";
 
 text_type!(
@@ -79,6 +83,7 @@ pub struct ServiceToken {
 #[derive(Debug, Clone)]
 pub struct Unverified {
     claims: ServiceToken,
+    issuer_service: Option<String>,
     curve: Curve,
     signed: Vec<u8>,
     signature: Vec<u8>,
@@ -194,7 +199,13 @@ impl ServiceToken {
         let header: Header = decode_part(header)?;
         let curve = check_header(&header)?;
         let payload: Payload = decode_part(payload)?;
+        let issuer_service = payload.iss.split_once('#').map(|(_, service)| service.to_owned());
+        let is_label_key = header.kid.as_deref() == Some(LABEL_KEY_ID);
+        if is_label_key && issuer_service.as_deref() != Some(LABELER_SERVICE) {
+            return Err(ServiceAuthError::Malformed);
+        }
         Ok(Unverified {
+            issuer_service,
             claims: parse_claims(payload, header.kid)?,
             curve,
             signed: signed.as_bytes().to_vec(),
@@ -234,6 +245,11 @@ impl Unverified {
         &self.claims.iss
     }
 
+    /// The service that speaks for the account, where the issuer is `DID#service`.
+    pub fn issuer_service(&self) -> Option<&str> {
+        self.issuer_service.as_deref()
+    }
+
     /// What the token claims, for checks that are cheaper than resolving the issuer.
     pub fn unverified_claims(&self) -> &ServiceToken {
         &self.claims
@@ -254,7 +270,8 @@ fn check_header(header: &Header) -> Result<Curve, ServiceAuthError> {
     if header.typ.as_deref().is_some_and(|typ| typ != TOKEN_TYPE) {
         return Err(ServiceAuthError::WrongType);
     }
-    if header.crit.is_some() || header.kid.as_deref().is_some_and(|kid| kid != SIGNING_KEY_ID) {
+    if header.crit.is_some() || header.kid.as_deref().is_some_and(|kid| ![SIGNING_KEY_ID, LABEL_KEY_ID].contains(&kid))
+    {
         return Err(ServiceAuthError::Malformed);
     }
     [Curve::K256, Curve::P256]

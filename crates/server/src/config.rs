@@ -18,6 +18,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// What is streamed to others, and for how long it can be had.
     pub firehose: FirehoseConfig,
+    /// The moderation service, whose tokens open what moderators need.
+    pub moderation_service_did: Option<Did>,
     /// Whether callers are limited in how often they do things.
     pub rate_limits: RateLimitConfig,
     /// Everything that must stay unknown to others.
@@ -69,6 +71,10 @@ pub struct SignUpConfig {
     pub handle_domains: Vec<String>,
     /// Whether a sign-up needs an invite code.
     pub invite_required: bool,
+    /// How old an account has to grow for each invite code it may give away; without it none is made by itself.
+    pub invite_interval_millis: Option<u64>,
+    /// From when on accounts grow older for that, in milliseconds since the Unix epoch.
+    pub invite_epoch_millis: u64,
     /// Whether a sign-up needs an e-mail address.
     pub email_required: bool,
     /// The shortest password taken, in characters.

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     domain::{
         accounts::deletion,
+        administration::audit,
         blobs::collect,
         clock::MICROS_PER_SEC,
         firehose,
@@ -100,6 +101,9 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = mail::forget_old(app).await {
         tracing::error!(%error, "letters and codes of yesterday could not be forgotten");
+    }
+    if let Err(error) = audit::trim(app).await {
+        tracing::error!(%error, "old entries of the audit log could not be dropped");
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

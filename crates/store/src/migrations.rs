@@ -32,6 +32,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(9, "0009_mail"),
     migration!(10, "0010_preferences"),
     migration!(11, "0011_identity_changes"),
+    migration!(12, "0012_administration"),
 ];
 
 #[cfg(test)]

@@ -75,6 +75,13 @@ impl Txn {
         self.touched.push(touched);
     }
 
+    /// Adds everything of another transaction behind what is there.
+    pub fn append(&mut self, other: Self) {
+        self.steps.extend(other.steps);
+        self.events.extend(other.events);
+        self.touched.extend(other.touched);
+    }
+
     /// Adds an event.
     pub fn event(&mut self, event: NewEvent) {
         self.events.push(event);

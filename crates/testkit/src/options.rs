@@ -120,6 +120,8 @@ impl Options {
             sign_up: SignUpConfig {
                 handle_domains: vec![".test".to_owned()],
                 invite_required: false,
+                invite_interval_millis: None,
+                invite_epoch_millis: 0,
                 email_required: true,
                 password_chars_min: 8,
                 password_chars_max: 256,
@@ -132,6 +134,7 @@ impl Options {
                 relays: Vec::new(),
                 jetstream: false,
             },
+            moderation_service_did: None,
             rate_limits: RateLimitConfig::default(),
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),

@@ -98,6 +98,7 @@ pub(crate) struct Settings {
     sign_up: SignUpConfig,
     identity: IdentityConfig,
     firehose: FirehoseConfig,
+    moderation_service_did: Option<Did>,
     rate_limits: RateLimitConfig,
     secrets: Secrets,
     blobs: Blobs,
@@ -147,6 +148,7 @@ impl Settings {
             sign_up: self.sign_up,
             identity: self.identity,
             firehose: self.firehose,
+            moderation_service_did: self.moderation_service_did,
             rate_limits: self.rate_limits,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
@@ -186,6 +188,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     });
     let secrets = read_secrets(&mut reader);
     let dev_mode = reader.read(&s::DEV_MODE);
+    let moderation_service_did = reader.read(&s::MOD_SERVICE_DID);
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
@@ -206,6 +209,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             sign_up: sign_up?,
             identity: identity?,
             firehose: firehose?,
+            moderation_service_did,
             rate_limits: rate_limits?,
             secrets: secrets?,
             blobs: blobs?,
@@ -237,6 +241,12 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         Some(HandleDomains(vec![domain]))
     });
     let invite_required = reader.read(&s::INVITE_REQUIRED);
+    let invite_interval = reader.read(&s::INVITE_INTERVAL);
+    if invite_interval == Some(0) {
+        let place = reader.place(&s::INVITE_INTERVAL);
+        reader.problem(Problem::at(place, "must be at least 1 millisecond"));
+    }
+    let invite_epoch = reader.read(&s::INVITE_EPOCH);
     let email_required = reader.read(&s::EMAIL_REQUIRED);
     let shortest = reader.read(&s::PASSWORD_CHARS_MIN);
     let longest = reader.read(&s::PASSWORD_CHARS_MAX);
@@ -255,6 +265,8 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
     Some(SignUpConfig {
         handle_domains: handle_domains?.0,
         invite_required: invite_required?,
+        invite_interval_millis: invite_interval,
+        invite_epoch_millis: invite_epoch?,
         email_required: email_required?,
         password_chars_min: usize::try_from(shortest).ok()?,
         password_chars_max: usize::try_from(longest).ok()?,

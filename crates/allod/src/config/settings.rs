@@ -99,6 +99,10 @@ settings! {
     SERVICE_HANDLE_DOMAINS: HandleDomains = "service_handle_domains", Some("PDS_SERVICE_HANDLE_DOMAINS"), Computed("`.<hostname>`; `.test` for localhost");
     /// Whether a sign-up needs an invite code.
     INVITE_REQUIRED: bool = "invite_required", Some("PDS_INVITE_REQUIRED"), Literal("true");
+    /// How old an account has to grow, in milliseconds, for each invite code that it may give away, up to five unused ones. Without it accounts get none of themselves.
+    INVITE_INTERVAL: u64 = "invite_interval", Some("PDS_INVITE_INTERVAL"), Nothing;
+    /// From when on accounts grow older for that, in milliseconds since 1970.
+    INVITE_EPOCH: u64 = "invite_epoch", Some("PDS_INVITE_EPOCH"), Literal("0");
     /// Whether a sign-up needs an e-mail address.
     EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
     /// The shortest password taken, in characters.
@@ -141,6 +145,8 @@ settings! {
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
     /// Whether a did:plc operation brought by the caller must list this server's rotation key.
     SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
+    /// The moderation service: tokens that it signs open what moderators need.
+    MOD_SERVICE_DID: Did = "mod_service_did", Some("PDS_MOD_SERVICE_DID"), Nothing;
     /// Whether callers are limited in how often they do things: sign-ins, sign-ups, writes, mail, and all calls of an address. A caller on this machine that no proxy forwards for is not counted by its address.
     RATE_LIMITS_ENABLED: bool = "rate_limits_enabled", Some("PDS_RATE_LIMITS_ENABLED"), Computed("true; false in development mode");
     /// Whoever shows this in the header `x-ratelimit-bypass` is not limited.

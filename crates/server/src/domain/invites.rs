@@ -1,8 +1,16 @@
 //! Invite codes: made by the operator, used once per account.
 
+mod listing;
+pub mod owned;
+
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::invites::{self, InviteCode},
+};
+
+pub use listing::{
+    CODES_PER_PAGE_MAX, CODES_SHOWN_MAX, DisableError, ListError, Listed, Page, Sort, USES_SHOWN_MAX, disable, listed,
+    page,
 };
 
 use super::{clock, randomness};
@@ -82,8 +90,10 @@ pub async fn list(app: &App, limit: i64) -> Result<Vec<InviteCode>, ReadError> {
 
 /// Tells whether a code could make an account now. Whether it does is decided when its use is taken.
 pub async fn is_usable(app: &App, code: &str) -> Result<bool, ReadError> {
-    let code = invites::by_code(&*app.db, code).await?;
-    Ok(code.is_some_and(|code| !code.disabled && code.uses_left > 0))
+    match invites::by_code(&*app.db, code).await? {
+        Some(code) if !code.disabled && code.uses_left > 0 => Ok(!invites::is_owner_barred(&*app.db, &code).await?),
+        Some(_) | None => Ok(false),
+    }
 }
 
 fn new_code(app: &App) -> String {

@@ -18,6 +18,8 @@ pub enum HashUse {
     MailRecipient,
     /// What makes two letters the same.
     SameLetter,
+    /// A token that opens the administration methods.
+    AdminToken,
 }
 
 impl HashUse {
@@ -28,6 +30,7 @@ impl HashUse {
             Self::EmailCodePlace => "email code place",
             Self::MailRecipient => "mail recipient",
             Self::SameLetter => "same letter",
+            Self::AdminToken => "admin token",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What an account is and may do. Knows nothing of HTTP and names no engine.
 
 pub mod accounts;
+pub mod administration;
 pub mod blobs;
 pub mod clock;
 pub mod email_codes;
@@ -12,6 +13,7 @@ pub mod invites;
 pub mod keyed_hash;
 pub mod keys;
 pub mod mail;
+pub mod moderation;
 pub mod passwords;
 pub mod preferences;
 pub mod randomness;

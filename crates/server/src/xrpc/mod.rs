@@ -25,7 +25,7 @@ pub use route::{Route, Routes, SubscriptionResult, XrpcResult, limited, limited_
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
     use app_bsky::actor;
-    use com_atproto::{account, admin, identity, repo, server, sync};
+    use com_atproto::{account, admin, identity, repo, server, sync, temp};
     use limits::JSON_RECORD_BYTES_MAX;
     use rate_limit::rules;
 
@@ -38,6 +38,18 @@ pub fn routes() -> Routes<App> {
         limited(account::reset_password::handler, &rules::OLD_RESET_PASSWORD),
         route(admin::delete_account::handler),
         route(admin::update_account_handle::handler),
+        route(admin::disable_account_invites::handler),
+        route(admin::disable_invite_codes::handler),
+        route(admin::enable_account_invites::handler),
+        route(admin::get_account_info::handler),
+        route(admin::get_account_infos::handler),
+        route(admin::get_invite_codes::handler),
+        route(admin::get_subject_status::handler),
+        route(admin::search_accounts::handler),
+        route(admin::send_email::handler),
+        route(admin::update_account_email::handler),
+        route(admin::update_account_password::handler),
+        route(admin::update_subject_status::handler),
         route(actor::get_preferences::handler),
         route(actor::put_preferences::handler),
         route(identity::get_recommended_did_credentials::handler),
@@ -71,6 +83,7 @@ pub fn routes() -> Routes<App> {
         limited(server::delete_account::handler, &rules::DELETE_ACCOUNT),
         route(server::delete_session::handler),
         route(server::describe_server::handler),
+        route(server::get_account_invite_codes::handler),
         route(server::get_service_auth::handler),
         route(server::get_session::handler),
         route(server::list_app_passwords::handler),
@@ -95,6 +108,10 @@ pub fn routes() -> Routes<App> {
         route(sync::list_repos::handler),
         route(sync::list_repos_by_collection::handler),
         subscription(sync::subscribe_repos::handler),
+        route(temp::add_reserved_handle::handler),
+        route(temp::check_handle_availability::handler),
+        route(temp::check_signup_queue::handler),
+        route(temp::revoke_account_credentials::handler),
     ])
 }
 

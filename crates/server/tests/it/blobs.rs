@@ -91,11 +91,10 @@ pub(crate) async fn dereference(pds: &TestPds, did: &Did, rkey: &str) {
     pds.app().db.commit(txn).await.unwrap();
 }
 
-/// Takes a blob down, or back: there is no method for it yet.
-pub(crate) async fn take_down(pds: &TestPds, cid: &Cid, report: Option<&str>) {
-    let mut txn = Txn::new();
-    txn.expect("there", 1, sql!("UPDATE blobs SET takedown_ref = $1 WHERE cid = $2", report, &cid.to_bytes()[..]));
-    pds.app().db.commit(txn).await.unwrap();
+/// Takes an account's blob down, or not any more.
+pub(crate) async fn take_down(pds: &TestPds, did: &Did, cid: &Cid, report: Option<&str>) {
+    let subject = json!({ "$type": "com.atproto.admin.defs#repoBlobRef", "did": did, "cid": cid.to_string() });
+    crate::seen::set_takedown(pds, &subject, report).await;
 }
 
 /// The blob's row.

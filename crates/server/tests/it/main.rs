@@ -20,3 +20,4 @@ mod relays;
 mod seen;
 mod sign_up_faults;
 mod store_faults;
+mod takedowns;

@@ -6,7 +6,7 @@ use allod_store::{
     tables::{accounts, sign_ups},
 };
 use allod_testkit::{Actor, Call, Reply, TestPds};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Status, error name and message.
 pub(crate) type Refusal = (u16, String, String);
@@ -40,12 +40,20 @@ pub(crate) async fn names_are_free(pds: &TestPds, handle: &str, email: &str) {
     assert_eq!(accounts::email_holder(db, email).await.unwrap(), None);
 }
 
-/// Takes an account down: there is no method for it yet.
+/// Takes an account down.
 pub(crate) async fn take_down(pds: &TestPds, did: &Did) {
-    let mut txn = Txn::new();
-    txn.touch(Touched::Account(did.to_string()));
-    txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = 'a-report' WHERE did = $1", did.as_str()));
-    pds.app().db.commit(txn).await.unwrap();
+    let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": did });
+    set_takedown(pds, &subject, Some("a-report")).await;
+}
+
+/// Takes a subject down by a report, or not any more.
+pub(crate) async fn set_takedown(pds: &TestPds, subject: &Value, report: Option<&str>) {
+    let mut takedown = json!({ "applied": report.is_some() });
+    if let Some(report) = report {
+        takedown["ref"] = report.into();
+    }
+    let body = json!({ "subject": subject, "takedown": takedown });
+    pds.xrpc_post("com.atproto.admin.updateSubjectStatus").admin().json(&body).ok().await;
 }
 
 /// Signs the owner of an account that was taken down in, for what is left to do there.

@@ -9,6 +9,7 @@ use crate::{
     CommitError, Db, Txn, sql,
     tables::{
         blobs::{self, Blob, NewBlob, Usage},
+        denied_blobs,
         records::RecordSet,
     },
 };
@@ -157,7 +158,8 @@ pub(super) async fn a_taken_down_blob_is_not_referred_to(engine: Arc<dyn Engine>
     let alice = did("alice");
     done(&db, |txn| upload(txn, &alice, "bad", 1)).await;
     done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("bad")])).await;
-    done(&db, |txn| txn.run(sql!("UPDATE blobs SET takedown_ref = 'a report'"))).await;
+    done(&db, |txn| denied_blobs::deny(txn, &cid("bad"), &did("bob"), "a report", 2)).await;
+    assert_eq!(stored(&db, &alice, "bad").await.takedown_ref.as_deref(), Some("a report"));
     let which = conflict(&db, |txn| blobs::refer(txn, &alice, set(1), &post("b"), rev(2), &[cid("bad")])).await;
     assert_eq!(which, blobs::BLOB_GONE);
     done(&db, |txn| blobs::drop_references(txn, &alice, set(1), &post("a"), 5)).await;
@@ -291,7 +293,7 @@ pub(super) async fn a_blob_is_renewed_only_as_it_was_read(engine: Arc<dyn Engine
     done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("one")])).await;
     assert_eq!(conflict(&db, renewed("another", 8)).await, blobs::BLOB_MOVED);
     done(&db, |txn| blobs::drop_references(txn, &alice, set(1), &post("a"), 9)).await;
-    done(&db, |txn| txn.run(sql!("UPDATE blobs SET takedown_ref = 'a report'"))).await;
+    done(&db, |txn| denied_blobs::deny(txn, &cid("one"), &alice, "a report", 9)).await;
     assert_eq!(conflict(&db, renewed("another", 10)).await, blobs::BLOB_MOVED);
     db.close().await;
 }
@@ -340,13 +342,12 @@ pub(super) async fn only_long_unreferenced_blobs_are_removed(engine: Arc<dyn Eng
     let (alice, bob) = (did("alice"), did("bob"));
     done(&db, |txn| {
         adopt(txn, &alice, 1);
-        for (content, now) in [("old", 1), ("young", 9), ("used", 1), ("taken down", 1), ("said to be unused", 1)] {
+        for (content, now) in [("old", 1), ("young", 9), ("used", 1), ("said to be unused", 1)] {
             upload(txn, &alice, content, now);
         }
         upload(txn, &bob, "old", 2);
         blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("used")]);
         blobs::refer_missing_allowed(txn, set(1), &post("a"), rev(1), &[cid("said to be unused")]);
-        txn.run(sql!("UPDATE blobs SET takedown_ref = 'a report' WHERE cid = $1", &cid("taken down").to_bytes()[..]));
     })
     .await;
     let due = blobs::unreferenced_until(&*db, 5, 10).await.expect("a read");

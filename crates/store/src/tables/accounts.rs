@@ -239,6 +239,18 @@ pub fn set_handle(txn: &mut Txn, did: &Did, old: &Handle, new: &Handle, held_unt
     ));
 }
 
+/// What holds a handle that nobody gets; no DID.
+const NOBODY: &str = "nobody";
+
+/// Adds: nobody gets the handle. Conflict: [`HANDLE_TAKEN`] when somebody has it, or it is so already.
+pub fn reserve_handle(txn: &mut Txn, handle: &Handle, now: i64) {
+    txn.expect(
+        HANDLE_TAKEN,
+        1,
+        sql!("INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3)", handle.as_str(), NOBODY, now),
+    );
+}
+
 /// Adds: the e-mail address belongs to the DID. Conflict: [`EMAIL_TAKEN`].
 pub fn hold_email(txn: &mut Txn, email_key: &str, did: &Did, now: i64) {
     txn.expect(
@@ -327,6 +339,79 @@ pub fn assert_same_password(txn: &mut Txn, account: &Account) {
             account.password_hash.as_deref().unwrap_or_default()
         ),
     );
+}
+
+/// Adds: the account that was read as `before` is taken down or deactivated, or not, from now on; one that is not
+/// deactivated has no time to be removed at. Conflict: [`ACCOUNT_CHANGED`] when another changed this meanwhile.
+pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, deactivated_at: Option<i64>) {
+    txn.touch(Touched::Account(before.did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET takedown_ref = $2, deactivated_at = $3, \
+             delete_after = CASE WHEN $3 IS NULL THEN NULL ELSE delete_after END \
+             WHERE did = $1 AND COALESCE(takedown_ref, '') = $4 AND COALESCE(deactivated_at, -1) = $5",
+            before.did.as_str(),
+            takedown_ref,
+            deactivated_at,
+            before.takedown_ref.as_deref().unwrap_or_default(),
+            before.deactivated_at.unwrap_or(-1),
+        ),
+    );
+}
+
+/// Adds: nobody signs in with a password, app passwords too, until the account has another; every sign-in ends.
+/// Conflict: [`ACCOUNT_CHANGED`] when the account is not there.
+pub fn clear_passwords(txn: &mut Txn, did: &Did) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(ACCOUNT_CHANGED, 1, sql!("UPDATE accounts SET password_hash = NULL WHERE did = $1", did.as_str()));
+    app_passwords::remove_all(txn, did);
+    sessions::revoke_all(txn, did);
+    email_codes::remove_all(txn, did);
+    sign_ups::forget(txn, did);
+}
+
+/// Adds: the account gets invite codes, or gets none and its codes are closed; and why. Conflict: [`ACCOUNT_CHANGED`]
+/// when it is not there.
+pub fn set_invites(txn: &mut Txn, did: &Did, disabled: bool, note: Option<&str>) {
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect(
+        ACCOUNT_CHANGED,
+        1,
+        sql!(
+            "UPDATE accounts SET invites_disabled = $2, invite_note = $3 WHERE did = $1",
+            did.as_str(),
+            disabled,
+            note
+        ),
+    );
+}
+
+/// Reads up to `limit` accounts whose address begins with `email_prefix`, in the form compared for uniqueness, in the
+/// order of the addresses behind `after`; the address of each beside it.
+pub async fn by_email_prefix(
+    db: &dyn Database,
+    email_prefix: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, Account)>, ReadError> {
+    // The highest character there is: behind every address with the prefix.
+    let end = format!("{email_prefix}\u{10ffff}");
+    let rows = db.read(sql!(
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", emails.email_key FROM emails JOIN accounts ON accounts.did = emails.did \
+             WHERE emails.email_key >= $1 AND emails.email_key < $2 AND emails.email_key > $3 \
+             ORDER BY emails.email_key LIMIT $4"
+        ),
+        email_prefix,
+        end,
+        after,
+        limit
+    ));
+    all(&rows.await?, |row| Ok((row.get(13)?, account(row)?)))
 }
 
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].

@@ -35,7 +35,7 @@ pub struct Blob {
     pub object: String,
     /// Since when no record refers to it, in microseconds since the Unix epoch; `None` while one does.
     pub unreferenced_since: Option<i64>,
-    /// Set while it is taken down.
+    /// The decision that took its bytes down, wherever they are; not read for a blob that is due to be removed.
     pub takedown_ref: Option<String>,
 }
 
@@ -103,7 +103,8 @@ pub async fn by_cids(db: &dyn Database, did: &Did, cids: &[Cid]) -> Result<Vec<B
         let mut params = vec![SqlValue::from(did.as_str())];
         params.extend(padded(chunk, CIDS_PER_READ).map(cid_param));
         let rows = db.read(Statement::new(
-            "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref FROM blobs WHERE did = $1 \
+            "SELECT cid, mime_type, size, object, unreferenced_since, \
+             (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid) FROM blobs WHERE did = $1 \
              AND cid IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ORDER BY cid",
             params,
         ));
@@ -120,7 +121,8 @@ fn padded<T>(elements: &[T], count: usize) -> impl Iterator<Item = &T> {
 /// Reads one of an account's blobs.
 pub async fn by_cid(db: &dyn Database, did: &Did, cid: &Cid) -> Result<Option<Blob>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref FROM blobs \
+        "SELECT cid, mime_type, size, object, unreferenced_since, \
+         (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid) FROM blobs \
          WHERE did = $1 AND cid = $2",
         did.as_str(),
         cid_param(cid)
@@ -170,7 +172,8 @@ pub fn renew(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64) {
         1,
         sql!(
             "UPDATE blobs SET mime_type = $4, unreferenced_since = $5 \
-             WHERE did = $1 AND cid = $2 AND object = $3 AND unreferenced_since IS NOT NULL AND takedown_ref IS NULL",
+             WHERE did = $1 AND cid = $2 AND object = $3 AND unreferenced_since IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM denied_blobs WHERE denied_blobs.cid = $2)",
             did.as_str(),
             cid_param(&blob.cid),
             blob.object,
@@ -187,7 +190,8 @@ pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, objec
         BLOB_MOVED,
         1,
         sql!(
-            "UPDATE blobs SET object = $4 WHERE did = $1 AND cid = $2 AND object = $3 AND takedown_ref IS NULL",
+            "UPDATE blobs SET object = $4 WHERE did = $1 AND cid = $2 AND object = $3 \
+             AND NOT EXISTS (SELECT 1 FROM denied_blobs WHERE denied_blobs.cid = $2)",
             did.as_str(),
             cid_param(cid),
             previous,
@@ -205,7 +209,8 @@ pub fn refer(txn: &mut Txn, did: &Did, set: RecordSet, path: &RecordPath, rev: T
             BLOB_GONE,
             1,
             sql!(
-                "UPDATE blobs SET unreferenced_since = NULL WHERE did = $1 AND cid = $2 AND takedown_ref IS NULL",
+                "UPDATE blobs SET unreferenced_since = NULL WHERE did = $1 AND cid = $2 \
+                 AND NOT EXISTS (SELECT 1 FROM denied_blobs WHERE denied_blobs.cid = $2)",
                 did.as_str(),
                 cid_param(cid)
             ),
@@ -267,8 +272,8 @@ pub fn settle(txn: &mut Txn, did: &Did, now: i64) {
     ));
 }
 
-/// Reads the blobs that the records of a set refer to, stored or not, in the order of their identifiers behind `after`;
-/// with `since` only those that a record written later refers to.
+/// Reads the blobs that the records of a set refer to, stored or not but not taken down, in the order of their
+/// identifiers behind `after`; with `since` only those that a record written later refers to.
 pub async fn referenced(
     db: &dyn Database,
     set: RecordSet,
@@ -277,7 +282,9 @@ pub async fn referenced(
     limit: i64,
 ) -> Result<Vec<Cid>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT DISTINCT cid FROM record_blobs WHERE record_set = $1 AND cid > $2 AND rev > $3 ORDER BY cid LIMIT $4",
+        "SELECT DISTINCT r.cid FROM record_blobs r WHERE r.record_set = $1 AND r.cid > $2 AND r.rev > $3 \
+         AND NOT EXISTS (SELECT 1 FROM denied_blobs d WHERE d.cid = r.cid) \
+         ORDER BY r.cid LIMIT $4",
         set.number(),
         after_param(after),
         since.map_or(-1, rev_number),
@@ -330,6 +337,7 @@ pub async fn missing(
         "SELECT r.cid, MIN(r.path) FROM repos p JOIN record_blobs r ON r.record_set = p.record_set \
          WHERE p.did = $1 AND r.cid > $2 \
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.did = $1 AND b.cid = r.cid) \
+         AND NOT EXISTS (SELECT 1 FROM denied_blobs d WHERE d.cid = r.cid) \
          GROUP BY r.cid ORDER BY r.cid LIMIT $3",
         did.as_str(),
         after_param(after),
@@ -343,12 +351,12 @@ fn after_param(after: Option<&Cid>) -> SqlValue {
     after.map_or_else(|| SqlValue::from(&b""[..]), cid_param)
 }
 
-/// Reads up to `limit` blobs that no record has referred to since `until` or longer, and that are not taken down: one
-/// that is stays, so that it is known when it comes again.
+/// Reads up to `limit` blobs that no record has referred to since `until` or longer. That one was taken down
+/// is known without it.
 pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Result<Vec<DueBlob>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT cid, mime_type, size, object, unreferenced_since, takedown_ref, did FROM blobs \
-         WHERE unreferenced_since <= $1 AND takedown_ref IS NULL ORDER BY unreferenced_since LIMIT $2",
+        "SELECT cid, mime_type, size, object, unreferenced_since, NULL, did FROM blobs \
+         WHERE unreferenced_since <= $1 ORDER BY unreferenced_since LIMIT $2",
         until,
         limit
     ));
@@ -364,7 +372,7 @@ pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
         1,
         sql!(
             "DELETE FROM blobs WHERE did = $1 AND cid = $2 AND object = $3 \
-             AND unreferenced_since <= $4 AND takedown_ref IS NULL \
+             AND unreferenced_since <= $4 \
              AND NOT EXISTS (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
              WHERE repos.did = $1 AND record_blobs.cid = $2)",
             did.as_str(),
@@ -378,7 +386,7 @@ pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
 
 /// Adds: an account that is gone holds no blobs; they go when those that no record refers to go.
 pub fn disown(txn: &mut Txn, did: &Did) {
-    txn.run(sql!("UPDATE blobs SET unreferenced_since = 0, takedown_ref = NULL WHERE did = $1", did.as_str()));
+    txn.run(sql!("UPDATE blobs SET unreferenced_since = 0 WHERE did = $1", did.as_str()));
 }
 
 /// How many objects one look-up asks for; the statement names as many parameters.

@@ -5,7 +5,8 @@ use allod_atproto::Did;
 use super::{all, first};
 use crate::{Database, ReadError, Row, Txn, sql};
 
-/// The conflict when a code has no use left, is disabled or does not exist.
+/// The conflict when a code has no use left, is disabled, its owner is taken down or may not invite, or it
+/// does not exist.
 pub const INVITE_UNUSABLE: &str = "invite unusable";
 
 /// One invite code.
@@ -59,6 +60,108 @@ pub async fn newest(db: &dyn Database, limit: i64) -> Result<Vec<InviteCode>, Re
     all(&rows.await?, invite_code)
 }
 
+/// One use of a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteUse {
+    /// The code.
+    pub code: String,
+    /// The DID that used it.
+    pub used_by: String,
+    /// When, in microseconds since the Unix epoch.
+    pub used_at: i64,
+}
+
+/// Reads up to `limit` codes, newest first, behind the one named by `after` (its creation time and the code).
+pub async fn page_by_age(
+    db: &dyn Database,
+    after: Option<(i64, &str)>,
+    limit: i64,
+) -> Result<Vec<InviteCode>, ReadError> {
+    let (time, code) = after.unwrap_or((i64::MAX, ""));
+    let rows = db.read(sql!(
+        "SELECT code, uses_max, uses_left, disabled, for_account, created_by, created_at FROM invite_codes \
+         WHERE created_at < $1 OR (created_at = $1 AND code > $2) ORDER BY created_at DESC, code LIMIT $3",
+        time,
+        code,
+        limit
+    ));
+    all(&rows.await?, invite_code)
+}
+
+/// Reads up to `limit` codes, the most used first, behind the one named by `after` (how often it was used and the code).
+pub async fn page_by_uses(
+    db: &dyn Database,
+    after: Option<(i64, &str)>,
+    limit: i64,
+) -> Result<Vec<InviteCode>, ReadError> {
+    let (uses, code) = after.unwrap_or((i64::MAX, ""));
+    let rows = db.read(sql!(
+        "SELECT code, uses_max, uses_left, disabled, for_account, created_by, created_at FROM invite_codes \
+         WHERE uses_max - uses_left < $1 OR (uses_max - uses_left = $1 AND code > $2) \
+         ORDER BY uses_max - uses_left DESC, code LIMIT $3",
+        uses,
+        code,
+        limit
+    ));
+    all(&rows.await?, invite_code)
+}
+
+/// Reads up to `limit` codes of an owner, oldest first.
+pub async fn of_owner(db: &dyn Database, owner: &str, limit: i64) -> Result<Vec<InviteCode>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT code, uses_max, uses_left, disabled, for_account, created_by, created_at FROM invite_codes \
+         WHERE for_account = $1 ORDER BY created_at, code LIMIT $2",
+        owner,
+        limit
+    ));
+    all(&rows.await?, invite_code)
+}
+
+/// Reads up to `limit` uses of a code, oldest first.
+pub async fn uses_of(db: &dyn Database, code: &str, limit: i64) -> Result<Vec<InviteUse>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT code, used_by, used_at FROM invite_code_uses WHERE code = $1 ORDER BY used_at, used_by LIMIT $2",
+        code,
+        limit
+    ));
+    all(&rows.await?, |row| Ok(InviteUse { code: row.get(0)?, used_by: row.get(1)?, used_at: row.get(2)? }))
+}
+
+/// Adds: the code makes no account any more.
+pub fn disable(txn: &mut Txn, code: &str) {
+    txn.run(sql!("UPDATE invite_codes SET disabled = 1 WHERE code = $1", code));
+}
+
+/// Adds: the owner's codes make no account any more.
+pub fn disable_of_owner(txn: &mut Txn, owner: &str) {
+    txn.run(sql!("UPDATE invite_codes SET disabled = 1 WHERE for_account = $1", owner));
+}
+
+/// Tells whether the code's owner has an account here that is taken down, or whose invites are closed.
+pub async fn is_owner_barred(db: &dyn Database, invite: &InviteCode) -> Result<bool, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT 1 FROM accounts WHERE did = $1 AND (takedown_ref IS NOT NULL OR invites_disabled <> 0)",
+        invite.for_account.as_str()
+    ));
+    Ok(!rows.await?.is_empty())
+}
+
+/// The conflict when an owner has more or fewer codes than were read.
+pub const INVITES_CHANGED: &str = "invites changed";
+
+/// Adds: the owner has as many codes that `made_by_others` did not make as were read. Conflict: [`INVITES_CHANGED`].
+pub fn assert_own_count(txn: &mut Txn, owner: &Did, made_by_others: &str, count: i64) {
+    txn.absent(
+        INVITES_CHANGED,
+        sql!(
+            "SELECT 1 WHERE (SELECT COUNT(*) FROM invite_codes WHERE for_account = $1 AND created_by <> $2) <> $3",
+            owner.as_str(),
+            made_by_others,
+            count
+        ),
+    );
+}
+
 /// Adds a new code.
 pub fn insert(txn: &mut Txn, invite: &InviteCode) {
     txn.run(sql!(
@@ -80,7 +183,9 @@ pub fn take_use(txn: &mut Txn, code: &str, used_by: &Did, now: i64) {
         INVITE_UNUSABLE,
         1,
         sql!(
-            "UPDATE invite_codes SET uses_left = uses_left - 1 WHERE code = $1 AND disabled = 0 AND uses_left > 0",
+            "UPDATE invite_codes SET uses_left = uses_left - 1 WHERE code = $1 AND disabled = 0 AND uses_left > 0 \
+             AND for_account NOT IN (SELECT did FROM accounts WHERE did = invite_codes.for_account \
+             AND (takedown_ref IS NOT NULL OR invites_disabled <> 0))",
             code
         ),
     );

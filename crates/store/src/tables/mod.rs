@@ -1,8 +1,11 @@
 //! The SQL of the project: one module per group of tables, typed reads and typed additions to a transaction.
 
 pub mod accounts;
+pub mod admin_tokens;
 pub mod app_passwords;
+pub mod audit;
 pub mod blobs;
+pub mod denied_blobs;
 pub mod email_codes;
 pub mod identity_changes;
 pub mod invites;

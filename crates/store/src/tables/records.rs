@@ -299,6 +299,35 @@ pub fn abandon(txn: &mut Txn, set: RecordSet, now: i64) {
     txn.run(sql!("UPDATE old_record_sets SET delete_after = $2 WHERE record_set = $1", set.0, now));
 }
 
+/// The conflict when a record is not there (any more).
+pub const RECORD_GONE: &str = "record gone";
+
+/// Reads the record at `path` of an account of any status.
+pub async fn of_account(db: &dyn Database, did: &Did, path: &RecordPath) -> Result<Option<Record>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT r.path, r.cid, r.rev, r.takedown_ref, r.block \
+         FROM repos p JOIN records r ON r.record_set = p.record_set WHERE p.did = $1 AND r.path = $2",
+        did.as_str(),
+        path.as_str()
+    ));
+    first(&rows.await?, record)
+}
+
+/// Adds: the record is taken down, or not any more. Conflict: [`RECORD_GONE`].
+pub fn set_takedown(txn: &mut Txn, did: &Did, path: &RecordPath, takedown_ref: Option<&str>) {
+    txn.expect(
+        RECORD_GONE,
+        1,
+        sql!(
+            "UPDATE records SET takedown_ref = $3 \
+             WHERE record_set = (SELECT record_set FROM repos WHERE did = $1) AND path = $2",
+            did.as_str(),
+            path.as_str(),
+            takedown_ref
+        ),
+    );
+}
+
 /// Adds: records that are taken down in one set are so in the other, whatever they say there.
 pub fn carry_takedowns(txn: &mut Txn, from: RecordSet, to: RecordSet) {
     txn.run(sql!(

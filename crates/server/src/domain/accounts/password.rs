@@ -72,10 +72,11 @@ pub async fn reset(app: &App, code: &str, password: Secret<String>) -> Result<()
     set(app, &did, password, txn).await
 }
 
-/// Sets another password by the operator's word. Every sign-in of the account ends, app passwords' too.
-pub async fn set_by_operator(app: &App, did: &Did, password: Secret<String>) -> Result<(), PasswordError> {
+/// Sets another password by the operator's word, together with what `txn` adds. Every sign-in of the account ends, app
+/// passwords' too.
+pub async fn set_by_operator(app: &App, did: &Did, password: Secret<String>, txn: Txn) -> Result<(), PasswordError> {
     check_length(app, &password)?;
-    set(app, did, password, Txn::new()).await
+    set(app, did, password, txn).await
 }
 
 fn check_length(app: &App, password: &Secret<String>) -> Result<(), PasswordError> {

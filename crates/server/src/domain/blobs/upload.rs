@@ -5,7 +5,10 @@ use std::{fmt, mem};
 use allod_atproto::{Cid, Did};
 use allod_store::{
     CommitError, ReadError, Txn,
-    tables::blobs::{self, Blob, NewBlob},
+    tables::{
+        blobs::{self, Blob, NewBlob},
+        denied_blobs,
+    },
 };
 use bytes::Bytes;
 
@@ -37,7 +40,7 @@ pub enum UploadError {
         /// How much it may hold.
         quota_bytes: u64,
     },
-    /// The account has the same bytes already, and they were taken down.
+    /// The same bytes were taken down, of this account or another.
     #[error("Blob has been takendown, cannot re-upload")]
     TakenDown,
     /// The bytes are not coded as the client says.
@@ -155,14 +158,19 @@ struct Staged<'a> {
 impl Staged<'_> {
     async fn store(&mut self, mime_type: String) -> Result<BlobRef, UploadError> {
         for _ in 0..TRIES_MAX {
+            if denied_blobs::takedown_of(&*self.app.db, &self.cid).await?.is_some() {
+                return Err(UploadError::TakenDown);
+            }
             let stored = match blobs::by_cid(&*self.app.db, self.did, &self.cid).await? {
-                Some(blob) if blob.takedown_ref.is_some() => return Err(UploadError::TakenDown),
                 Some(blob) => self.store_again(blob, &mime_type).await,
                 None => self.store_first(&mime_type).await,
             };
             match stored {
                 Ok(mime_type) => return Ok(BlobRef { cid: self.cid, mime_type, size: self.size }),
                 Err(UploadError::Commit(CommitError::Conflict { which: blobs::BLOB_MOVED })) => {}
+                Err(UploadError::Commit(CommitError::Conflict { which: denied_blobs::BLOB_DENIED })) => {
+                    return Err(UploadError::TakenDown);
+                }
                 Err(UploadError::Commit(CommitError::Conflict { which: blobs::OVER_QUOTA })) => {
                     return Err(UploadError::OverQuota { quota_bytes: self.app.config.blob_quota_bytes });
                 }
@@ -226,7 +234,8 @@ impl Staged<'_> {
         self.kept.clone().ok_or_else(|| ObjectError::Failed(std::io::Error::other("the object was not kept")))
     }
 
-    async fn commit(&mut self, txn: Txn) -> Result<(), UploadError> {
+    async fn commit(&mut self, mut txn: Txn) -> Result<(), UploadError> {
+        denied_blobs::assert_allowed(&mut txn, &self.cid);
         self.app.db.commit(txn).await?;
         Ok(())
     }

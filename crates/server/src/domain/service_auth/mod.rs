@@ -4,7 +4,7 @@ mod mint;
 
 use allod_atproto::{
     Did, Nsid,
-    service_auth::{Audience, ServiceToken, Unverified},
+    service_auth::{self, Audience, LABELER_SERVICE, ServiceToken, Unverified},
 };
 use allod_store::{CommitError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
@@ -54,14 +54,8 @@ pub enum ServiceAuthError {
 /// Checks a token for one method: form, audience, method, end, then the signature by the key in the issuer's document,
 /// which is fetched anew once when the kept one's key does not fit.
 pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrincipal, ServiceAuthError> {
-    let unverified = ServiceToken::decode(token)?;
-    let now_secs = app.clock.now_micros() / MICROS_PER_SEC;
-    let audience = Audience::from(app.config.service.did.clone());
-    unverified.unverified_claims().check(now_secs, &[audience], Some(method))?;
-    let claims = match check_signature(app, &unverified, Freshness::Cached).await {
-        Ok(claims) => claims,
-        Err(_) => check_signature(app, &unverified, Freshness::Fresh).await?,
-    };
+    let unverified = decode(app, token, method)?;
+    let claims = verify_signature(app, &unverified, "atproto").await?;
     // A signature has two valid forms, so what was signed is the token's identity.
     let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
     Ok(ServicePrincipal {
@@ -69,6 +63,36 @@ pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrin
         expires_at_secs: claims.exp,
         did: claims.iss,
     })
+}
+
+/// Checks a token of the moderation service for one method. It speaks with its signing key, or as its labeler with the key
+/// of its labels.
+pub async fn verify_moderation(app: &App, token: &str, method: &Nsid) -> Result<Did, ServiceAuthError> {
+    let unverified = decode(app, token, method)?;
+    let moderation = app.config.moderation_service_did.as_ref();
+    let key = match unverified.issuer_service() {
+        _ if moderation != Some(unverified.issuer()) => return Err(service_auth::ServiceAuthError::Issuer.into()),
+        None => "atproto",
+        Some(LABELER_SERVICE) => "atproto_label",
+        Some(_) => return Err(service_auth::ServiceAuthError::Issuer.into()),
+    };
+    Ok(verify_signature(app, &unverified, key).await?.iss)
+}
+
+/// Reads a token and checks what needs no key.
+fn decode(app: &App, token: &str, method: &Nsid) -> Result<Unverified, ServiceAuthError> {
+    let unverified = ServiceToken::decode(token)?;
+    let now_secs = app.clock.now_micros() / MICROS_PER_SEC;
+    let audience = Audience::from(app.config.service.did.clone());
+    unverified.unverified_claims().check(now_secs, &[audience], Some(method))?;
+    Ok(unverified)
+}
+
+async fn verify_signature(app: &App, token: &Unverified, key: &str) -> Result<ServiceToken, ServiceAuthError> {
+    match check_signature(app, token, key, Freshness::Cached).await {
+        Ok(claims) => Ok(claims),
+        Err(_) => check_signature(app, token, key, Freshness::Fresh).await,
+    }
 }
 
 /// Forgets tokens that were used and have expired since.
@@ -85,11 +109,12 @@ pub async fn forget_used(app: &App) -> Result<(), CommitError> {
 async fn check_signature(
     app: &App,
     token: &Unverified,
+    key: &str,
     freshness: Freshness,
 ) -> Result<ServiceToken, ServiceAuthError> {
     let did = token.issuer();
     let document = app.resolver.document(did, freshness).await;
     let document = document.map_err(|source| ServiceAuthError::Unresolvable { did: did.clone(), source })?;
-    let key = document.signing_key().ok_or_else(|| ServiceAuthError::NoKey { did: did.clone() })?;
+    let key = document.key(key).ok_or_else(|| ServiceAuthError::NoKey { did: did.clone() })?;
     Ok(token.verify(&key)?)
 }

@@ -14,7 +14,7 @@ use http::HeaderMap;
 
 use super::error::XrpcError;
 
-pub use admin::Admin;
+pub use admin::{Admin, Moderator};
 pub use credential::Credential;
 pub use session::{Access, AccessOrQueued, AccessOrTakenDown, FullAccess, FullOrTakenDown, RefreshToken, RepoReader};
 pub use sign_up::SignUpCaller;

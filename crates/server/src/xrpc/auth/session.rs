@@ -9,7 +9,7 @@ use crate::{
         sessions::{self, Scope, Session, SessionError, TokenError},
     },
     xrpc::{
-        auth::Admin,
+        auth::Moderator,
         error::{CommonError, XrpcError},
     },
 };
@@ -66,7 +66,7 @@ impl Authenticate<App> for RepoReader {
         Ok(Self(match credential {
             Credential::None => Reader::Public,
             Credential::Basic { .. } | Credential::UnreadableBasic => {
-                Admin::check(&credential, request.state.config.secrets.admin_password.as_ref())?;
+                Moderator::check(request.state, &credential).await?;
                 Reader::Admin
             }
             Credential::Bearer(_) | Credential::Dpop(_) => {

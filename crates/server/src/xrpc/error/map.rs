@@ -3,6 +3,7 @@
 //! Every `match` lists every variant, so that a new domain error has to be given a name here.
 
 mod accounts;
+mod administration;
 mod blobs;
 mod identity;
 mod repos;

@@ -102,10 +102,10 @@ async fn a_post_s_picture_is_shown_while_the_post_is_there() {
     write("deleteRecord", &path).ok().await;
     assert_eq!(get(&pds, &alice.did, &cid).error().await.1, "BlobNotFound");
     assert_eq!(list().ok().await, json!({ "cids": [] }));
-    take_down(&pds, &cid, Some("a report")).await;
+    take_down(&pds, &alice.did, &cid, Some("a report")).await;
     let refused = write("createRecord", &post(&answer["blob"])).error().await;
     assert_eq!(refused, refusal(400, "BlobNotFound", &format!("Could not find blob: {cid}")));
-    take_down(&pds, &cid, None).await;
+    take_down(&pds, &alice.did, &cid, None).await;
     pds.advance(UNREFERENCED);
     pds.do_jobs().await;
     files_become(&pds, 0).await;
@@ -146,18 +146,20 @@ async fn what_a_record_refers_to_never_goes_whatever_its_row_says() {
 }
 
 #[tokio::test]
-async fn a_taken_down_blob_stays_so_that_it_is_known_when_it_comes_again() {
+async fn a_taken_down_blob_goes_and_is_known_when_it_comes_again() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
     let cid = uploaded(&pds, &alice, b"bad").await;
-    take_down(&pds, &cid, Some("a report")).await;
+    take_down(&pds, &alice.did, &cid, Some("a report")).await;
     pds.advance(2 * UNREFERENCED);
-    pds.do_jobs().await;
-    assert!(row(&pds, &alice.did, &cid).await.is_some());
-    take_down(&pds, &cid, None).await;
     pds.do_jobs().await;
     files_become(&pds, 0).await;
     assert_eq!(row(&pds, &alice.did, &cid).await, None);
+    let again = pds.xrpc_post("com.atproto.repo.uploadBlob").bearer(&pds.sign_in("alice").await.access);
+    let refused = again.body("text/plain", "bad").error().await;
+    assert_eq!(refused.2, "Blob has been takendown, cannot re-upload");
+    take_down(&pds, &alice.did, &cid, None).await;
+    uploaded(&pds, &pds.sign_in("alice").await, b"bad").await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! `com.atproto.*`.
 
 mod account;
-mod admin;
+pub(crate) mod admin;
 mod identity;
 mod repo;
 pub(crate) mod server;
 mod sync;
+mod temp;

@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use allod_lexicon::{com_atproto::admin::delete_account::DeleteAccount, method::NoBody};
+use allod_lexicon::{Method, com_atproto::admin::delete_account::DeleteAccount, method::NoBody};
 
 use crate::{
     app::App,
-    domain::accounts::deletion,
+    domain::administration::accounts,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Admin},
 };
 
 /// Deletes the account.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<DeleteAccount, Admin>) -> XrpcResult<DeleteAccount> {
-    deletion::delete(&app, &request.input.did).await?;
+    accounts::delete(&app, &request.auth.by(DeleteAccount::NSID), &request.input.did).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

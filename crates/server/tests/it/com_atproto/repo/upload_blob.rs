@@ -200,10 +200,13 @@ async fn bytes_that_were_taken_down_stay_out() {
     let pds = TestPds::start().await;
     let (alice, bob) = (pds.account("alice").await, pds.account("bob").await);
     let cid = uploaded(&pds, &alice, b"bad").await;
-    take_down(&pds, &cid, Some("a report")).await;
-    let refused = upload(&pds, &alice, "text/plain", "bad").error().await;
-    assert_eq!(refused, refusal(400, "InvalidRequest", "Blob has been takendown, cannot re-upload"));
+    take_down(&pds, &alice.did, &cid, Some("a report")).await;
+    for whoever in [&alice, &bob] {
+        let refused = upload(&pds, whoever, "text/plain", "bad").error().await;
+        assert_eq!(refused, refusal(400, "InvalidRequest", "Blob has been takendown, cannot re-upload"));
+    }
     files_become(&pds, 1).await;
+    take_down(&pds, &alice.did, &cid, None).await;
     uploaded(&pds, &bob, b"bad").await;
 }
 

@@ -12,6 +12,7 @@ mod deactivate_account;
 mod delete_account;
 mod delete_session;
 mod describe_server;
+mod get_account_invite_codes;
 mod get_service_auth;
 mod get_session;
 mod list_app_passwords;

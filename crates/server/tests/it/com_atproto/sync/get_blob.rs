@@ -116,11 +116,11 @@ async fn shows_nothing_that_no_record_refers_to_or_that_was_taken_down() {
     for other in [Cid::for_raw(b"other"), Cid::for_cbor(b"text")] {
         assert_eq!(get(&pds, &alice.did, &other).error().await, missing);
     }
-    take_down(&pds, &cid, Some("a report")).await;
+    take_down(&pds, &alice.did, &cid, Some("a report")).await;
     assert_eq!(get(&pds, &alice.did, &cid).error().await, missing);
     let known = get(&pds, &alice.did, &cid).header("if-none-match", "*").error().await;
     assert_eq!(known, missing);
-    take_down(&pds, &cid, None).await;
+    take_down(&pds, &alice.did, &cid, None).await;
     assert_eq!(get(&pds, &alice.did, &cid).send().await.body, "text");
 }
 

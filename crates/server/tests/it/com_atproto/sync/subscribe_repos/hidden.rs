@@ -1,8 +1,9 @@
 //! What is left out: accounts that were taken down or deleted.
 
 use allod_atproto::{Did, frame::AccountStatus};
-use allod_store::{Touched, Txn, sql};
+use allod_store::{Txn, sql};
 use allod_testkit::{Stream, TestPds};
+use serde_json::json;
 
 use super::{account_event, event, kind, tell};
 use crate::seen;
@@ -32,7 +33,6 @@ async fn only_what_says_so_is_left_of_an_account_that_is_gone() {
     let alice = pds.account("alice").await;
     let (bob, carol) = (pds.account("bob").await, pds.account("carol").await);
     seen::take_down(&pds, &bob.did).await;
-    tell(&pds, [account_event(&pds, &bob.did, AccountStatus::TakenDown)]).await;
     delete(&pds, &carol.did).await;
     tell(&pds, [event(&pds, &alice.did, 10)]).await;
     assert_eq!(live.seqs(15).await, (1..=15).collect::<Vec<_>>());
@@ -64,9 +64,7 @@ async fn an_account_that_is_taken_up_again_is_shown_again() {
     let alice = pds.account("alice").await;
     seen::take_down(&pds, &alice.did).await;
     assert_eq!(told(&mut pds.subscribe(Some(0)).await, 1).await, [(2, "account")]);
-    let mut txn = Txn::new();
-    txn.touch(Touched::Account(alice.did.to_string()));
-    txn.expect("there", 1, sql!("UPDATE accounts SET takedown_ref = NULL WHERE did = $1", alice.did.as_str()));
-    pds.app().db.commit(txn).await.unwrap();
+    let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": alice.did });
+    seen::set_takedown(&pds, &subject, None).await;
     assert_eq!(pds.subscribe(Some(0)).await.seqs(4).await, [1, 2, 3, 4]);
 }

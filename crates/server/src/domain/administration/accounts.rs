@@ -1,0 +1,261 @@
+//! Accounts as operators and moderators see them, and what these change of them.
+
+use std::sync::Arc;
+
+use allod_atproto::{AtIdentifier, Did};
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::{
+        accounts::{self, Account},
+        invites,
+    },
+};
+
+use super::{By, audit};
+use crate::{
+    app::App,
+    domain::{
+        accounts::{
+            deletion::{self, DeleteError},
+            email::{self, EmailError},
+            password::{self, PasswordError},
+        },
+        emails::{self, EmailAddress},
+        invites::{CODES_SHOWN_MAX, Listed, listed},
+        mail::{self, Content, Letter},
+        secret::Secret,
+    },
+};
+
+/// The longest note on why an account's invites are closed, in characters.
+pub const NOTE_CHARS_MAX: usize = 1_000;
+
+/// The longest subject line of a letter to an account, in characters.
+pub const SUBJECT_CHARS_MAX: usize = 200;
+
+/// The subject line of a letter that comes without one.
+const SUBJECT: &str = "Message via your PDS";
+
+/// How many accounts one page of a search lists at the most.
+pub const FOUND_PER_PAGE_MAX: i64 = 100;
+
+/// An account, who invited it, and whom it may invite.
+#[derive(Debug)]
+pub struct Report {
+    /// The account.
+    pub account: Account,
+    /// The code it was made with.
+    pub invited_by: Option<Listed>,
+    /// Its own codes, oldest first.
+    pub invites: Vec<Listed>,
+}
+
+/// A page of a search.
+#[derive(Debug)]
+pub struct Found {
+    /// The accounts, in the order of their addresses.
+    pub accounts: Vec<Report>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Why nothing was told or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// There is no such account.
+    #[error("Account not found")]
+    NotFound,
+    /// The note is too long.
+    #[error("a note has {NOTE_CHARS_MAX} characters at the most")]
+    Note,
+    /// There is nobody to write to.
+    #[error("Recipient not found")]
+    NoRecipient,
+    /// The account to write to has no address.
+    #[error("account does not have an email address")]
+    NoAddress,
+    /// The subject line is too long, or more than one line.
+    #[error("a subject is one line of {SUBJECT_CHARS_MAX} characters at the most")]
+    Subject,
+    /// The address is not one that the account can have.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// The password is not one that the account can have.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The change could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Tells of an account.
+pub async fn report(app: &App, did: &Did) -> Result<Report, AdminError> {
+    let account = accounts::by_did(&*app.db, did).await?.ok_or(AdminError::NotFound)?;
+    Ok(report_on(app, account).await?)
+}
+
+/// Tells of those accounts that are here, each once, in the order asked for.
+pub async fn reports(app: &App, dids: &[Did]) -> Result<Vec<Report>, AdminError> {
+    let mut reports: Vec<Report> = Vec::new();
+    for did in dids {
+        if reports.iter().any(|report| report.account.did == *did) {
+            continue;
+        }
+        if let Some(account) = accounts::by_did(&*app.db, did).await? {
+            reports.push(report_on(app, account).await?);
+        }
+    }
+    Ok(reports)
+}
+
+/// Finds accounts whose address begins with what is given; all that have one, if nothing is.
+pub async fn search(app: &App, email: Option<&str>, after: Option<&str>, limit: i64) -> Result<Found, AdminError> {
+    let prefix = email.map(emails::lookup_key).unwrap_or_default();
+    let limit = limit.clamp(1, FOUND_PER_PAGE_MAX);
+    let found = accounts::by_email_prefix(&*app.db, &prefix, after.unwrap_or_default(), limit).await?;
+    let is_full = i64::try_from(found.len()).is_ok_and(|count| count == limit);
+    let cursor = found.last().filter(|_| is_full).map(|(email_key, _)| email_key.clone());
+    let mut accounts = Vec::with_capacity(found.len());
+    for (_, account) in found {
+        accounts.push(report_on(app, account).await?);
+    }
+    Ok(Found { accounts, cursor })
+}
+
+/// Opens or closes an account's invites. Codes it has stay as they are; closed, none of them makes an account.
+pub async fn set_invites(
+    app: &App,
+    by: &By,
+    did: &Did,
+    disabled: bool,
+    note: Option<String>,
+) -> Result<(), AdminError> {
+    let outcome = try_set_invites(app, by, did, disabled, note.as_deref()).await;
+    noted(app, by, did.as_str(), outcome).await
+}
+
+async fn try_set_invites(app: &App, by: &By, did: &Did, disabled: bool, note: Option<&str>) -> Result<(), AdminError> {
+    if note.is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+        return Err(AdminError::Note);
+    }
+    let mut txn = Txn::new();
+    accounts::set_invites(&mut txn, did, disabled, note);
+    audit::note(app, &mut txn, by, did.as_str());
+    commit(app, txn).await
+}
+
+/// Ends every sign-in of an account, and takes its password and app passwords away: its owner gets in again by a reset
+/// of the password.
+pub async fn revoke_credentials(app: &App, by: &By, account: &AtIdentifier) -> Result<(), AdminError> {
+    let outcome = async {
+        let did = identified(app, account).await?.did;
+        let mut txn = Txn::new();
+        accounts::clear_passwords(&mut txn, &did);
+        audit::note(app, &mut txn, by, did.as_str());
+        commit(app, txn).await
+    };
+    let outcome = outcome.await;
+    noted(app, by, account.as_str(), outcome).await
+}
+
+/// Gives an account another address, not confirmed yet; the former one is told.
+pub async fn set_email(app: &App, by: &By, account: &AtIdentifier, address: &str) -> Result<(), AdminError> {
+    let outcome = async {
+        let found = identified(app, account).await?;
+        let address = EmailAddress::parse(address).map_err(EmailError::from)?;
+        let mut txn = Txn::new();
+        email::set(app, &mut txn, &found, &address);
+        audit::note(app, &mut txn, by, found.did.as_str());
+        app.db.commit(txn).await.map_err(EmailError::from)?;
+        Ok(())
+    };
+    let outcome = outcome.await;
+    noted(app, by, account.as_str(), outcome).await
+}
+
+/// Gives an account another password, which ends all its sign-ins.
+pub async fn set_password(app: &App, by: &By, did: &Did, password: Secret<String>) -> Result<(), AdminError> {
+    let mut txn = Txn::new();
+    audit::note(app, &mut txn, by, did.as_str());
+    let outcome = match password::set_by_operator(app, did, password, txn).await {
+        Ok(()) => Ok(()),
+        Err(PasswordError::NotFound) => Err(AdminError::NotFound),
+        Err(error) => Err(error.into()),
+    };
+    noted(app, by, did.as_str(), outcome).await
+}
+
+/// Posts a letter to an account's owner.
+pub async fn send_email(app: &App, by: &By, to: &Did, subject: Option<String>, body: String) -> Result<(), AdminError> {
+    let outcome = async {
+        let subject = subject.unwrap_or_else(|| SUBJECT.to_owned());
+        if subject.chars().count() > SUBJECT_CHARS_MAX || subject.chars().any(char::is_control) {
+            return Err(AdminError::Subject);
+        }
+        let account = accounts::by_did(&*app.db, to).await?.ok_or(AdminError::NoRecipient)?;
+        let address = account.email.ok_or(AdminError::NoAddress)?;
+        let content = Content::FromOperator { subject, body };
+        let mut txn = Txn::new();
+        mail::post(app, &mut txn, Letter { to: address, account: Some(account.did), content });
+        audit::note(app, &mut txn, by, to.as_str());
+        app.db.commit(txn).await?;
+        Ok(())
+    };
+    let outcome = outcome.await;
+    noted(app, by, to.as_str(), outcome).await
+}
+
+/// Deletes an account for good.
+pub async fn delete(app: &Arc<App>, by: &By, did: &Did) -> Result<(), DeleteError> {
+    let mut txn = Txn::new();
+    audit::note(app, &mut txn, by, did.as_str());
+    let outcome = deletion::delete_with(app, did, txn).await;
+    if let Err(error) = &outcome {
+        audit::refused(app, by, did.as_str(), error).await;
+    }
+    outcome
+}
+
+/// Finds the account that is meant.
+pub async fn identified(app: &App, account: &AtIdentifier) -> Result<Account, AdminError> {
+    let found = match account {
+        AtIdentifier::Did(did) => accounts::by_did(&*app.db, did).await?,
+        AtIdentifier::Handle(handle) => accounts::by_handle(&*app.db, handle).await?,
+    };
+    found.ok_or(AdminError::NotFound)
+}
+
+/// Notes a refusal.
+async fn noted<T>(app: &App, by: &By, subject: &str, outcome: Result<T, AdminError>) -> Result<T, AdminError> {
+    if let Err(error) = &outcome {
+        audit::refused(app, by, subject, error).await;
+    }
+    outcome
+}
+
+async fn commit(app: &App, txn: Txn) -> Result<(), AdminError> {
+    match app.db.commit(txn).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED }) => Err(AdminError::NotFound),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn report_on(app: &App, account: Account) -> Result<Report, ReadError> {
+    let invited_by = match &account.invite_code {
+        Some(code) => invites::by_code(&*app.db, code).await?,
+        None => None,
+    };
+    let invited_by = match invited_by {
+        Some(invite) => Some(listed(app, invite).await?),
+        None => None,
+    };
+    let mut own = Vec::new();
+    for invite in invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await? {
+        own.push(listed(app, invite).await?);
+    }
+    Ok(Report { account, invited_by, invites: own })
+}

@@ -1,0 +1,155 @@
+//! Invite codes as they are shown, with who used them; and their end.
+
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::invites::{self, InviteCode, InviteUse},
+};
+
+use super::{ADMIN, CODES_PER_CALL_MAX};
+use crate::{
+    app::App,
+    domain::administration::{By, audit},
+};
+
+/// How many codes one page lists at the most.
+pub const CODES_PER_PAGE_MAX: i64 = 500;
+
+/// How many codes of one account are shown.
+pub const CODES_SHOWN_MAX: i64 = 1_000;
+
+/// How many uses of one code are shown, the oldest.
+pub const USES_SHOWN_MAX: i64 = 1_000;
+
+/// A code and who used it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The code.
+    pub invite: InviteCode,
+    /// Who used it, oldest first.
+    pub uses: Vec<InviteUse>,
+}
+
+/// In which order codes are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// The newest first.
+    Recent,
+    /// The most used first.
+    Usage,
+}
+
+/// A page of codes.
+#[derive(Debug)]
+pub struct Page {
+    /// The codes.
+    pub codes: Vec<Listed>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Why no codes are listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// There is no such order.
+    #[error("unknown sort method: {0}")]
+    Sort(String),
+    /// The cursor is none of this list's.
+    #[error("Malformed cursor")]
+    Cursor,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Why no code was disabled.
+#[derive(Debug, thiserror::Error)]
+pub enum DisableError {
+    /// The operator's codes are disabled one by one.
+    #[error("cannot disable admin invite codes")]
+    Admin,
+    /// There are too many at once.
+    #[error("{CODES_PER_CALL_MAX} codes and accounts at once at the most")]
+    TooMany,
+    /// It could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Sort {
+    /// Reads the name of an order.
+    pub fn named(name: &str) -> Result<Self, ListError> {
+        match name {
+            "recent" => Ok(Self::Recent),
+            "usage" => Ok(Self::Usage),
+            _ => Err(ListError::Sort(name.to_owned())),
+        }
+    }
+}
+
+/// Lists codes.
+pub async fn page(app: &App, sort: Sort, cursor: Option<&str>, limit: i64) -> Result<Page, ListError> {
+    let limit = limit.clamp(1, CODES_PER_PAGE_MAX);
+    let after = match cursor {
+        Some(cursor) => {
+            let (number, code) = cursor.split_once("::").ok_or(ListError::Cursor)?;
+            Some((number.parse().map_err(|_| ListError::Cursor)?, code))
+        }
+        None => None,
+    };
+    let invites = match sort {
+        Sort::Recent => invites::page_by_age(&*app.db, after, limit).await?,
+        Sort::Usage => invites::page_by_uses(&*app.db, after, limit).await?,
+    };
+    let is_full = i64::try_from(invites.len()).is_ok_and(|count| count == limit);
+    let cursor = invites.last().filter(|_| is_full).map(|last| match sort {
+        Sort::Recent => format!("{}::{}", last.created_at, last.code),
+        Sort::Usage => format!("{}::{}", last.uses_max - last.uses_left, last.code),
+    });
+    let mut codes = Vec::with_capacity(invites.len());
+    for invite in invites {
+        codes.push(listed(app, invite).await?);
+    }
+    Ok(Page { codes, cursor })
+}
+
+/// Tells who used a code.
+pub async fn listed(app: &App, invite: InviteCode) -> Result<Listed, ReadError> {
+    let is_unused = invite.uses_left == invite.uses_max;
+    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, USES_SHOWN_MAX).await? };
+    Ok(Listed { invite, uses })
+}
+
+/// Disables codes, and all codes that accounts have now. Those that are not there are disabled already.
+pub async fn disable(app: &App, by: &By, codes: &[String], accounts: &[String]) -> Result<(), DisableError> {
+    let subject = format!("codes [{}] accounts [{}]", codes.join(" "), accounts.join(" "));
+    let outcome = try_disable(app, by, codes, accounts, &subject).await;
+    if let Err(error) = &outcome {
+        audit::refused(app, by, &subject, error).await;
+    }
+    outcome
+}
+
+async fn try_disable(
+    app: &App,
+    by: &By,
+    codes: &[String],
+    accounts: &[String],
+    subject: &str,
+) -> Result<(), DisableError> {
+    if accounts.iter().any(|account| account == ADMIN) {
+        return Err(DisableError::Admin);
+    }
+    if codes.len().saturating_add(accounts.len()) > CODES_PER_CALL_MAX {
+        return Err(DisableError::TooMany);
+    }
+    let mut txn = Txn::new();
+    for code in codes {
+        invites::disable(&mut txn, code);
+    }
+    for account in accounts {
+        invites::disable_of_owner(&mut txn, account);
+    }
+    audit::note(app, &mut txn, by, subject);
+    app.db.commit(txn).await?;
+    Ok(())
+}
