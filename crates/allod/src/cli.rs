@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Create and look at invite codes
     #[command(subcommand)]
     Invite(Invite),
+    /// Look at the mail that waits, and try whether letters get through
+    #[command(subcommand)]
+    Mail(Mail),
     /// Check repositories, and write them to files and read them from there
     #[command(subcommand)]
     Repo(Repo),
@@ -145,6 +148,23 @@ pub(crate) enum Account {
 pub(crate) enum Firehose {
     /// Show the newest and oldest event, the subscribers and the relays
     Status {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod mail`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mail {
+    /// Show how many letters wait, and why the last one that was not sent was not
+    Status {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Send a letter at once
+    Test {
+        /// Whom to
+        address: String,
         #[command(flatten)]
         target: Target,
     },

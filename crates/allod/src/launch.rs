@@ -16,8 +16,10 @@ use allod_server::{
     domain::{
         blobs::disk::Disk,
         identity::{Resolver, outbound::Guarded},
+        mail::Transport,
     },
     http, jobs,
+    smtp::Smtp,
 };
 use allod_store::{
     Db,
@@ -63,6 +65,9 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
+    let smtp =
+        config.smtp.as_ref().map(|smtp| Smtp::new(smtp, &config.service)).transpose().map_err(Failure::failed)?;
+    let mail_transport = smtp.map(|smtp| Arc::new(smtp) as Arc<dyn Transport>);
     App::new(Parts {
         config,
         db,
@@ -72,7 +77,7 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
         randomness,
         plc,
         resolver,
-        mail_transport: None,
+        mail_transport,
         failpoints: None,
     })
     .map_err(Failure::failed)

@@ -6,7 +6,10 @@ use allod_atproto::{Did, crypto::DidKey};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::domain::{firehose::FirehoseConfig, passwords::HashCost, repos::import::ImportConfig, secret::Secret};
+use crate::{
+    domain::{firehose::FirehoseConfig, passwords::HashCost, repos::import::ImportConfig, secret::Secret},
+    smtp::SmtpConfig,
+};
 
 /// The whole configuration of a running server.
 pub struct Config {
@@ -22,6 +25,8 @@ pub struct Config {
     pub moderation_service_did: Option<Did>,
     /// Whether callers are limited in how often they do things.
     pub rate_limits: RateLimitConfig,
+    /// The mail server; without one letters wait, or are captured in dev mode.
+    pub smtp: Option<SmtpConfig>,
     /// Everything that must stay unknown to others.
     pub secrets: Secrets,
     /// Whether and how repositories are imported.

@@ -8,6 +8,7 @@
 
 mod execute;
 mod firehose;
+mod mail;
 mod repos;
 mod socket;
 
@@ -20,6 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use execute::execute;
 pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
+pub use mail::{MailReport, MailTested};
 pub use repos::{RepoExported, RepoImported, RepoReport, ReposVerified};
 pub use socket::{CallError, ListenError, Listener, call};
 
@@ -97,6 +99,13 @@ pub enum Command {
     },
     /// Tells how the firehose is doing.
     FirehoseStatus {},
+    /// Tell how mail is doing.
+    MailStatus {},
+    /// Send a letter at once.
+    MailTest {
+        /// Whom to.
+        to: String,
+    },
     /// Checks what is stored of repositories; a report of each comes before the answer.
     RepoVerify {
         /// The account's handle, DID or e-mail address; all without one.
@@ -183,6 +192,10 @@ pub enum Answer {
     Invites(InviteList),
     /// How the firehose is doing.
     Firehose(FirehoseStatus),
+    /// How mail is doing.
+    Mail(MailReport),
+    /// A letter got through.
+    MailTested(MailTested),
     /// What a check came to.
     ReposVerified(ReposVerified),
     /// The repository that was written out.

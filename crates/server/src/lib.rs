@@ -11,5 +11,6 @@ pub mod jetstream;
 pub mod jobs;
 pub mod limits;
 pub mod pages;
+pub mod smtp;
 pub mod well_known;
 pub mod xrpc;

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod firehose;
 mod invite;
+mod mail;
 mod plc;
 mod repo;
 mod secrets;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plc(arguments) => plc::run(&arguments),
         Command::Account(command) => account::run(command),
         Command::Firehose(command) => firehose::run(&command),
+        Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),
         Command::Repo(command) => repo::run(&command),
         Command::Config(command) => config::run(&command),

@@ -14,6 +14,7 @@ use allod_server::{
         repos::import::ImportConfig,
         secret::Secret,
     },
+    smtp::SmtpConfig,
 };
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -21,6 +22,7 @@ use url::Url;
 
 use super::{
     given::{self, Sources},
+    mail_value::{Sender, SmtpUrl},
     problem::Problem,
     reader::{Effective, Reader},
     settings as s,
@@ -100,6 +102,7 @@ pub(crate) struct Settings {
     firehose: FirehoseConfig,
     moderation_service_did: Option<Did>,
     rate_limits: RateLimitConfig,
+    smtp: Option<SmtpConfig>,
     secrets: Secrets,
     blobs: Blobs,
     imports: ImportConfig,
@@ -150,6 +153,7 @@ impl Settings {
             firehose: self.firehose,
             moderation_service_did: self.moderation_service_did,
             rate_limits: self.rate_limits,
+            smtp: self.smtp,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
             blob_quota_bytes: self.blobs.quota_bytes,
@@ -190,6 +194,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let dev_mode = reader.read(&s::DEV_MODE);
     let moderation_service_did = reader.read(&s::MOD_SERVICE_DID);
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
+    let smtp = read_smtp(&mut reader, dev_mode);
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
     check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
@@ -211,6 +216,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             firehose: firehose?,
             moderation_service_did,
             rate_limits: rate_limits?,
+            smtp,
             secrets: secrets?,
             blobs: blobs?,
             imports: imports?,
@@ -232,6 +238,33 @@ fn read_service(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Serv
     let terms_of_service_url = reader.read(&s::TERMS_OF_SERVICE_URL).map(|WebAddress(text)| text);
     let contact_email = reader.read(&s::CONTACT_EMAIL_ADDRESS).map(|EmailAddress(text)| text);
     Some(Service { did: did?, name: name?, version: version?, contact_email, privacy_policy_url, terms_of_service_url })
+}
+
+fn read_smtp(reader: &mut Reader, dev_mode: Option<bool>) -> Option<SmtpConfig> {
+    let url = reader.read(&s::EMAIL_SMTP_URL);
+    let from = reader.read(&s::EMAIL_FROM_ADDRESS);
+    match (reader.is_given(&s::EMAIL_SMTP_URL), reader.is_given(&s::EMAIL_FROM_ADDRESS)) {
+        (true, true) => {
+            let (SmtpUrl { host, port, tls, credentials }, Sender(from)) = (url?, from?);
+            return Some(SmtpConfig { host, port, tls, credentials, from });
+        }
+        (true, false) => {
+            let text = "must be set too when there is a mail server (email_smtp_url)";
+            reader.problem(Problem::at(s::EMAIL_FROM_ADDRESS.entry.key.to_owned(), text));
+        }
+        (false, true) => {
+            let text = "must be set too when letters are from somebody (email_from_address)";
+            reader.problem(Problem::at(s::EMAIL_SMTP_URL.entry.key.to_owned(), text));
+        }
+        (false, false) if dev_mode == Some(false) => {
+            reader.warning(Problem::general(
+                "no mail server is configured (email_smtp_url): letters are kept back, and nobody can reset a password or \
+                 confirm an address",
+            ));
+        }
+        (false, false) => {}
+    }
+    None
 }
 
 fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<SignUpConfig> {

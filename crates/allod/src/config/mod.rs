@@ -5,6 +5,7 @@
 
 mod assemble;
 mod given;
+mod mail_value;
 mod nearest;
 mod problem;
 mod reader;

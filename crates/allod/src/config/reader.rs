@@ -50,6 +50,11 @@ impl Reader {
         value
     }
 
+    /// Whether a setting was given at all, well or badly.
+    pub(super) fn is_given<T>(&self, setting: &Setting<T>) -> bool {
+        self.given.values.contains_key(setting.entry.key)
+    }
+
     /// Reads a setting whose default follows from others.
     pub(super) fn read_or<T: FromRaw>(
         &mut self,

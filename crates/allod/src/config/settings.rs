@@ -8,6 +8,7 @@ use allod_atproto::{Did, crypto::DidKey};
 use allod_server::domain::secret::Secret;
 use url::Url;
 
+use super::mail_value::{Sender, SmtpUrl};
 use super::value::{
     EmailAddress, FromRaw, HandleDomains, Hostname, LogFilter, LogFormat, Networks, Relays, WebAddress,
 };
@@ -153,6 +154,10 @@ settings! {
     RATE_LIMIT_BYPASS_KEY: Secret<String> = "rate_limit_bypass_key", Some("PDS_RATE_LIMIT_BYPASS_KEY"), Nothing;
     /// The addresses and networks whose callers are not limited.
     RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
+    /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. Without a mail server letters wait for one, and expire: nobody can reset a password.
+    EMAIL_SMTP_URL: SmtpUrl = "email_smtp_url", Some("PDS_EMAIL_SMTP_URL"), Nothing;
+    /// Whom letters are from: an address, or `Name <address>`.
+    EMAIL_FROM_ADDRESS: Sender = "email_from_address", Some("PDS_EMAIL_FROM_ADDRESS"), Nothing;
     /// Signs session tokens. Whoever has it can be anyone on this server.
     JWT_SECRET: Secret<String> = "jwt_secret", Some("PDS_JWT_SECRET"), Required("32 hexadecimal digits or more");
     /// Opens the administration methods (HTTP Basic, user `admin`). Without one they are closed; `allod account` and `allod invite` need none.

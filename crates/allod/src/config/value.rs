@@ -36,7 +36,7 @@ pub(crate) trait FromRaw: Sized {
 }
 
 impl Raw {
-    fn text(&self) -> Result<&str, String> {
+    pub(super) fn text(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Boolean(_) | Self::Integer(_) | Self::List(_) => Err("must be a string".to_owned()),

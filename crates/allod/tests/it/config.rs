@@ -184,3 +184,24 @@ fn relays_are_https_outside_development() {
     let local = check(SECRETS, &[("ALLOD_CRAWLERS", "http://localhost:2470"), ("PDS_DEV_MODE", "true")]);
     assert!(local.starts_with("exit code 0"), "{local}");
 }
+
+#[test]
+fn mail_is_set_up_whole_or_told_to_be_missing() {
+    let url = ("PDS_EMAIL_SMTP_URL", "smtps://user:hunter2@smtp.example.com:465/");
+    let from = ("PDS_EMAIL_FROM_ADDRESS", "My PDS <noreply@example.com>");
+    let good = check(SECRETS, &[url, from]);
+    assert!(good.starts_with("exit code 0") && !good.contains("no mail server"), "{good}");
+    assert!(good.contains("smtp.example.com:465, TLS, with a password") && !good.contains("hunter2"), "{good}");
+    let none = check(SECRETS, &[]);
+    assert!(none.starts_with("exit code 0") && none.contains("no mail server is configured"), "{none}");
+    for (environment, told) in [
+        (vec![url], "email_from_address: must be set too"),
+        (vec![from], "email_smtp_url: must be set too"),
+        (vec![("PDS_EMAIL_SMTP_URL", "http://user:hunter2@smtp.example.com"), from], "not http"),
+        (vec![url, ("PDS_EMAIL_FROM_ADDRESS", "a@example.com\r\nBcc: b@example.com")], "PDS_EMAIL_FROM_ADDRESS"),
+    ] {
+        let refused = check(SECRETS, &environment);
+        assert!(refused.starts_with("exit code 2") && refused.contains(told), "{told}: {refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+}

@@ -5,6 +5,7 @@ mod config;
 mod control;
 mod dev;
 mod help;
+mod mail;
 mod process;
 mod repo;
 mod secrets;

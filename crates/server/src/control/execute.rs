@@ -10,7 +10,7 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, Peer, firehose, repos,
+    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, Peer, firehose, mail, repos,
 };
 use crate::{
     app::App,
@@ -45,6 +45,8 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
             create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
         }
         Command::FirehoseStatus {} => Ok(Answer::Firehose(firehose::status(app).await?)),
+        Command::MailStatus {} => Ok(Answer::Mail(mail::status(app).await?)),
+        Command::MailTest { to } => mail::test(app, &to).await.map(Answer::MailTested),
         Command::RepoVerify { account } => {
             repos::verify(app, account.as_deref(), peer).await.map(Answer::ReposVerified)
         }

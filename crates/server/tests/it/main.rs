@@ -19,5 +19,6 @@ mod rate_limits;
 mod relays;
 mod seen;
 mod sign_up_faults;
+mod smtp;
 mod store_faults;
 mod takedowns;

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 pub use allod_store::tables::mail::TOO_MANY_LETTERS;
 pub use mailbox::{CAPTURED_MESSAGES_MAX, Mailbox};
-pub use worker::{DeliverError, MailStatus, deliver_due, forget_old, run, status};
+pub use worker::{DeliverError, MailStatus, SendNowError, deliver_due, forget_old, run, send_now, status};
 
 use super::{
     clock::{self, MICROS_PER_SEC},

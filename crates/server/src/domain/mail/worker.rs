@@ -10,13 +10,13 @@ use futures_util::{TryStreamExt, future::Either, stream};
 use outbox::{LETTER_GONE, OutboxLetter};
 use parking_lot::Mutex;
 
-use super::{Content, DAY_SECS, Enclosed, Message, TransportError, letters, seal};
+use super::{Content, DAY_SECS, Enclosed, Message, Transport, TransportError, letters, seal};
 use crate::{
     app::App,
     domain::{
         clock::{self, MICROS_PER_SEC},
         email_codes::{self as codes, CODE_SECS, Purpose},
-        keys,
+        keys, randomness,
     },
     limits::{MAIL_ERROR_CHARS_MAX, MAIL_LETTERS_PER_READ, MAIL_SEND_SECS_MAX, MAIL_SENDS_AT_ONCE_MAX},
 };
@@ -65,6 +65,38 @@ pub async fn status(app: &App) -> Result<MailStatus, ReadError> {
     let last = app.mail.last.lock().clone();
     let is_sent = app.mailbox.is_some() || app.mail.transport.is_some();
     Ok(MailStatus { is_sent, outbox, last_sent_at_micros: last.sent_at_micros, last_error: last.error })
+}
+
+/// Why a letter was not sent at once.
+#[derive(Debug, thiserror::Error)]
+pub enum SendNowError {
+    /// There is nothing to send it by.
+    #[error("no mail server is configured")]
+    NoMailServer,
+    /// It was not taken.
+    #[error("the letter was not sent: {0}")]
+    Transport(#[from] TransportError),
+}
+
+/// Sends a letter at once, or not at all: to see whether letters get through.
+pub async fn send_now(app: &App, to: &str, subject: String, body: String) -> Result<(), SendNowError> {
+    let letter_id: [u8; 16] = randomness::bytes(&*app.randomness);
+    let content = Content::FromOperator { subject, body };
+    let now = app.clock.now_micros();
+    let message = letters::message(&app.config.service, &letter_id, to.to_owned(), &content, now);
+    if let Some(mailbox) = &app.mailbox {
+        mailbox.deliver(message);
+        return Ok(());
+    }
+    let transport = app.mail.transport.as_ref().ok_or(SendNowError::NoMailServer)?;
+    match in_time(app, &**transport, &message).await {
+        Ok(()) => app.mail.last.lock().sent_at_micros = Some(app.clock.now_micros()),
+        Err(error) => {
+            note(app, &error.to_string());
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Sends letters until it is dropped, which loses none.
@@ -195,14 +227,18 @@ async fn hand_over(app: &App, letter: &OutboxLetter) -> Result<HandedOver, Deliv
         return Ok(HandedOver::Sent);
     }
     let Some(transport) = &app.mail.transport else { return Ok(HandedOver::KeptBack) };
-    let time_out = app.clock.sleep(MAIL_SEND_SECS_MAX * MICROS_PER_SEC);
-    Ok(match futures_util::future::select(transport.send(&message), time_out).await {
-        Either::Left((Ok(()), _)) => HandedOver::Sent,
-        Either::Left((Err(error), _)) => HandedOver::Not(error),
-        Either::Right(_) => {
-            HandedOver::Not(TransportError::Passing(format!("no answer within {MAIL_SEND_SECS_MAX} seconds")))
-        }
+    Ok(match in_time(app, &**transport, &message).await {
+        Ok(()) => HandedOver::Sent,
+        Err(error) => HandedOver::Not(error),
     })
+}
+
+async fn in_time(app: &App, transport: &dyn Transport, message: &Message) -> Result<(), TransportError> {
+    let time_out = app.clock.sleep(MAIL_SEND_SECS_MAX * MICROS_PER_SEC);
+    match futures_util::future::select(transport.send(message), time_out).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => Err(TransportError::Passing(format!("no answer within {MAIL_SEND_SECS_MAX} seconds"))),
+    }
 }
 
 fn enclosed(app: &App, letter: &OutboxLetter) -> Option<Enclosed> {

@@ -1,0 +1,119 @@
+//! `allod mail`, with a server and without, and with a mail server of the test's own.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::mpsc::{Receiver, channel},
+    thread,
+};
+
+use crate::process::Allod;
+
+/// A mail server that takes every letter, or refuses every recipient.
+fn mail_server(takes: bool) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (letters, taken) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut answer = "220 mail.test";
+            let mut letter: Option<String> = None;
+            loop {
+                if letter.is_none() {
+                    stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).unwrap();
+                }
+                let mut line = String::new();
+                if stream.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                if let Some(text) = &mut letter {
+                    if line != ".\r\n" {
+                        text.push_str(&line);
+                        continue;
+                    }
+                    letters.send(letter.take().unwrap()).unwrap();
+                }
+                if line.starts_with("DATA") {
+                    stream.get_mut().write_all(b"354 go ahead\r\n").unwrap();
+                    letter = Some(String::new());
+                }
+                answer = if line.starts_with("RCPT") && !takes { "550 no such mailbox" } else { "250 ok" };
+            }
+        }
+    });
+    (port, taken)
+}
+
+fn environment(url: &str) -> Vec<(&str, &str)> {
+    let mut environment = vec![
+        ("PDS_HOSTNAME", "pds.example.com"),
+        ("PDS_PORT", "0"),
+        ("PDS_DATA_DIRECTORY", "pds"),
+        ("PDS_ADMIN_PASSWORD", "admin"),
+        ("PDS_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        (
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+            "1111111111111111111111111111111111111111111111111111111111111111",
+        ),
+        ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
+    ];
+    if !url.is_empty() {
+        environment.extend([("PDS_EMAIL_SMTP_URL", url), ("PDS_EMAIL_FROM_ADDRESS", "noreply@pds.example.com")]);
+    }
+    environment
+}
+
+#[test]
+fn a_test_letter_gets_through_with_a_server_and_without() {
+    let (port, taken) = mail_server(true);
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
+    let environment = environment(&url);
+    let allod = Allod::new();
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("address=");
+    let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
+    assert_eq!((&status["letters_are"], &status["waiting"]), (&"sent".into(), &0.into()));
+    let told = allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
+    assert!(told.contains("the mail server took a letter to jo@example.com"), "{told}");
+    let letter = taken.recv().unwrap();
+    assert!(letter.contains("To: jo@example.com") && letter.contains("Subject: Test letter from"), "{letter}");
+    let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
+    assert!(status["last_sent_at"].is_string(), "{status}");
+    assert_eq!(server.interrupt(), 0);
+    allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
+    assert!(taken.recv().unwrap().contains("To: jo@example.com"));
+    let status = allod.run_with(&["mail", "status"], &environment).ok();
+    assert!(status.contains("letters are") && status.contains("sent"), "{status}");
+}
+
+#[test]
+fn what_the_mail_server_says_is_told() {
+    let (port, _taken) = mail_server(false);
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
+    let environment = environment(&url);
+    let allod = Allod::new();
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("address=");
+    let refused = allod.run_with(&["mail", "test", "jo@example.com"], &environment);
+    assert!(refused.code == 1 && refused.stderr.contains("no such mailbox"), "{}", refused.stderr);
+    let refused = allod.run_with(&["mail", "test", "jo@example.com\r\nBcc: x@example.com"], &environment);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
+    assert!(status["last_error"].as_str().unwrap().contains("no such mailbox"), "{status}");
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[test]
+fn a_server_without_a_mail_server_says_so() {
+    let environment = environment("");
+    let allod = Allod::new();
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("no mail server is configured");
+    server.wait_for("address=");
+    let refused = allod.run_with(&["mail", "test", "jo@example.com"], &environment);
+    assert!(refused.code == 1 && refused.stderr.contains("no mail server is configured"), "{}", refused.stderr);
+    let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
+    assert_eq!(status["letters_are"], "kept back");
+    assert_eq!(server.interrupt(), 0);
+}

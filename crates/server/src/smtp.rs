@@ -1,0 +1,169 @@
+//! Sends letters to the operator's mail server. One connection for each letter, and nothing kept between them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::{
+        Mailbox, MessageBuilder, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Tls, TlsParameters},
+        extension::ClientId,
+    },
+};
+
+use crate::{
+    config::ServiceConfig,
+    domain::{
+        mail::{Message, Transport, TransportError},
+        secret::Secret,
+    },
+};
+
+/// How long one step of the talk with a mail server may take.
+const STEP_SECS_MAX: u64 = 30;
+
+/// Answers that say that this recipient or this letter will never be taken: no mailbox, not local, malformed.
+const LASTING_CODES: [u16; 3] = [550, 551, 553];
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From its first byte on.
+    Implicit,
+    /// By STARTTLS, without which nothing is sent.
+    Required,
+    /// By STARTTLS if the server has it.
+    Opportunistic,
+    /// Not at all.
+    None,
+}
+
+/// The operator's mail server.
+#[derive(Clone)]
+pub struct SmtpConfig {
+    /// Its host name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// User and password.
+    pub credentials: Option<(String, Secret<String>)>,
+    /// Whom letters are from: an address, or a name and the address in angle brackets.
+    pub from: String,
+}
+
+/// Why there can be no connections as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum SmtpError {
+    /// Nobody can be written to from this.
+    #[error("{0:?} is no e-mail address that letters can be from")]
+    From(String),
+    /// TLS can't be set up for this host.
+    #[error("TLS can't be had for the mail server: {0}")]
+    Tls(lettre::transport::smtp::Error),
+}
+
+/// Sends letters.
+pub struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    hostname: String,
+}
+
+impl Smtp {
+    /// Gets ready; connects to nothing yet.
+    pub fn new(config: &SmtpConfig, service: &ServiceConfig) -> Result<Self, SmtpError> {
+        let mut from = sender(&config.from)?;
+        from.name.get_or_insert_with(|| service.name.chars().filter(|c| !c.is_control()).collect());
+        let parameters = || TlsParameters::new(config.host.clone()).map_err(SmtpError::Tls);
+        let tls = match config.tls {
+            SmtpTls::Implicit => Tls::Wrapper(parameters()?),
+            SmtpTls::Required => Tls::Required(parameters()?),
+            SmtpTls::Opportunistic => Tls::Opportunistic(parameters()?),
+            SmtpTls::None => Tls::None,
+        };
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host.as_str())
+            .port(config.port)
+            .tls(tls)
+            .hello_name(ClientId::Domain(service.hostname.clone()))
+            .timeout(Some(Duration::from_secs(STEP_SECS_MAX)));
+        if let Some((user, password)) = &config.credentials {
+            transport = transport.credentials(Credentials::new(user.clone(), password.expose().clone()));
+        }
+        Ok(Self { transport: transport.build(), from, hostname: service.hostname.clone() })
+    }
+
+    fn letter(&self, message: &Message) -> Result<lettre::Message, TransportError> {
+        let lasting = |reason: String| TransportError::Lasting(reason);
+        // An address with a line break, or anything else that is no address, goes no further.
+        let to = message.to.parse().map_err(|error| lasting(format!("the recipient's address: {error}")))?;
+        if message.subject.contains(['\r', '\n']) {
+            return Err(lasting("the subject has a line break".to_owned()));
+        }
+        let time = UNIX_EPOCH + Duration::from_micros(message.time_micros);
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let builder: MessageBuilder = lettre::Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(message.subject.clone())
+            .date(time)
+            .message_id(Some(format!("<{}@{}>", message.id, self.hostname)))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
+        let body = MultiPart::alternative_plain_html(message.text.clone(), message.html.clone());
+        builder.multipart(body).map_err(|error| lasting(error.to_string()))
+    }
+}
+
+/// Reads whom letters are from.
+pub fn sender(from: &str) -> Result<Mailbox, SmtpError> {
+    let wrong = || SmtpError::From(from.to_owned());
+    if from.contains(char::is_control) {
+        return Err(wrong());
+    }
+    from.parse().map_err(|_| wrong())
+}
+
+impl Transport for Smtp {
+    fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), TransportError>> {
+        async move {
+            let letter = self.letter(message)?;
+            match self.transport.send(letter).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(reason(&error)),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn reason(error: &lettre::transport::smtp::Error) -> TransportError {
+    let text = error.to_string();
+    let code = error.status().map(u16::from);
+    // All else may be mended by the operator or pass: a full mailbox, a wrong password, a blocked address.
+    if code.is_some_and(|code| LASTING_CODES.contains(&code)) {
+        TransportError::Lasting(text)
+    } else {
+        TransportError::Passing(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        for from in ["noreply@example.com", "My PDS <noreply@example.com>", "\"A, B\" <a@example.com>"] {
+            assert!(sender(from).is_ok(), "{from}");
+        }
+        for from in ["", "nobody", "a@example.com\r\nBcc: b@example.com", "a@example.com, b@example.com"] {
+            assert!(sender(from).is_err(), "{from}");
+        }
+    }
+}
