@@ -15,6 +15,7 @@ use allod_server::{
     control,
     domain::{
         blobs::disk::Disk,
+        forms::Forms,
         identity::{Resolver, outbound::Guarded},
         mail::Transport,
     },
@@ -34,8 +35,8 @@ use crate::{
     system::{SystemClock, SystemRandomness},
 };
 
-/// How long connecting to the did:plc directory may take, in seconds.
-const PLC_CONNECT_SECS_MAX: u64 = 3;
+/// How long connecting to an address of the operator's may take, in seconds.
+const OPERATOR_CONNECT_SECS_MAX: u64 = 3;
 
 /// Takes a port; `flag` is what the operator can change it with.
 pub(crate) async fn listen(address: IpAddr, port: u16, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -61,7 +62,7 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     let location = config.blob_directory.clone().unwrap_or_else(|| data.blobs());
     let objects = Disk::open(&location, config.blob_temporary_directory.as_deref(), None).map_err(Failure::failed)?;
     let clock = Arc::new(SystemClock);
-    let plc = PlcClient::new(config.identity.plc_url.clone(), directory_client()?);
+    let plc = PlcClient::new(config.identity.plc_url.clone(), operator_client()?);
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
@@ -78,19 +79,20 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
         plc,
         resolver,
         mail_transport,
+        forms: Forms::new(operator_client()?),
         failpoints: None,
     })
     .map_err(Failure::failed)
 }
 
-/// The client for the did:plc directory, whose address the operator chose.
-fn directory_client() -> Result<reqwest::Client, Failure> {
+/// A client for addresses that the operator chose: the did:plc directory, services that verify who signs up.
+fn operator_client() -> Result<reqwest::Client, Failure> {
     // A provider that is already there is the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    #[expect(clippy::disallowed_methods, reason = "the operator chose the directory; it may well be on this machine")]
+    #[expect(clippy::disallowed_methods, reason = "the operator chose the address; it may well be on this machine")]
     let builder = reqwest::Client::builder();
     builder
-        .connect_timeout(Duration::from_secs(PLC_CONNECT_SECS_MAX))
+        .connect_timeout(Duration::from_secs(OPERATOR_CONNECT_SECS_MAX))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("allod/", env!("CARGO_PKG_VERSION")))
         .build()

@@ -7,16 +7,18 @@ use allod_plc::client::PlcClient;
 use allod_store::Db;
 
 use crate::{
-    config::Config,
+    config::{Config, Verification},
     domain::{
         blobs::{Blobs, objects::ObjectStore},
         clock::Clock,
         firehose::Firehose,
+        forms::Forms,
         identity::{Resolver, changes::Changes},
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, Mailbox, Transport},
         passwords::{HashError, PasswordPool},
+        phone::PhoneGate,
         randomness::Randomness,
         rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
@@ -44,6 +46,8 @@ pub struct Parts {
     pub plc: PlcClient,
     /// Looks up other people's identities.
     pub resolver: Resolver,
+    /// Asks services that the operator chose.
+    pub forms: Forms,
     /// What sends mail; without one it is captured in dev mode, and otherwise waits.
     pub mail_transport: Option<Arc<dyn Transport>>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -93,7 +97,9 @@ pub struct App {
     /// Sends what waits in the outbox.
     pub mail: Mail,
     /// Captured mail, in dev mode.
-    pub mailbox: Option<Mailbox>,
+    pub mailbox: Option<Arc<Mailbox>>,
+    /// Verifies telephone numbers, when a sign-up needs one.
+    pub phone: Option<PhoneGate>,
     /// Places where a sign-up is made to fail; only tests have them.
     pub failpoints: Option<Arc<dyn Failpoints>>,
 }
@@ -104,6 +110,9 @@ pub enum AppError {
     /// The rotation key is no private key of its curve.
     #[error("the did:plc rotation key is not a secp256k1 private key")]
     RotationKey,
+    /// A sign-up needs a telephone number, and nobody sends codes.
+    #[error("phone verification is required, and there is no provider that sends codes")]
+    PhoneProvider,
     /// The cost of a password hash is outside what argon2 defines.
     #[error(transparent)]
     PasswordHashCost(#[from] HashError),
@@ -113,12 +122,19 @@ impl App {
     /// Puts the parts together. Starts nothing.
     pub fn new(parts: Parts) -> Result<Arc<Self>, AppError> {
         let Parts { config, db, objects, imports_directory, clock, randomness, plc, resolver, .. } = parts;
-        let Parts { mail_transport, failpoints, .. } = parts;
+        let Parts { mail_transport, forms, failpoints, .. } = parts;
         let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose())
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
         let is_captured = config.dev_mode && mail_transport.is_none();
         let mail = Mail::new(mail_transport);
+        let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
+        let phone = match &config.sign_up.verification {
+            Verification::Nothing => None,
+            Verification::Phone(phone) => Some(
+                PhoneGate::new(phone, &forms, mailbox.as_ref(), &clock, &randomness).ok_or(AppError::PhoneProvider)?,
+            ),
+        };
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
         Ok(Arc::new(Self {
             remembered,
@@ -135,7 +151,8 @@ impl App {
             imports: Imports::new(imports_directory),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),
             mail,
-            mailbox: is_captured.then(Mailbox::default),
+            mailbox,
+            phone,
             config,
             db,
             clock,

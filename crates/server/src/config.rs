@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::{
-    domain::{firehose::FirehoseConfig, passwords::HashCost, repos::import::ImportConfig, secret::Secret},
+    domain::{
+        firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig, repos::import::ImportConfig, secret::Secret,
+    },
     smtp::SmtpConfig,
 };
 
@@ -80,6 +82,8 @@ pub struct SignUpConfig {
     pub invite_interval_millis: Option<u64>,
     /// From when on accounts grow older for that, in milliseconds since the Unix epoch.
     pub invite_epoch_millis: u64,
+    /// What else shows that a person signs up.
+    pub verification: Verification,
     /// Whether a sign-up needs an e-mail address.
     pub email_required: bool,
     /// The shortest password taken, in characters.
@@ -88,6 +92,16 @@ pub struct SignUpConfig {
     pub password_chars_max: usize,
     /// Whether an operation brought by the caller must keep this server's rotation key.
     pub server_rotation_key_required: bool,
+}
+
+/// What shows that a person signs up, and none of somebody's many robots.
+#[derive(Clone, Default)]
+pub enum Verification {
+    /// Nothing is asked for.
+    #[default]
+    Nothing,
+    /// A telephone number.
+    Phone(PhoneConfig),
 }
 
 /// Where identities are looked up and published.

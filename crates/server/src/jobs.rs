@@ -11,7 +11,7 @@ use crate::{
         clock::MICROS_PER_SEC,
         firehose,
         identity::changes,
-        mail,
+        mail, phone,
         repos::{import, retired},
         service_auth,
         sign_up::reconcile::{self, PASS_EVERY_SECS},
@@ -104,6 +104,9 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = audit::trim(app).await {
         tracing::error!(%error, "old entries of the audit log could not be dropped");
+    }
+    if let Err(error) = phone::forget_old(app).await {
+        tracing::error!(%error, "codes for phone numbers that are too old could not be forgotten");
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");

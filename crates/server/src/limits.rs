@@ -188,3 +188,12 @@ pub const MAIL_ACCOUNT_LETTERS_PER_DAY: i64 = 60;
 
 /// How much of the reason why a letter was not sent is kept, in characters.
 pub const MAIL_ERROR_CHARS_MAX: usize = 300;
+
+/// How long a service that sends codes or checks captchas may take to answer.
+pub const FORM_TIMEOUT_SECS: u64 = 10;
+
+/// The longest answer of such a service, in bytes.
+pub const FORM_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How many codes for phone numbers are held at once in development mode.
+pub const DEV_PHONE_CODES_MAX: usize = 1000;

@@ -33,6 +33,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(10, "0010_preferences"),
     migration!(11, "0011_identity_changes"),
     migration!(12, "0012_administration"),
+    migration!(13, "0013_phone"),
 ];
 
 #[cfg(test)]

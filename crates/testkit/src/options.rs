@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use allod_atproto::Did;
 use allod_server::{
-    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig},
+    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
         firehose::{FirehoseConfig, RING_BYTES_MAX},
         mail::Transport,
@@ -122,6 +122,7 @@ impl Options {
                 invite_required: false,
                 invite_interval_millis: None,
                 invite_epoch_millis: 0,
+                verification: Verification::Nothing,
                 email_required: true,
                 password_chars_min: 8,
                 password_chars_max: 256,

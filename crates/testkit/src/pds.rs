@@ -146,7 +146,7 @@ impl TestPds {
     /// The mail that was sent, oldest first; what is due is sent before.
     pub async fn mail(&self) -> Vec<Message> {
         self.deliver_mail().await;
-        self.run.app.mailbox.as_ref().map(allod_server::domain::mail::Mailbox::messages).unwrap_or_default()
+        self.run.app.mailbox.as_ref().map(|mailbox| mailbox.messages()).unwrap_or_default()
     }
 
     /// Sends the mail that is due, without waiting for the worker.

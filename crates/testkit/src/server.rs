@@ -23,7 +23,7 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, identity::Resolver},
+    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, forms::Forms, identity::Resolver},
     http, jobs,
 };
 use allod_store::{
@@ -168,6 +168,7 @@ fn app(world: &World, db: Db, port: u16) -> Arc<App> {
         randomness: Arc::<SeededRandomness>::clone(&world.randomness),
         plc,
         resolver,
+        forms: Forms::new(http_client()),
         mail_transport: world.options.mail_transport.clone(),
         failpoints: Some(Arc::<ScriptedFailpoints>::clone(&world.failpoints)),
     };

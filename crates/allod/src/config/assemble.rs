@@ -7,10 +7,11 @@ use allod_atproto::{
     crypto::{Curve, DidKey, SigningKey},
 };
 use allod_server::{
-    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig},
+    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
+        phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
         secret::Secret,
     },
@@ -37,6 +38,9 @@ const PASSWORD_CHARS_CEILING: u64 = 1024;
 
 /// The longest look-up that may be allowed, in milliseconds.
 const RESOLVE_TIMEOUT_MILLIS_CEILING: u64 = 60_000;
+
+/// The most accounts that one telephone number may be allowed to make.
+const PHONE_ACCOUNTS_CEILING: u64 = 1_000_000;
 
 /// The most password hashing workers that may be asked for.
 const PASSWORD_HASH_WORKERS_CEILING: u64 = 256;
@@ -193,6 +197,10 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     let secrets = read_secrets(&mut reader);
     let dev_mode = reader.read(&s::DEV_MODE);
     let moderation_service_did = reader.read(&s::MOD_SERVICE_DID);
+    let sign_up = sign_up.zip(read_verification(&mut reader, dev_mode)).map(|(mut sign_up, verification)| {
+        sign_up.verification = verification;
+        sign_up
+    });
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
     let smtp = read_smtp(&mut reader, dev_mode);
     let log = reader.read(&s::LOG);
@@ -300,11 +308,41 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         invite_required: invite_required?,
         invite_interval_millis: invite_interval,
         invite_epoch_millis: invite_epoch?,
+        verification: Verification::Nothing,
         email_required: email_required?,
         password_chars_min: usize::try_from(shortest).ok()?,
         password_chars_max: usize::try_from(longest).ok()?,
         server_rotation_key_required: true,
     })
+}
+
+/// What is only half set is a mistake: the operator thinks that a gate is up.
+fn read_verification(reader: &mut Reader, dev_mode: Option<bool>) -> Option<Verification> {
+    let phone_required = reader.read(&s::PHONE_VERIFICATION_REQUIRED);
+    let accounts_max = reader.read(&s::PHONE_ACCOUNTS_MAX);
+    if accounts_max.is_some_and(|max| !(1..=PHONE_ACCOUNTS_CEILING).contains(&max)) {
+        let place = reader.place(&s::PHONE_ACCOUNTS_MAX);
+        reader.problem(Problem::at(place, format!("must be 1 to {PHONE_ACCOUNTS_CEILING}")));
+    }
+    let account_sid = reader.read(&s::TWILIO_ACCOUNT_SID);
+    let auth_token = reader.read(&s::TWILIO_AUTH_TOKEN);
+    let service_sid = reader.read(&s::TWILIO_SERVICE_SID);
+    let base_url = reader.read(&s::TWILIO_URL);
+    let any_given = account_sid.is_some() || auth_token.is_some() || service_sid.is_some();
+    let twilio = (|| {
+        let (account_sid, auth_token, service_sid) = (account_sid?, auth_token?, service_sid?);
+        Some(TwilioConfig { base_url: base_url?, account_sid, auth_token, service_sid })
+    })();
+    if twilio.is_none() && (any_given || (phone_required == Some(true) && dev_mode == Some(false))) {
+        let place = reader.place(&s::PHONE_VERIFICATION_REQUIRED);
+        let message = "codes are sent by Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
+        reader.problem(Problem::at(place, message));
+    }
+    if phone_required? {
+        let accounts_max = u32::try_from(accounts_max?).ok()?;
+        return Some(Verification::Phone(PhoneConfig { accounts_max, twilio }));
+    }
+    Some(Verification::Nothing)
 }
 
 fn read_blobs(reader: &mut Reader) -> Option<Blobs> {

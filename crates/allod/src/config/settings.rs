@@ -104,6 +104,18 @@ settings! {
     INVITE_INTERVAL: u64 = "invite_interval", Some("PDS_INVITE_INTERVAL"), Nothing;
     /// From when on accounts grow older for that, in milliseconds since 1970.
     INVITE_EPOCH: u64 = "invite_epoch", Some("PDS_INVITE_EPOCH"), Literal("0");
+    /// Whether a sign-up needs a telephone number that gets a code (requestPhoneVerification). Twilio Verify sends it; in development mode it is shown at /dev/mail when no provider is set.
+    PHONE_VERIFICATION_REQUIRED: bool = "phone_verification_required", None, Literal("false");
+    /// How many accounts one telephone number makes. Numbers are stored as keyed hashes alone; one that has made an account stays counted when the account is deleted.
+    PHONE_ACCOUNTS_MAX: u64 = "phone_accounts_max", None, Literal("4");
+    /// The Twilio account that codes are sent with.
+    TWILIO_ACCOUNT_SID: String = "twilio_account_sid", None, Nothing;
+    /// The Twilio account's token.
+    TWILIO_AUTH_TOKEN: Secret<String> = "twilio_auth_token", None, Nothing;
+    /// The Twilio Verify service that codes are of (`VA…`).
+    TWILIO_SERVICE_SID: String = "twilio_service_sid", None, Nothing;
+    /// Where Twilio Verify is, or a service that speaks like it.
+    TWILIO_URL: Url = "twilio_url", None, Literal("https://verify.twilio.com");
     /// Whether a sign-up needs an e-mail address.
     EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
     /// The shortest password taken, in characters.

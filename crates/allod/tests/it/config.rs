@@ -205,3 +205,21 @@ fn mail_is_set_up_whole_or_told_to_be_missing() {
         assert!(!refused.contains("hunter2"), "{refused}");
     }
 }
+
+#[test]
+fn a_gate_that_is_half_up_is_told_before_the_start() {
+    let twilio =
+        [("ALLOD_TWILIO_ACCOUNT_SID", "AC1"), ("ALLOD_TWILIO_AUTH_TOKEN", "t"), ("ALLOD_TWILIO_SERVICE_SID", "VA1")];
+    let required = ("ALLOD_PHONE_VERIFICATION_REQUIRED", "true");
+    let missing = "codes are sent by Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
+    for environment in [vec![required], vec![required, twilio[0], twilio[1]], vec![twilio[2]]] {
+        let bad = check(SECRETS, &environment);
+        assert!(bad.starts_with("exit code 2") && bad.contains(missing), "{bad}");
+    }
+    let zero = check(SECRETS, &[("ALLOD_PHONE_ACCOUNTS_MAX", "0")]);
+    assert!(zero.starts_with("exit code 2") && zero.contains("must be 1 to 1000000"), "{zero}");
+    for environment in [vec![required, twilio[0], twilio[1], twilio[2]], vec![required, ("PDS_DEV_MODE", "true")]] {
+        let good = check(SECRETS, &environment);
+        assert!(good.starts_with("exit code 0") && !good.contains(" t "), "{good}");
+    }
+}

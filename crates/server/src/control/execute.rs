@@ -157,6 +157,7 @@ fn sign_up_refusal(error: &SignUpError) -> ControlError {
         | SignUpError::Email(_)
         | SignUpError::EmailTaken(_)
         | SignUpError::VerificationUnused
+        | SignUpError::Phone(_)
         | SignUpError::RecoveryKey
         | SignUpError::AuthMissing(_)
         | SignUpError::AuthReplayed

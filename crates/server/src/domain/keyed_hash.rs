@@ -14,6 +14,10 @@ pub enum HashUse {
     EmailCode,
     /// The first half of such a code, with its purpose.
     EmailCodePlace,
+    /// A telephone number.
+    PhoneNumber,
+    /// A code that was sent to a telephone number, with the number.
+    PhoneCode,
     /// Whom a letter is for.
     MailRecipient,
     /// What makes two letters the same.
@@ -28,6 +32,8 @@ impl HashUse {
             Self::AppPassword => "app password",
             Self::EmailCode => "email code",
             Self::EmailCodePlace => "email code place",
+            Self::PhoneNumber => "phone number",
+            Self::PhoneCode => "phone code",
             Self::MailRecipient => "mail recipient",
             Self::SameLetter => "same letter",
             Self::AdminToken => "admin token",

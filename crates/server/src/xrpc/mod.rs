@@ -112,6 +112,7 @@ pub fn routes() -> Routes<App> {
         route(temp::check_handle_availability::handler),
         route(temp::check_signup_queue::handler),
         route(temp::revoke_account_credentials::handler),
+        limited(temp::request_phone_verification::handler, &rules::REQUEST_PHONE_VERIFICATION),
     ])
 }
 

@@ -159,10 +159,14 @@ pub mod rules {
             request_password_reset::RequestPasswordReset, reset_password::ResetPassword, update_email::UpdateEmail,
         },
         sync::get_repo::GetRepo,
+        temp::request_phone_verification::RequestPhoneVerification,
     };
 
     use super::{DAY, HOUR, Limit, MINUTES_5, Rule, XrpcRequest, address, by_address};
-    use crate::xrpc::auth::{Access, Anonymous, FullAccess, RepoReader, SignUpCaller, Uploader};
+    use crate::{
+        domain::phone::PhoneNumber,
+        xrpc::auth::{Access, Anonymous, FullAccess, RepoReader, SignUpCaller, Uploader},
+    };
 
     const WRITES_HOUR: Rule = Rule { name: "writes an hour", points: 5_000, window_secs: HOUR };
     const WRITES_DAY: Rule = Rule { name: "writes a day", points: 35_000, window_secs: DAY };
@@ -200,9 +204,29 @@ pub mod rules {
             Some(request.auth.0.to_string())
         })];
 
-    /// createAccount, by address.
-    pub static CREATE_ACCOUNT: [Limit<CreateAccount, SignUpCaller>; 1] =
-        [Limit::new(Rule { name: "sign-ups", points: 100, window_secs: MINUTES_5 }, by_address)];
+    /// createAccount, by address, and by the telephone number that codes are tried for.
+    pub static CREATE_ACCOUNT: [Limit<CreateAccount, SignUpCaller>; 2] = [
+        Limit::new(Rule { name: "sign-ups", points: 100, window_secs: MINUTES_5 }, by_address),
+        Limit::new(Rule { name: "phone codes tried", points: 20, window_secs: HOUR }, |request| {
+            number(request.input.verification_phone.as_deref()?)
+        }),
+    ];
+
+    /// requestPhoneVerification, by number and by address: every code costs the operator, and wakes somebody up.
+    pub static REQUEST_PHONE_VERIFICATION: [Limit<RequestPhoneVerification, Anonymous>; 4] = [
+        Limit::new(Rule { name: "phone codes", points: 5, window_secs: HOUR }, |request| {
+            number(&request.input.phone_number)
+        }),
+        Limit::new(Rule { name: "phone codes a day", points: 10, window_secs: DAY }, |request| {
+            number(&request.input.phone_number)
+        }),
+        Limit::new(Rule { name: "phone codes of an address", points: 20, window_secs: HOUR }, by_address),
+        Limit::new(Rule { name: "phone codes of an address a day", points: 60, window_secs: DAY }, by_address),
+    ];
+
+    fn number(text: &str) -> Option<String> {
+        PhoneNumber::parse(text).ok().map(|number| number.as_str().to_owned())
+    }
 
     /// createSession, by what is typed and where: who guesses one account's password from one place.
     pub static CREATE_SESSION: [Limit<CreateSession, Anonymous>; 3] = [

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 use allod_atproto::{Did, Handle};
 
 use super::{
-    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, preferences, repos, sessions,
+    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, phones, preferences, repos, sessions,
     sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
@@ -552,6 +552,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     preferences::remove_all(txn, did);
     sign_ups::forget(txn, did);
     identity_changes::forget(txn, did);
+    phones::forget_account(txn, did);
     signing_keys::remove(txn, did);
     blobs::disown(txn, did);
     repos::remove(txn, did, now);

@@ -10,6 +10,7 @@ pub mod email_codes;
 pub mod identity_changes;
 pub mod invites;
 pub mod mail;
+pub mod phones;
 pub mod plc;
 pub mod preferences;
 pub mod records;

@@ -13,7 +13,7 @@ use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        invites, sessions,
+        invites, phones, sessions,
     },
 };
 
@@ -127,10 +127,11 @@ pub async fn delete_due(app: &Arc<App>) -> Result<usize, DeleteError> {
     let mut removed = 0;
     for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
         let mut txn = Txn::new();
-        if !was_ever_active(&account)
-            && let Some(code) = &account.invite_code
-        {
-            invites::give_back_use(&mut txn, code, &account.did);
+        if !was_ever_active(&account) {
+            phones::give_back(&mut txn, &account.did);
+            if let Some(code) = &account.invite_code {
+                invites::give_back_use(&mut txn, code, &account.did);
+            }
         }
         match remove(app, &account, Some(now), txn).await {
             Ok(()) => removed += 1,

@@ -15,6 +15,7 @@ use crate::{
         handles::{self, AdmissibleHandle},
         identity::{Freshness, ResolveError},
         invites,
+        phone::{self, PhoneError, PhoneGate, Verified},
         secret::Secret,
         service_auth::ServicePrincipal,
     },
@@ -29,13 +30,13 @@ pub(super) struct Applicant {
     pub(super) identity: Identity,
     /// The token to be used up.
     pub(super) token: Option<ServicePrincipal>,
+    /// The telephone number that was verified.
+    pub(super) phone: Option<Verified>,
 }
 
 /// Checks a request.
 pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant, SignUpError> {
-    if given(request.verification_code.as_ref()) || given(request.verification_phone.as_ref()) {
-        return Err(SignUpError::VerificationUnused);
-    }
+    let evidence = evidence(app, &request)?;
     let invite_code = check_invite(app, &request).await?;
     let password = check_password(app, request.password)?;
     let email = check_email(app, request.email.as_deref())?;
@@ -71,11 +72,33 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     if let AdmissibleHandle::Own(handle) = &admissible {
         check_own_domain(app, handle, identity.did()).await?;
     }
-    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token })
+    // Last, for what is right is used up by asking.
+    let phone = match evidence {
+        Evidence::NotNeeded => None,
+        Evidence::Phone { gate, number, code } => Some(phone::verify(app, gate, &number, &code).await?),
+    };
+    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token, phone })
 }
 
-fn given(text: Option<&String>) -> bool {
-    text.is_some_and(|text| !text.trim().is_empty())
+/// What was sent to show that a person signs up.
+enum Evidence<'a> {
+    NotNeeded,
+    Phone { gate: &'a PhoneGate, number: String, code: String },
+}
+
+/// Finds what was sent and whether it is what is asked for; nobody is asked yet whether it is right.
+fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, SignUpError> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let (number, code) = (given(&request.verification_phone), given(&request.verification_code));
+    if request.by_operator {
+        return Ok(Evidence::NotNeeded);
+    }
+    match (&app.phone, number, code) {
+        (None, None, None) => Ok(Evidence::NotNeeded),
+        (None, ..) => Err(SignUpError::VerificationUnused),
+        (Some(gate), Some(number), Some(code)) => Ok(Evidence::Phone { gate, number, code }),
+        (Some(_), ..) => Err(PhoneError::Missing.into()),
+    }
 }
 
 /// A wrong code is refused also where none is needed.

@@ -6,7 +6,7 @@ use allod_store::{
     CommitError, Txn,
     tables::{
         accounts::{self, Account},
-        invites, repos,
+        invites, phones, repos,
         sign_ups::{self, KeyOrigin, SignUp, SignUpState},
         signing_keys::{self, WrappedKey},
         used_tokens,
@@ -24,6 +24,7 @@ use crate::{
     domain::{
         clock::{self, MICROS_PER_SEC},
         keys::Purpose,
+        phone::{PhoneError, Verified},
         randomness,
         repos::genesis,
         sessions::{self, TokenPair},
@@ -167,6 +168,9 @@ fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &Accoun
     if let Some(code) = &applicant.invite_code {
         invites::take_use(txn, code, did, now);
     }
+    if let Some(phone) = &applicant.phone {
+        phone.use_up(txn, did, now);
+    }
     if let Some(token) = &applicant.token {
         let ends = clock::to_store(token.expires_at_secs.saturating_mul(MICROS_PER_SEC));
         used_tokens::use_up(txn, &token.token_hash, ends);
@@ -189,6 +193,8 @@ async fn commit(app: &App, txn: Txn, applicant: &Applicant, did: &Did) -> Result
         }
         invites::INVITE_UNUSABLE => SignUpError::InviteUnusable,
         used_tokens::TOKEN_USED => SignUpError::AuthReplayed,
+        phones::CODE_USED => PhoneError::Code.into(),
+        phones::NUMBER_SPENT => applicant.phone.as_ref().map_or(PhoneError::Code, Verified::spent).into(),
         accounts::ACCOUNT_EXISTS | sign_ups::SIGN_UP_MOVED | repos::HEAD_MOVED => SignUpError::AccountExists,
         signing_keys::RESERVED_KEY_MOVED => {
             SignUpError::IncompatibleDidDoc("the reserved signing key was used for another account".to_owned())
@@ -223,6 +229,7 @@ pub(super) async fn release(app: &App, row: &SignUp) -> Result<(), SignUpError> 
     if let Some(code) = &row.invite_code {
         invites::give_back_use(&mut txn, code, &row.did);
     }
+    phones::give_back(&mut txn, &row.did);
     if row.key_origin != KeyOrigin::New
         && let Some(key) = signing_keys::by_did(&*app.db, &row.did).await?
     {

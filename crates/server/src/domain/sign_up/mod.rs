@@ -24,6 +24,7 @@ use super::{
     handles::HandleError,
     keys::UnwrapError,
     passwords::HashError,
+    phone::PhoneError,
     randomness::{self, Randomness},
     secret::Secret,
     service_auth::ServicePrincipal,
@@ -131,6 +132,9 @@ pub enum SignUpError {
     /// Verification by telephone was tried, which this server does not use.
     #[error("Phone verification is not used by this server: leave verificationCode and verificationPhone out")]
     VerificationUnused,
+    /// The telephone number is not known to be the caller's, or makes no more accounts.
+    #[error(transparent)]
+    Phone(#[from] PhoneError),
     /// The recovery key is no did:key of a curve we know.
     #[error("recoveryKey is not a did:key with a P-256 or K-256 public key")]
     RecoveryKey,

@@ -6,6 +6,7 @@ mod accounts;
 mod administration;
 mod blobs;
 mod identity;
+mod phone;
 mod repos;
 mod sessions;
 
@@ -149,6 +150,7 @@ impl From<SignUpError> for XrpcError<server::create_account::Error> {
             SignUpError::Pending => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: PENDING_RETRY_SECS }, message)
             }
+            SignUpError::Phone(error) => error.into(),
             SignUpError::Hash(error) => error.into(),
             SignUpError::Read(error) => error.into(),
             SignUpError::Commit(error) => error.into(),

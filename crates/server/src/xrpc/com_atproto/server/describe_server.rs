@@ -20,7 +20,7 @@ pub async fn handler(app: Arc<App>, _: XrpcRequest<DescribeServer, Anonymous>) -
         did: service.did.clone(),
         available_user_domains: app.config.sign_up.handle_domains.clone(),
         invite_code_required: Some(app.config.sign_up.invite_required),
-        phone_verification_required: None,
+        phone_verification_required: app.phone.as_ref().map(|_| true),
         blob_upload_limit: i64::try_from(app.config.blob_upload_bytes_max).ok(),
         links: Some(Links {
             privacy_policy: uri(&service.privacy_policy_url),

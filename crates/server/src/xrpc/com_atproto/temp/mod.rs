@@ -4,3 +4,4 @@ pub mod add_reserved_handle;
 pub mod check_handle_availability;
 pub mod check_signup_queue;
 pub mod revoke_account_credentials;
+pub mod request_phone_verification;

@@ -7,6 +7,7 @@ mod invites;
 mod malformed;
 mod moving_in;
 mod moving_in_refused;
+mod phone;
 mod recovery_key;
 
 use allod_atproto::{Did, did_doc::DidDocument};

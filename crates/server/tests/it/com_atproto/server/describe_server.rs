@@ -53,3 +53,9 @@ async fn a_head_request_has_no_body() {
     );
     assert!(response.bytes().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn tells_that_a_sign_up_needs_a_telephone_number() {
+    let pds = crate::phones::development().start().await;
+    assert_eq!(pds.xrpc_get("com.atproto.server.describeServer").ok().await["phoneVerificationRequired"], true);
+}
