@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Verification},
     domain::{
         blobs::{Blobs, objects::ObjectStore},
+        captcha::{self, Checker},
         clock::Clock,
         firehose::Firehose,
         forms::Forms,
@@ -98,6 +99,8 @@ pub struct App {
     pub mail: Mail,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Arc<Mailbox>>,
+    /// Checks captchas, when a sign-up needs one.
+    pub captcha: Option<Arc<dyn Checker>>,
     /// Verifies telephone numbers, when a sign-up needs one.
     pub phone: Option<PhoneGate>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -129,8 +132,12 @@ impl App {
         let is_captured = config.dev_mode && mail_transport.is_none();
         let mail = Mail::new(mail_transport);
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
+        let captcha = match &config.sign_up.verification {
+            Verification::Captcha(captcha) => Some(captcha::gate(captcha, &forms)),
+            Verification::Nothing | Verification::Phone(_) => None,
+        };
         let phone = match &config.sign_up.verification {
-            Verification::Nothing => None,
+            Verification::Nothing | Verification::Captcha(_) => None,
             Verification::Phone(phone) => Some(
                 PhoneGate::new(phone, &forms, mailbox.as_ref(), &clock, &randomness).ok_or(AppError::PhoneProvider)?,
             ),
@@ -152,6 +159,7 @@ impl App {
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),
             mail,
             mailbox,
+            captcha,
             phone,
             config,
             db,

@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::{
     domain::{
-        firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig, repos::import::ImportConfig, secret::Secret,
+        captcha::CaptchaConfig, firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig,
+        repos::import::ImportConfig, secret::Secret,
     },
     smtp::SmtpConfig,
 };
@@ -102,6 +103,8 @@ pub enum Verification {
     Nothing,
     /// A telephone number.
     Phone(PhoneConfig),
+    /// A solved captcha.
+    Captcha(CaptchaConfig),
 }
 
 /// Where identities are looked up and published.

@@ -195,5 +195,8 @@ pub const FORM_TIMEOUT_SECS: u64 = 10;
 /// The longest answer of such a service, in bytes.
 pub const FORM_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// The longest token of a captcha, in bytes.
+pub const CAPTCHA_TOKEN_BYTES_MAX: usize = 16 * 1024;
+
 /// How many codes for phone numbers are held at once in development mode.
 pub const DEV_PHONE_CODES_MAX: usize = 1000;

@@ -9,6 +9,7 @@ use allod_atproto::{
 use allod_server::{
     config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
+        captcha::{CaptchaConfig, HCAPTCHA_URL, TURNSTILE_URL},
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
         phone::{PhoneConfig, TwilioConfig},
@@ -338,11 +339,38 @@ fn read_verification(reader: &mut Reader, dev_mode: Option<bool>) -> Option<Veri
         let message = "codes are sent by Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
         reader.problem(Problem::at(place, message));
     }
+    let captcha = read_captcha(reader);
+    if phone_required == Some(true) && captcha.is_some() {
+        let place = reader.place(&s::PHONE_VERIFICATION_REQUIRED);
+        let message = "a sign-up can't show a captcha and a telephone number: there is one verificationCode";
+        reader.problem(Problem::at(place, message));
+    }
     if phone_required? {
         let accounts_max = u32::try_from(accounts_max?).ok()?;
         return Some(Verification::Phone(PhoneConfig { accounts_max, twilio }));
     }
-    Some(Verification::Nothing)
+    Some(captcha.map_or(Verification::Nothing, Verification::Captcha))
+}
+
+/// `None` as well when something is wrong, which is a problem then.
+fn read_captcha(reader: &mut Reader) -> Option<CaptchaConfig> {
+    let hcaptcha = (reader.read(&s::HCAPTCHA_SITE_KEY), reader.read(&s::HCAPTCHA_SECRET_KEY));
+    let turnstile = (reader.read(&s::TURNSTILE_SITE_KEY), reader.read(&s::TURNSTILE_SECRET_KEY));
+    let url: Option<Url> = reader.read(&s::CAPTCHA_URL);
+    let (site_key, secret_key, own_url) = match (hcaptcha, turnstile) {
+        ((None, None), (None, None)) => return None,
+        ((Some(site_key), Some(secret_key)), (None, None)) => (site_key, secret_key, HCAPTCHA_URL),
+        ((None, None), (Some(site_key), Some(secret_key))) => (site_key, secret_key, TURNSTILE_URL),
+        (hcaptcha, _) => {
+            let is_hcaptcha = hcaptcha.0.is_some() || hcaptcha.1.is_some();
+            let place = reader.place(if is_hcaptcha { &s::HCAPTCHA_SITE_KEY } else { &s::TURNSTILE_SITE_KEY });
+            let message = "captchas need the site key and the secret key of one provider, hCaptcha or Turnstile";
+            reader.problem(Problem::at(place, message));
+            return None;
+        }
+    };
+    let url = url.or_else(|| Url::parse(own_url).ok())?;
+    Some(CaptchaConfig { url, site_key, secret_key })
 }
 
 fn read_blobs(reader: &mut Reader) -> Option<Blobs> {

@@ -116,6 +116,16 @@ settings! {
     TWILIO_SERVICE_SID: String = "twilio_service_sid", None, Nothing;
     /// Where Twilio Verify is, or a service that speaks like it.
     TWILIO_URL: Url = "twilio_url", None, Literal("https://verify.twilio.com");
+    /// The site key of an hCaptcha account, for the page that shows the captcha. With both keys a sign-up needs a solved captcha: its token is createAccount's `verificationCode`.
+    HCAPTCHA_SITE_KEY: String = "hcaptcha_site_key", Some("PDS_HCAPTCHA_SITE_KEY"), Nothing;
+    /// The secret key of an hCaptcha account, with which tokens are checked.
+    HCAPTCHA_SECRET_KEY: Secret<String> = "hcaptcha_secret_key", Some("PDS_HCAPTCHA_SECRET_KEY"), Nothing;
+    /// The site key of a Cloudflare Turnstile widget; as `hcaptcha_site_key`, in place of it.
+    TURNSTILE_SITE_KEY: String = "turnstile_site_key", None, Nothing;
+    /// The secret key of a Cloudflare Turnstile widget, with which tokens are checked.
+    TURNSTILE_SECRET_KEY: Secret<String> = "turnstile_secret_key", None, Nothing;
+    /// Where tokens of captchas are checked, when not at hCaptcha's or Turnstile's own address.
+    CAPTCHA_URL: Url = "captcha_url", None, Nothing;
     /// Whether a sign-up needs an e-mail address.
     EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
     /// The shortest password taken, in characters.

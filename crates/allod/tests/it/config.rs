@@ -223,3 +223,19 @@ fn a_gate_that_is_half_up_is_told_before_the_start() {
         assert!(good.starts_with("exit code 0") && !good.contains(" t "), "{good}");
     }
 }
+
+#[test]
+fn captchas_are_of_one_provider_and_instead_of_a_telephone_number() {
+    let hcaptcha = [("PDS_HCAPTCHA_SITE_KEY", "site"), ("PDS_HCAPTCHA_SECRET_KEY", "hidden")];
+    let turnstile = [("ALLOD_TURNSTILE_SITE_KEY", "site"), ("ALLOD_TURNSTILE_SECRET_KEY", "hidden")];
+    for environment in [hcaptcha, turnstile] {
+        let good = check(SECRETS, &environment);
+        assert!(good.starts_with("exit code 0") && !good.contains("hidden"), "{good}");
+        let both = check(SECRETS, &[environment[0], environment[1], ("ALLOD_PHONE_VERIFICATION_REQUIRED", "true")]);
+        assert!(both.starts_with("exit code 2") && both.contains("there is one verificationCode"), "{both}");
+    }
+    for environment in [vec![hcaptcha[0]], vec![turnstile[1]], [hcaptcha, turnstile].concat()] {
+        let bad = check(SECRETS, &environment);
+        assert!(bad.starts_with("exit code 2") && bad.contains("of one provider, hCaptcha or Turnstile"), "{bad}");
+    }
+}

@@ -158,6 +158,7 @@ fn sign_up_refusal(error: &SignUpError) -> ControlError {
         | SignUpError::EmailTaken(_)
         | SignUpError::VerificationUnused
         | SignUpError::Phone(_)
+        | SignUpError::Captcha(_)
         | SignUpError::RecoveryKey
         | SignUpError::AuthMissing(_)
         | SignUpError::AuthReplayed

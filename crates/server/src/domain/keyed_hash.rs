@@ -14,6 +14,8 @@ pub enum HashUse {
     EmailCode,
     /// The first half of such a code, with its purpose.
     EmailCodePlace,
+    /// The token of a captcha.
+    CaptchaToken,
     /// A telephone number.
     PhoneNumber,
     /// A code that was sent to a telephone number, with the number.
@@ -32,6 +34,7 @@ impl HashUse {
             Self::AppPassword => "app password",
             Self::EmailCode => "email code",
             Self::EmailCodePlace => "email code place",
+            Self::CaptchaToken => "captcha token",
             Self::PhoneNumber => "phone number",
             Self::PhoneCode => "phone code",
             Self::MailRecipient => "mail recipient",

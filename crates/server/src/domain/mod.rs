@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod blobs;
+pub mod captcha;
 pub mod clock;
 pub mod email_codes;
 pub mod emails;

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
+        captcha::{self, CaptchaError, Checker, Solved},
         clock,
         emails::EmailAddress,
         handles::{self, AdmissibleHandle},
@@ -32,6 +33,8 @@ pub(super) struct Applicant {
     pub(super) token: Option<ServicePrincipal>,
     /// The telephone number that was verified.
     pub(super) phone: Option<Verified>,
+    /// The captcha that was solved.
+    pub(super) captcha: Option<Solved>,
 }
 
 /// Checks a request.
@@ -73,17 +76,21 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
         check_own_domain(app, handle, identity.did()).await?;
     }
     // Last, for what is right is used up by asking.
-    let phone = match evidence {
-        Evidence::NotNeeded => None,
-        Evidence::Phone { gate, number, code } => Some(phone::verify(app, gate, &number, &code).await?),
+    let (phone, captcha) = match evidence {
+        Evidence::NotNeeded => (None, None),
+        Evidence::Phone { gate, number, code } => (Some(phone::verify(app, gate, &number, &code).await?), None),
+        Evidence::Captcha { checker, token } => {
+            (None, Some(captcha::verify(app, checker, &token, request.address).await?))
+        }
     };
-    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token, phone })
+    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token, phone, captcha })
 }
 
 /// What was sent to show that a person signs up.
 enum Evidence<'a> {
     NotNeeded,
     Phone { gate: &'a PhoneGate, number: String, code: String },
+    Captcha { checker: &'a dyn Checker, token: String },
 }
 
 /// Finds what was sent and whether it is what is asked for; nobody is asked yet whether it is right.
@@ -92,6 +99,13 @@ fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, S
     let (number, code) = (given(&request.verification_phone), given(&request.verification_code));
     if request.by_operator {
         return Ok(Evidence::NotNeeded);
+    }
+    if let Some(checker) = app.captcha.as_deref() {
+        return match (number, code) {
+            (None, Some(token)) => Ok(Evidence::Captcha { checker, token }),
+            (None, None) => Err(CaptchaError::Missing.into()),
+            (Some(_), _) => Err(CaptchaError::Phone.into()),
+        };
     }
     match (&app.phone, number, code) {
         (None, None, None) => Ok(Evidence::NotNeeded),

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
+        captcha::CaptchaError,
         clock::{self, MICROS_PER_SEC},
         keys::Purpose,
         phone::{PhoneError, Verified},
@@ -171,6 +172,9 @@ fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &Accoun
     if let Some(phone) = &applicant.phone {
         phone.use_up(txn, did, now);
     }
+    if let Some(captcha) = &applicant.captcha {
+        captcha.use_up(txn);
+    }
     if let Some(token) = &applicant.token {
         let ends = clock::to_store(token.expires_at_secs.saturating_mul(MICROS_PER_SEC));
         used_tokens::use_up(txn, &token.token_hash, ends);
@@ -192,6 +196,7 @@ async fn commit(app: &App, txn: Txn, applicant: &Applicant, did: &Did) -> Result
             SignUpError::EmailTaken(applicant.email.as_ref().map(|e| e.as_typed().to_owned()).unwrap_or_default())
         }
         invites::INVITE_UNUSABLE => SignUpError::InviteUnusable,
+        used_tokens::TOKEN_USED if applicant.token.is_none() => CaptchaError::Unsolved.into(),
         used_tokens::TOKEN_USED => SignUpError::AuthReplayed,
         phones::CODE_USED => PhoneError::Code.into(),
         phones::NUMBER_SPENT => applicant.phone.as_ref().map_or(PhoneError::Code, Verified::spent).into(),

@@ -11,7 +11,7 @@ mod operation;
 pub mod reconcile;
 mod resume;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use allod_atproto::{Did, Handle};
 use allod_store::{CommitError, ReadError, tables::accounts::Account};
@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
+    captcha::CaptchaError,
     emails::EmailUnsupported,
     handles::HandleError,
     keys::UnwrapError,
@@ -56,10 +57,12 @@ pub struct SignUpRequest {
     pub plc_op: Option<serde_json::Value>,
     /// A rotation key of the person's own, as typed.
     pub recovery_key: Option<String>,
-    /// A code sent to a telephone.
+    /// A code sent to a telephone, or the token of a captcha.
     pub verification_code: Option<String>,
     /// A telephone number.
     pub verification_phone: Option<String>,
+    /// The caller's address.
+    pub address: Option<IpAddr>,
     /// Who the request's service token speaks for.
     pub caller: Caller,
     /// Whether the operator asks, who needs no invite.
@@ -135,6 +138,9 @@ pub enum SignUpError {
     /// The telephone number is not known to be the caller's, or makes no more accounts.
     #[error(transparent)]
     Phone(#[from] PhoneError),
+    /// There is no solved captcha.
+    #[error(transparent)]
+    Captcha(#[from] CaptchaError),
     /// The recovery key is no did:key of a curve we know.
     #[error("recoveryKey is not a did:key with a P-256 or K-256 public key")]
     RecoveryKey,

@@ -5,6 +5,7 @@
 mod accounts;
 mod administration;
 mod blobs;
+mod captcha;
 mod identity;
 mod phone;
 mod repos;
@@ -151,6 +152,7 @@ impl From<SignUpError> for XrpcError<server::create_account::Error> {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: PENDING_RETRY_SECS }, message)
             }
             SignUpError::Phone(error) => error.into(),
+            SignUpError::Captcha(error) => error.into(),
             SignUpError::Hash(error) => error.into(),
             SignUpError::Read(error) => error.into(),
             SignUpError::Commit(error) => error.into(),

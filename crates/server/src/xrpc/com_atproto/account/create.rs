@@ -26,6 +26,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<Create, Anonymous>) -> 
             password: Some(Secret::new(input.password)),
             invite_code: input.invite_code,
             recovery_key: input.recovery_key,
+            address: Some(request.context.client),
             ..SignUpRequest::default()
         },
     )

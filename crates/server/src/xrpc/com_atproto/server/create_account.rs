@@ -31,6 +31,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCa
             verification_code: input.verification_code,
             verification_phone: input.verification_phone,
             caller: request.auth.0,
+            address: Some(request.context.client),
             by_operator: false,
         },
     )

@@ -1,6 +1,7 @@
 //! `com.atproto.server.createAccount`.
 
 mod brought_operation;
+mod captcha;
 mod events;
 mod inputs;
 mod invites;
