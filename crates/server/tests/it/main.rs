@@ -14,6 +14,7 @@ mod histories;
 mod identity_faults;
 mod jetstream;
 mod mail;
+mod mailed_codes;
 mod model;
 mod phones;
 mod published_lexicon;
