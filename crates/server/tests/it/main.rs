@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
 mod app_bsky;
+mod authorisation;
 mod blobs;
 mod com_atproto;
 mod contention;
