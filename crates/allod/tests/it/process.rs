@@ -142,6 +142,14 @@ impl Server {
         }
     }
 
+    /// Everything that a server which has ended wrote.
+    pub(crate) fn output(&mut self) -> String {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.seen.push(line);
+        }
+        self.seen.join("\n")
+    }
+
     /// Sends SIGINT, as Ctrl-C does, and gives the exit code.
     pub(crate) fn interrupt(&mut self) -> i32 {
         self.signal("-INT");
