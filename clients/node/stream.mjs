@@ -6,9 +6,9 @@ import { freshAccount, pdsUrl, signUp } from './network.mjs'
 const PATIENCE_MS = 30_000
 
 // Reads from a cursor, or what is new, until `last` says so; answers the events of one account, or of all.
-export function readStream({ cursor, last, did, opened = () => {} }) {
+export function readStream({ cursor, last, did, opened = () => {}, streamUrl = pdsUrl }) {
   const query = cursor === undefined ? '' : `?cursor=${cursor}`
-  const socket = new WebSocket(`${pdsUrl.replace(/^http/, 'ws')}/xrpc/com.atproto.sync.subscribeRepos${query}`)
+  const socket = new WebSocket(`${streamUrl.replace(/^http/, 'ws')}/xrpc/com.atproto.sync.subscribeRepos${query}`)
   socket.binaryType = 'arraybuffer'
   return new Promise((resolve, reject) => {
     const found = []
