@@ -134,6 +134,8 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
+    /// Move an account from another server to this one; say the same again when it broke off
+    MigrateIn(Box<MigrateIn>),
     /// Show one account
     Show {
         /// Its handle, DID or e-mail address
@@ -141,6 +143,40 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
+}
+
+/// `allod account migrate-in`
+#[derive(Debug, Args)]
+pub(crate) struct MigrateIn {
+    /// Who it is at the old server: handle, DID or e-mail address. The password is read from standard input
+    pub(crate) account: String,
+    /// The server that the account is at
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: url::Url,
+    /// The server that it moves to
+    #[arg(long, value_name = "URL", default_value = "http://localhost:2583")]
+    pub(crate) to: url::Url,
+    /// The handle to have at the new server [default: the same]
+    #[arg(long)]
+    pub(crate) handle: Option<String>,
+    /// The e-mail address to have at the new server [default: the same]
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// An invite code of the new server
+    #[arg(long, value_name = "CODE")]
+    pub(crate) invite: Option<String>,
+    /// The sign-in code that the old server mailed, if it asks for one
+    #[arg(long, value_name = "CODE")]
+    pub(crate) auth_factor_code: Option<String>,
+    /// The code that the old server mailed for the change of the identity
+    #[arg(long, value_name = "CODE")]
+    pub(crate) plc_code: Option<String>,
+    /// Only look whether it would work, and how much there is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `allod firehose`

@@ -11,6 +11,7 @@ mod dev_network;
 mod launch;
 mod local_directory;
 mod logging;
+mod migration;
 mod output;
 mod runtime;
 mod system;

@@ -26,6 +26,7 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             let Answer::Accounts(page) = answer else { return Err(unexpected()) };
             show_page(&page, target.json);
         }
+        Account::MigrateIn(arguments) => super::migrate_in::run(*arguments)?,
         Account::Show { account, target } => {
             let answer = administer(&target, &Command::AccountShow { account })?;
             let Answer::Account(details) = answer else { return Err(unexpected()) };
@@ -45,12 +46,13 @@ fn made_password() -> (String, Option<String>) {
     (password.clone(), Some(password))
 }
 
-fn read_password() -> Result<String, Failure> {
+/// Reads a password from standard input.
+pub(super) fn read_password() -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().lock().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).map_err(Failure::failed)?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(Failure::Usage("--password-stdin: there is no password on standard input".to_owned()));
+        return Err(Failure::Usage("there is no password on standard input".to_owned()));
     }
     Ok(password.to_owned())
 }

@@ -7,6 +7,7 @@ mod dev;
 mod firehose;
 mod invite;
 mod mail;
+mod migrate_in;
 mod plc;
 mod repo;
 mod secrets;

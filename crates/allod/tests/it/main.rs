@@ -7,6 +7,7 @@ mod control;
 mod dev;
 mod help;
 mod mail;
+mod migrate_in;
 mod process;
 mod repo;
 mod secrets;

@@ -76,8 +76,11 @@ async fn talk(stream: TcpStream, does: Does, seen: Seen) -> std::io::Result<()> 
             "AUTH" if does == Does::RefusePassword => "535 wrong".to_owned(),
             "AUTH" => "235 welcome".to_owned(),
             "RCPT" => {
-                let refused = if let Does::Recipient(code) = does { Some(code) } else { None };
-                refused.map_or("250 ok".to_owned(), |code| format!("{code} not for this one"))
+                if let Does::Recipient(code) = does {
+                    format!("{code} not for this one")
+                } else {
+                    "250 ok".to_owned()
+                }
             }
             "DATA" if does == Does::HangUp => return Ok(()),
             "DATA" => {

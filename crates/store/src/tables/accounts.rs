@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::LazyLock};
 use allod_atproto::{Did, Handle};
 
 use super::{
-    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, phones, preferences, repos, sessions,
-    sign_ups, signing_keys,
+    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, phones, preferences, repos,
+    sessions, sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 

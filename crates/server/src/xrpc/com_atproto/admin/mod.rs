@@ -1,7 +1,6 @@
 //! `com.atproto.admin.*`.
 
 pub mod delete_account;
-pub mod update_account_handle;
 pub mod disable_account_invites;
 pub mod disable_invite_codes;
 pub mod enable_account_invites;
@@ -12,6 +11,7 @@ pub mod get_subject_status;
 pub mod search_accounts;
 pub mod send_email;
 pub mod update_account_email;
+pub mod update_account_handle;
 pub mod update_account_password;
 pub mod update_subject_status;
 

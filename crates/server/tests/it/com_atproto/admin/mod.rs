@@ -1,7 +1,6 @@
 //! `com.atproto.admin.*`.
 
 mod delete_account;
-mod update_account_handle;
 mod disable_account_invites;
 mod disable_invite_codes;
 mod enable_account_invites;
@@ -12,6 +11,7 @@ mod get_subject_status;
 mod search_accounts;
 mod send_email;
 mod update_account_email;
+mod update_account_handle;
 mod update_account_password;
 mod update_subject_status;
 

@@ -3,5 +3,5 @@
 mod add_reserved_handle;
 mod check_handle_availability;
 mod check_signup_queue;
-mod revoke_account_credentials;
 mod request_phone_verification;
+mod revoke_account_credentials;
