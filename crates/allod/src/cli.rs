@@ -143,6 +143,17 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
+    /// Give accounts another signing key, in their DID documents and from their next commit on
+    RotateKey {
+        /// The account's handle, DID or e-mail address
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        account: Option<String>,
+        /// Every account, oldest first; one that fails is told of and passed by
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// `allod account migrate-in`

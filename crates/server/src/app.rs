@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         firehose::Firehose,
         forms::Forms,
-        identity::{Resolver, changes::Changes},
+        identity::{Resolver, changes::Changes, recheck::Round},
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, Mailbox, Transport},
@@ -73,6 +73,8 @@ pub struct App {
     pub resolver: Resolver,
     /// The identities that are being changed.
     pub identity_changes: Changes,
+    /// Where the checking of what is published of accounts is.
+    pub identity_round: Round,
     /// Wraps and unwraps signing keys.
     pub keyring: Keyring,
     /// Hashes secrets that are found again by what they are.
@@ -146,6 +148,7 @@ impl App {
         Ok(Arc::new(Self {
             remembered,
             identity_changes: Changes::default(),
+            identity_round: Round::default(),
             keyring: Keyring::new(config.secrets.master_key.expose()),
             keyed_hash: KeyedHash::new(config.secrets.master_key.expose()),
             rotation_key,

@@ -83,6 +83,11 @@ pub enum Command {
         /// Its handle, DID or e-mail address.
         account: String,
     },
+    /// Gives an account another signing key.
+    AccountRotateKey {
+        /// Its handle, DID or e-mail address.
+        account: String,
+    },
     /// Creates invite codes.
     InviteCreate {
         /// How many accounts each makes.
@@ -186,6 +191,8 @@ pub enum Answer {
     Accounts(AccountPage),
     /// One account.
     Account(AccountDetails),
+    /// The key that an account got.
+    KeyRotated(KeyRotated),
     /// The codes that were created.
     InvitesCreated(InvitesCreated),
     /// Codes.
@@ -202,6 +209,17 @@ pub enum Answer {
     RepoExported(RepoExported),
     /// The repository that was read in.
     RepoImported(RepoImported),
+}
+
+/// An account's new signing key.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// Its DID.
+    pub did: String,
+    /// Its handle.
+    pub handle: String,
+    /// The public key that its DID document names from now on.
+    pub signing_key: String,
 }
 
 /// An account that was just created.

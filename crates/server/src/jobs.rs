@@ -10,7 +10,7 @@ use crate::{
         blobs::collect,
         clock::MICROS_PER_SEC,
         firehose,
-        identity::changes,
+        identity::{changes, recheck},
         mail, phone,
         repos::{import, retired},
         service_auth,
@@ -53,7 +53,7 @@ async fn on_timer(app: &Arc<App>) {
             app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
         }
     };
-    tokio::join!(passes, sweeps(app));
+    tokio::join!(passes, sweeps(app), rechecks(app));
 }
 
 /// Goes through the stored blobs at once and then once a day, until it is dropped.
@@ -67,6 +67,16 @@ async fn sweeps(app: &Arc<App>) {
             Err(error) => tracing::error!(%error, "the stored blobs could not be gone through"),
         }
         app.clock.sleep(collect::SWEEP_EVERY_SECS * MICROS_PER_SEC).await;
+    }
+}
+
+/// Looks at what is published of accounts, a few at a time, until it is dropped.
+async fn rechecks(app: &Arc<App>) {
+    loop {
+        app.clock.sleep(recheck::PASS_EVERY_SECS * MICROS_PER_SEC).await;
+        if let Err(error) = recheck::pass(app).await {
+            tracing::error!(%error, "what is published of accounts could not be checked");
+        }
     }
 }
 

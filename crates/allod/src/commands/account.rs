@@ -6,10 +6,16 @@ use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Answer,
 use serde_json::json;
 
 use super::{Failure, administer::administer, new_password};
-use crate::{cli::Account, output};
+use crate::{
+    cli::{Account, Target},
+    output,
+};
 
 /// The longest password read from standard input, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// How many accounts are listed at once.
+const ACCOUNTS_PER_PAGE: u32 = 1000;
 
 /// Carries out the command.
 pub(super) fn run(command: Account) -> Result<(), Failure> {
@@ -32,8 +38,47 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             let Answer::Account(details) = answer else { return Err(unexpected()) };
             show_details(&details, target.json);
         }
+        Account::RotateKey { account: Some(account), target, .. } => rotate_key(&target, account)?,
+        Account::RotateKey { account: None, target, .. } => rotate_all_keys(&target)?,
     }
     Ok(())
+}
+
+fn rotate_key(target: &Target, account: String) -> Result<(), Failure> {
+    let answer = administer(target, &Command::AccountRotateKey { account })?;
+    let Answer::KeyRotated(rotated) = answer else { return Err(unexpected()) };
+    if target.json {
+        output::json(&rotated);
+    } else {
+        output::text(output::fields(&[
+            ("handle", Some(rotated.handle)),
+            ("did", Some(rotated.did)),
+            ("signing key", Some(rotated.signing_key)),
+        ]));
+    }
+    Ok(())
+}
+
+fn rotate_all_keys(target: &Target) -> Result<(), Failure> {
+    let (mut cursor, mut failed) = (None, 0_usize);
+    loop {
+        let answer = administer(target, &Command::AccountList { cursor, limit: ACCOUNTS_PER_PAGE })?;
+        let Answer::Accounts(page) = answer else { return Err(unexpected()) };
+        for account in page.accounts {
+            if let Err(failure) = rotate_key(target, account.did.clone()) {
+                output::remark(format_args!("{}: {failure}", account.did));
+                failed += 1;
+            }
+        }
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::Failed(format!("{failed} accounts keep their keys, see above"))),
+    }
 }
 
 /// The answer to another command came back: the running server is of another version.

@@ -10,7 +10,7 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, LIST_ITEMS_MAX, Password, Peer, firehose, mail, repos,
+    InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, firehose, mail, repos,
 };
 use crate::{
     app::App,
@@ -18,6 +18,7 @@ use crate::{
         accounts::{self, Status},
         clock,
         handles::HandleError,
+        identity::signing_key,
         invites::{self, CreateInvitesError},
         secret::Secret,
         sign_up::{SignUpError, SignUpRequest, sign_up},
@@ -41,6 +42,10 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
             Some(account) => Ok(Answer::Account(details(&account))),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },
+        Command::AccountRotateKey { account } => match accounts::find(app, &account).await? {
+            Some(account) => rotate_key(app, &account).await.map(Answer::KeyRotated),
+            None => Err(refusal("NotFound", format!("there is no account {account}"))),
+        },
         Command::InviteCreate { uses, count, for_account } => {
             create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
         }
@@ -59,6 +64,16 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
             Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect() }))
         }
     }
+}
+
+async fn rotate_key(app: &Arc<App>, account: &Account) -> Result<KeyRotated, ControlError> {
+    let rotated = signing_key::rotate(app, &account.did).await;
+    let signing_key = rotated.map_err(|error| refusal("KeyNotRotated", error.to_string()))?;
+    Ok(KeyRotated {
+        did: account.did.to_string(),
+        handle: account.handle.to_string(),
+        signing_key: signing_key.to_string(),
+    })
 }
 
 async fn create_account(

@@ -14,6 +14,7 @@ mod form_server;
 mod histories;
 mod identity_faults;
 mod jetstream;
+mod key_rotation;
 mod mail;
 mod mailed_codes;
 mod model;

@@ -39,6 +39,24 @@ pub fn insert(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
     ));
 }
 
+/// The conflict when the account has no signing key.
+pub const KEY_GONE: &str = "signing key gone";
+
+/// Adds: another key takes the place of the account's. Conflict: [`KEY_GONE`].
+pub fn replace(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
+    txn.expect(
+        KEY_GONE,
+        1,
+        sql!(
+            "UPDATE signing_keys SET did_key = $2, wrapped = $3, created_at = $4 WHERE did = $1",
+            did.as_str(),
+            key.did_key.as_str(),
+            key.wrapped.clone(),
+            now
+        ),
+    );
+}
+
 /// Adds: the signing key of an account, or of a sign-up that failed, goes.
 pub fn remove(txn: &mut Txn, did: &Did) {
     txn.run(sql!("DELETE FROM signing_keys WHERE did = $1", did.as_str()));

@@ -8,6 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use allod_atproto::{
     Datetime, Did, Handle,
+    crypto::SigningKey,
     frame::{self, EncodedFrame},
     plc::Operation,
 };
@@ -17,6 +18,7 @@ use allod_store::{
     tables::{
         accounts::{self, Account},
         identity_changes::{self, CHANGE_MOVED, IdentityChange},
+        signing_keys::{self, WrappedKey},
     },
 };
 use parking_lot::Mutex;
@@ -28,6 +30,8 @@ use crate::{
         accounts::was_ever_active,
         clock::{self, MICROS_PER_SEC},
         handles,
+        keys::Purpose,
+        repos::{self, AnnounceError},
     },
 };
 
@@ -81,6 +85,9 @@ pub enum ChangeError {
     /// The change could not be written.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// The repository could not be signed anew.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),
@@ -167,6 +174,8 @@ pub struct Planned {
     pub operation: Operation,
     /// The account's new handle.
     pub handle: Option<Handle>,
+    /// What signs the account's repository from then on.
+    pub key: Option<SigningKey>,
 }
 
 /// Writes down what will be sent, and holds what it needs.
@@ -182,7 +191,10 @@ async fn hold(app: &App, account: &Account, change: Planned) -> Result<IdentityC
         operation: change.operation.to_json().to_string(),
         handle_held_until: held_before.filter(|(did, _)| *did == account.did.as_str()).and_then(|(_, until)| until),
         handle,
-        key: None,
+        key: change.key.map(|key| WrappedKey {
+            did_key: key.did_key(),
+            wrapped: app.keyring.wrap(&key, Purpose::Signing(&account.did), &*app.randomness),
+        }),
         created_at: clock::to_store(now),
         deadline: clock::to_store(now + CHANGE_SECS_MAX * MICROS_PER_SEC),
         next_try_at: clock::to_store(now + FIRST_LOOK_SECS * MICROS_PER_SEC),
@@ -200,9 +212,12 @@ async fn hold(app: &App, account: &Account, change: Planned) -> Result<IdentityC
 }
 
 /// Makes a change true here whose operation the directory has.
-async fn finish(app: &App, row: &IdentityChange, operation: &Operation) -> Result<(), ChangeError> {
+async fn finish(app: &Arc<App>, row: &IdentityChange, operation: &Operation) -> Result<(), ChangeError> {
     let account = accounts::by_did(&*app.db, &row.did).await?.ok_or(ChangeError::NotFound)?;
     let now = app.clock.now_micros();
+    if let Some(key) = &row.key {
+        return swap_key(app, row, key.clone(), operation).await;
+    }
     let mut txn = Txn::new();
     identity_changes::remove(&mut txn, row);
     let handle = row.handle.as_ref().unwrap_or(&account.handle);
@@ -211,6 +226,27 @@ async fn finish(app: &App, row: &IdentityChange, operation: &Operation) -> Resul
         app.resolver.remember(row.did.clone(), Arc::new(data.document(&row.did)));
     }
     commit(app, txn, handle).await
+}
+
+/// Signs with the new key from now on, beginning with a commit that changes nothing.
+async fn swap_key(
+    app: &Arc<App>,
+    row: &IdentityChange,
+    key: WrappedKey,
+    operation: &Operation,
+) -> Result<(), ChangeError> {
+    let signing = app.keyring.unwrap(&key.wrapped, Purpose::Signing(&row.did));
+    let signing = signing.map_err(|error| ChangeError::Internal(error.to_string()))?;
+    let (change, now) = (row.clone(), clock::to_store(app.clock.now_micros()));
+    let swapped = repos::resign(app, &row.did, signing, move |txn| {
+        identity_changes::remove(txn, &change);
+        signing_keys::replace(txn, &change.did, &key, now);
+    });
+    swapped.await?;
+    if let Some(data) = operation.data() {
+        app.resolver.remember(row.did.clone(), Arc::new(data.document(&row.did)));
+    }
+    Ok(())
 }
 
 /// Adds: the account has this handle, its former one is held for it, and the network is told to look at the identity.
@@ -285,7 +321,7 @@ enum Settled {
 }
 
 /// Brings a change to its end whose driver is gone, or tells that it still waits for the directory.
-async fn settle(app: &App, row: &IdentityChange) -> Result<Settled, ChangeError> {
+async fn settle(app: &Arc<App>, row: &IdentityChange) -> Result<Settled, ChangeError> {
     let operation = stored_operation(row)?;
     let mut has_it = is_accepted(app, &row.did, &operation).await?;
     if !has_it && row.deadline > clock::to_store(app.clock.now_micros()) {

@@ -74,7 +74,7 @@ async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), Upda
         return Ok(turn.adopt_handle(&account, &handle).await?);
     }
     let operation = operations::sign(app, &before, data, prev)?;
-    Ok(turn.submit(&account, Planned { operation, handle: Some(handle) }).await?)
+    Ok(turn.submit(&account, Planned { operation, handle: Some(handle), key: None }).await?)
 }
 
 /// Whoever keeps their own document says there what their handle is.

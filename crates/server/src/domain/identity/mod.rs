@@ -7,7 +7,9 @@ mod operations;
 pub mod outbound;
 pub mod owner;
 pub mod published;
+pub mod recheck;
 pub mod resolution;
+pub mod signing_key;
 #[cfg(test)]
 mod ssrf;
 

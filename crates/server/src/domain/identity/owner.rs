@@ -128,7 +128,7 @@ async fn carry_out(app: &Arc<App>, did: &Did, operation: Operation) -> Result<()
         // Sent before, by whoever did not get the answer.
         return Ok(turn.adopt_handle(&account, &account.handle).await?);
     }
-    Ok(turn.submit(&account, Planned { operation, handle: None }).await?)
+    Ok(turn.submit(&account, Planned { operation, handle: None, key: None }).await?)
 }
 
 async fn check(app: &App, account: &Account, operation: &Operation) -> Result<(), SubmitError> {

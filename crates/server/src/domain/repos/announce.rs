@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use allod_atproto::{
     Datetime, Did,
+    crypto::SigningKey,
     frame::{self, EncodedFrame},
     repo::{Commit, SignedCommit},
 };
@@ -20,6 +21,7 @@ use super::turns::{self, Busy};
 use crate::{
     app::App,
     domain::{
+        accounts::Status,
         clock,
         keys::{Purpose, UnwrapError},
     },
@@ -61,31 +63,67 @@ pub async fn announce(
     did: &Did,
     activate: impl FnOnce(&mut Txn) + Send + 'static,
 ) -> Result<SignedCommit, AnnounceError> {
+    spawned(app, did, None, activate).await
+}
+
+/// Carries out what `change` adds, which puts `key` in the place of the account's signing key, and in the same
+/// transaction gives the repository a commit signed by it. Tells the network of an active account: identity, sync.
+pub async fn resign(
+    app: &Arc<App>,
+    did: &Did,
+    key: SigningKey,
+    change: impl FnOnce(&mut Txn) + Send + 'static,
+) -> Result<SignedCommit, AnnounceError> {
+    spawned(app, did, Some(key), change).await
+}
+
+async fn spawned(
+    app: &Arc<App>,
+    did: &Did,
+    new_key: Option<SigningKey>,
+    change: impl FnOnce(&mut Txn) + Send + 'static,
+) -> Result<SignedCommit, AnnounceError> {
     let turn = turns::turn(app, did).await?;
     let (app, did) = (Arc::clone(app), did.clone());
     // A task of its own, so that the turn lasts until it is known what became of the transaction.
     let announced = tokio::spawn(async move {
-        let outcome = in_turn(&app, &did, activate).await;
+        let outcome = in_turn(&app, &did, new_key, change).await;
         drop(turn);
         outcome
     });
     announced.await.map_err(|_| AnnounceError::BrokenOff)?
 }
 
-async fn in_turn(app: &App, did: &Did, activate: impl FnOnce(&mut Txn)) -> Result<SignedCommit, AnnounceError> {
+async fn in_turn(
+    app: &App,
+    did: &Did,
+    new_key: Option<SigningKey>,
+    change: impl FnOnce(&mut Txn),
+) -> Result<SignedCommit, AnnounceError> {
     let not_found = || AnnounceError::NotFound(did.clone());
     let account = accounts::by_did(&*app.db, did).await?.ok_or_else(not_found)?;
     let before = repos::head_of(&*app.db, did).await?.ok_or_else(not_found)?;
-    let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| AnnounceError::NoKey(did.clone()))?;
-    let key = app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?;
+    let is_activation = new_key.is_none();
+    let is_told = is_activation || Status::of(&account).is_active();
+    let key = match new_key {
+        Some(key) => key,
+        None => {
+            let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| AnnounceError::NoKey(did.clone()))?;
+            app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?
+        }
+    };
     let now_micros = app.clock.now_micros();
     let rev = app.repos.next_rev(&before.rev, now_micros);
     let commit = Commit { did: did.clone(), rev, data: before.data, prev: None }.sign(&key);
     let head = Head { commit: commit.cid(), rev, commit_block: commit.bytes().clone(), ..before.clone() };
 
     let mut txn = Txn::new();
-    activate(&mut txn);
-    accounts::assert_active(&mut txn, did);
+    change(&mut txn);
+    if is_told {
+        accounts::assert_active(&mut txn, did);
+    } else {
+        accounts::assert_inactive(&mut txn, did);
+    }
     repos::advance(&mut txn, did, &before.commit, &head);
     let time = Datetime::from_unix_micros(now_micros);
     let active = frame::Account { did: did.clone(), active: true, status: None, time: time.clone() };
@@ -95,6 +133,9 @@ async fn in_turn(app: &App, did: &Did, activate: impl FnOnce(&mut Txn)) -> Resul
         (EventKind::Identity, frame::identity(&identity)),
         (EventKind::Sync, frame::sync(&commit.sync_message(&time))),
     ] {
+        if !is_told || (kind == EventKind::Account && !is_activation) {
+            continue;
+        }
         let time_micros = clock::to_store(now_micros);
         txn.event(NewEvent { did: did.to_string(), kind, time_micros, before, after });
     }

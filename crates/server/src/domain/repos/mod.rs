@@ -30,7 +30,7 @@ use allod_store::{
     },
 };
 
-pub use announce::{AnnounceError, announce};
+pub use announce::{AnnounceError, announce, resign};
 pub use open::{OpenError, OpenRepo, Repositories, open};
 pub use size::{Size, size};
 pub use turns::{Busy, Turn, turn};

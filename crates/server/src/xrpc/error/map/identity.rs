@@ -100,6 +100,7 @@ impl<E> From<ChangeError> for XrpcError<E> {
             ChangeError::Published(error) => error.into(),
             ChangeError::Read(error) => error.into(),
             ChangeError::Commit(error) => error.into(),
+            ChangeError::Announce(error) => error.into(),
             ChangeError::Internal(_) => Self::internal(error),
         }
     }

@@ -1,0 +1,42 @@
+//! Looking again and again, slowly, whether the DIDs of accounts here still say what they should.
+
+use std::sync::Arc;
+
+use allod_store::{ReadError, tables::accounts as stored};
+use parking_lot::Mutex;
+
+use super::published;
+use crate::{app::App, domain::accounts::Status};
+
+/// How long it rests between passes, in seconds.
+pub const PASS_EVERY_SECS: u64 = 15 * 60;
+/// How many accounts one pass looks at: some 10,000 a day.
+pub const CHECKED_PER_PASS: i64 = 100;
+
+/// Where the round is. A restart begins a new one.
+#[derive(Debug, Default)]
+pub struct Round {
+    cursor: Mutex<Option<(i64, String)>>,
+}
+
+/// Looks at the next few accounts, and warns of the active ones whose DID does not fit; tells how many those are.
+pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
+    let cursor = app.identity_round.cursor.lock().clone();
+    let after = cursor.as_ref().map(|(time, did)| (*time, did.as_str()));
+    let page = stored::page(&*app.db, after, CHECKED_PER_PASS).await?;
+    *app.identity_round.cursor.lock() = page.last().map(|last| (last.created_at, last.did.to_string()));
+    let mut misfitting = 0;
+    for account in page.iter().filter(|account| Status::of(account).is_active()) {
+        match published::misfits(app, account).await {
+            Ok(misfits) if misfits.is_empty() => {}
+            Ok(misfits) => {
+                misfitting += 1;
+                let what: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+                tracing::warn!(did = %account.did, handle = %account.handle, what = what.join("; "),
+                    "an account's DID does not say what it should");
+            }
+            Err(error) => tracing::info!(did = %account.did, %error, "an account's DID could not be checked"),
+        }
+    }
+    Ok(misfitting)
+}
