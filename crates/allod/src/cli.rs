@@ -43,6 +43,20 @@ pub(crate) enum Command {
     /// Create and look at accounts
     #[command(subcommand)]
     Account(Account),
+    /// Take accounts, records and blobs down, and back
+    #[command(subcommand)]
+    Takedown(Takedown),
+    /// Make and end tokens that open the administration methods
+    #[command(subcommand)]
+    AdminToken(AdminToken),
+    /// Show what operators and moderators did, newest first
+    Audit {
+        /// How many entries at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Look at the event stream and who listens to it
     #[command(subcommand)]
     Firehose(Firehose),
@@ -154,6 +168,58 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
+    /// Find accounts by the beginning of their e-mail address
+    Search {
+        /// The beginning
+        email: String,
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+        limit: u32,
+        /// Go on behind the previous page; its answer names the cursor
+        #[arg(long)]
+        cursor: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give an account another password, which ends its sign-ins
+    SetPassword {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// Read the password from standard input, instead of making and printing one
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give an account another e-mail address, not confirmed yet
+    SetEmail {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// The address
+        email: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Close an account's invites: it gets no codes, and those it has make no account
+    DisableInvites {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// Why
+        #[arg(long)]
+        note: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Open an account's invites again
+    EnableInvites {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// Why
+        #[arg(long)]
+        note: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// `allod account migrate-in`
@@ -188,6 +254,81 @@ pub(crate) struct MigrateIn {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How something is taken down.
+#[derive(Debug, Args)]
+pub(crate) struct Decision {
+    /// The decision, e.g. the number of a report
+    #[arg(long = "ref", value_name = "REF", conflicts_with = "undo")]
+    pub(crate) reference: Option<String>,
+    /// Show it again
+    #[arg(long)]
+    pub(crate) undo: bool,
+}
+
+/// `allod takedown`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Takedown {
+    /// An account, and with it everything of it; ends its sign-ins
+    Account {
+        /// Its handle, DID or e-mail address
+        account: String,
+        #[command(flatten)]
+        decision: Decision,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// A record
+    Record {
+        /// Its URI: `at://DID/COLLECTION/RKEY`
+        uri: String,
+        #[command(flatten)]
+        decision: Decision,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// A blob: nobody sees its bytes, whoever has them, or uploads them again
+    Blob {
+        /// Its account's handle, DID or e-mail address
+        account: String,
+        /// Its CID
+        cid: String,
+        #[command(flatten)]
+        decision: Decision,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod admin-token`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminToken {
+    /// Make a token and print it, this once
+    Create {
+        /// What it is called, also in the audit log
+        name: String,
+        /// Open only what moderators need
+        #[arg(long)]
+        moderator: bool,
+        /// After how many days it ends [default: never]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
+        expires_days: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the tokens
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// End a token at once
+    Revoke {
+        /// What it is called
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// `allod firehose`
@@ -239,6 +380,24 @@ pub(crate) enum Invite {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show one invite code and who used it
+    Show {
+        /// The code
+        code: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Close invite codes
+    Disable {
+        /// The codes
+        #[arg(required_unless_present = "accounts")]
+        codes: Vec<String>,
+        /// Close all codes of the account with this DID
+        #[arg(long = "account", value_name = "DID")]
+        accounts: Vec<String>,
         #[command(flatten)]
         target: Target,
     },

@@ -6,19 +6,24 @@
 //! any, and lines with [`Reply`]s back, of which the last one ends it.
 //! The same [`execute`] serves a command that found no running server and opened the store itself.
 
+mod administration;
 mod execute;
 mod firehose;
 mod mail;
 mod repos;
 mod socket;
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use administration::{
+    AdminTokenCreated, AdminTokenDetails, AdminTokenList, Administration, AuditLine, AuditLog, Done, InviteShown,
+    InviteUsed, TakedownSubject,
+};
 pub use execute::execute;
 pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
 pub use mail::{MailReport, MailTested};
@@ -102,6 +107,11 @@ pub enum Command {
         /// How many at most.
         limit: u32,
     },
+    /// Administers accounts and moderates what they have.
+    Administer {
+        /// What is done.
+        action: Administration,
+    },
     /// Tells how the firehose is doing.
     FirehoseStatus {},
     /// Tell how mail is doing.
@@ -181,6 +191,12 @@ impl Password {
     }
 }
 
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
+}
+
 /// What a command gives.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -197,6 +213,16 @@ pub enum Answer {
     InvitesCreated(InvitesCreated),
     /// Codes.
     Invites(InviteList),
+    /// It was done.
+    Done(Done),
+    /// An invite code and who used it.
+    InviteShown(InviteShown),
+    /// The administration token that was made.
+    AdminTokenCreated(AdminTokenCreated),
+    /// The administration tokens.
+    AdminTokens(AdminTokenList),
+    /// What was done by whom.
+    Audit(AuditLog),
     /// How the firehose is doing.
     Firehose(FirehoseStatus),
     /// How mail is doing.

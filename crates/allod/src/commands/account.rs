@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
-use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Answer, Command, Password};
+use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Administration, Answer, Command, Password};
 use serde_json::json;
 
-use super::{Failure, administer::administer, new_password};
+use super::{Failure, administer::administer, new_password, takedown::done};
 use crate::{
     cli::{Account, Target},
     output,
@@ -40,6 +40,43 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
         }
         Account::RotateKey { account: Some(account), target, .. } => rotate_key(&target, account)?,
         Account::RotateKey { account: None, target, .. } => rotate_all_keys(&target)?,
+        Account::Search { email, limit, cursor, target } => {
+            let action = Administration::AccountSearch { email, cursor, limit };
+            let answer = administer(&target, &Command::Administer { action })?;
+            let Answer::Accounts(page) = answer else { return Err(unexpected()) };
+            show_page(&page, target.json);
+        }
+        Account::SetPassword { account, password_stdin, target } => {
+            let (password, generated) = if password_stdin { (read_password()?, None) } else { made_password() };
+            set_password(account, password, generated.as_deref(), &target)?;
+        }
+        Account::SetEmail { account, email, target } => {
+            done(&target, Administration::AccountEmail { account, email }, "has the address")?;
+        }
+        Account::DisableInvites { account, note, target } => {
+            let action = Administration::AccountInvites { account, disabled: true, note };
+            done(&target, action, "invites are closed")?;
+        }
+        Account::EnableInvites { account, note, target } => {
+            let action = Administration::AccountInvites { account, disabled: false, note };
+            done(&target, action, "invites are open")?;
+        }
+    }
+    Ok(())
+}
+
+fn set_password(account: String, password: String, shown: Option<&str>, target: &Target) -> Result<(), Failure> {
+    let action = Administration::AccountPassword { account, password: Password::new(password) };
+    let answer = administer(target, &Command::Administer { action })?;
+    let Answer::Done(done) = answer else { return Err(unexpected()) };
+    if target.json {
+        let mut value = json!({ "subject": done.subject });
+        if let (Some(fields), Some(password)) = (value.as_object_mut(), shown) {
+            fields.insert("password".to_owned(), json!(password));
+        }
+        output::json(&value);
+    } else {
+        output::text(output::fields(&[("did", Some(done.subject)), ("password", shown.map(str::to_owned))]));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `allod invite`: creates and lists invite codes, through the running server or on its data directly.
 
-use allod_server::control::{Answer, Command, InviteList};
+use allod_server::control::{Administration, Answer, Command, InviteList, InviteShown};
 
-use super::{Failure, account::unexpected, administer::administer};
+use super::{Failure, account::unexpected, administer::administer, takedown::done};
 use crate::{cli::Invite, output};
 
 /// Carries out the command.
@@ -22,8 +22,36 @@ pub(super) fn run(command: Invite) -> Result<(), Failure> {
             let Answer::Invites(list) = answer else { return Err(unexpected()) };
             show_list(&list, target.json);
         }
+        Invite::Show { code, target } => {
+            let action = Administration::InviteShow { code };
+            let answer = administer(&target, &Command::Administer { action })?;
+            let Answer::InviteShown(shown) = answer else { return Err(unexpected()) };
+            show(&shown, target.json);
+        }
+        Invite::Disable { codes, accounts, target } => {
+            done(&target, Administration::InviteDisable { codes, accounts }, "closed")?;
+        }
     }
     Ok(())
+}
+
+fn show(shown: &InviteShown, json: bool) {
+    if json {
+        return output::json(shown);
+    }
+    let invite = &shown.invite;
+    output::text(output::fields(&[
+        ("code", Some(invite.code.clone())),
+        ("uses", Some(format!("{} of {} left", invite.uses_left, invite.uses))),
+        ("disabled", invite.disabled.then(|| "yes".to_owned())),
+        ("for", Some(invite.for_account.clone())),
+        ("made by", Some(invite.created_by.clone())),
+        ("created", Some(invite.created_at.clone())),
+    ]));
+    let rows: Vec<[String; 2]> = shown.used.iter().map(|used| [used.by.clone(), used.at.clone()]).collect();
+    if !rows.is_empty() {
+        output::text(output::table(["USED BY", "WHEN"], &rows));
+    }
 }
 
 fn show_list(list: &InviteList, json: bool) {

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
 mod account;
+mod admin_token;
 mod administer;
+mod audit;
 mod config;
 mod dev;
 mod firehose;
@@ -12,6 +14,7 @@ mod plc;
 mod repo;
 mod secrets;
 mod serve;
+mod takedown;
 
 use std::{
     fmt,
@@ -75,6 +78,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(config) => serve::run(config.as_path()),
         Command::Plc(arguments) => plc::run(&arguments),
         Command::Account(command) => account::run(command),
+        Command::Takedown(command) => takedown::run(command),
+        Command::AdminToken(command) => admin_token::run(command),
+        Command::Audit { limit, target } => audit::run(limit, &target),
         Command::Firehose(command) => firehose::run(&command),
         Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(crate) use server::{MoveError, Remote};
 
-use server::Session;
+use server::{Answer, Session};
 
 /// How many blobs one page lists.
 const BLOBS_PER_PAGE: &str = "500";
@@ -80,11 +80,11 @@ pub(crate) async fn carry_out(plan: &Plan, tell: &mut (dyn FnMut(String) + Send)
     }
     let new = arrive(plan, &old, &handle, tell).await?;
     let status = plan.to.query(&new, "com.atproto.server.checkAccountStatus", &[]).await?;
-    if status["activated"] == true {
+    if status.at("activated") == true {
         tell("the account is active at the new server".to_owned());
     } else {
         bring(plan, &old, &new, tell).await?;
-        if status["validDid"] != true && !change_identity(plan, &old, &new, tell).await? {
+        if status.at("validDid") != true && !change_identity(plan, &old, &new, tell).await? {
             return told(plan, &new, did, handle, State::WaitsForCode).await;
         }
         plan.to.procedure(&new, "com.atproto.server.activateAccount", None).await?;
@@ -100,8 +100,8 @@ async fn look(plan: &Plan, old: &Session, handle: String) -> Result<Moved, MoveE
     let mut remarks = Vec::new();
     let server = plan.to.describe().await?;
     let domains: Vec<&str> =
-        server["availableUserDomains"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let old_domains = plan.from.describe().await?["availableUserDomains"].clone();
+        server.at("availableUserDomains").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let old_domains = plan.from.describe().await?.at("availableUserDomains").clone();
     let is_old_servers =
         old_domains.as_array().into_iter().flatten().filter_map(Value::as_str).any(|d| handle.ends_with(d));
     if is_old_servers && !domains.iter().any(|domain| handle.ends_with(domain)) {
@@ -109,7 +109,7 @@ async fn look(plan: &Plan, old: &Session, handle: String) -> Result<Moved, MoveE
         remarks
             .push(format!("the handle {handle} belongs to the old server: choose one with --handle, under {choose}"));
     }
-    if server["inviteCodeRequired"] == true && plan.invite_code.is_none() {
+    if server.at("inviteCodeRequired") == true && plan.invite_code.is_none() {
         remarks.push("the new server asks for an invite code: give one with --invite".to_owned());
     }
     if plan.email.is_none() && old.email.is_none() {
@@ -120,7 +120,7 @@ async fn look(plan: &Plan, old: &Session, handle: String) -> Result<Moved, MoveE
         remarks.push("the identity is not a did:plc: its owner changes the document, and runs this again".to_owned());
     }
     let status = plan.from.query(old, "com.atproto.server.checkAccountStatus", &[]).await?;
-    let count = |name: &str| status[name].as_u64().unwrap_or(0);
+    let count = |name: &str| status.at(name).as_u64().unwrap_or(0);
     Ok(Moved {
         did: old.did.clone(),
         handle,
@@ -143,7 +143,7 @@ async fn arrive(
         return Ok(session);
     }
     let server = plan.to.describe().await?;
-    let audience = server["did"].as_str().unwrap_or_default();
+    let audience = server.at("did").as_str().unwrap_or_default();
     let parameters = [("aud", audience), ("lxm", "com.atproto.server.createAccount")];
     let token = plan.from.query(old, "com.atproto.server.getServiceAuth", &parameters).await?;
     let mut body = json!({
@@ -155,7 +155,7 @@ async fn arrive(
     if let (Some(code), Some(fields)) = (&plan.invite_code, body.as_object_mut()) {
         fields.insert("inviteCode".to_owned(), json!(code));
     }
-    let token = token["token"].as_str().unwrap_or_default().to_owned();
+    let token = token.at("token").as_str().unwrap_or_default().to_owned();
     let session = plan.to.create_account(&token, &body).await?;
     tell(format!("made the account at {}", plan.to));
     Ok(session)
@@ -170,26 +170,26 @@ async fn bring(
 ) -> Result<(), MoveError> {
     plan.to.import(new, plan.from.export(old).await?).await?;
     let status = plan.to.query(new, "com.atproto.server.checkAccountStatus", &[]).await?;
-    tell(format!("brought {} records", status["indexedRecords"]));
+    tell(format!("brought {} records", status.at("indexedRecords")));
     let mut cursor: Option<String> = None;
     let mut brought = 0_u64;
     loop {
         let mut parameters = vec![("limit", BLOBS_PER_PAGE)];
         parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
         let page = plan.to.query(new, "com.atproto.repo.listMissingBlobs", &parameters).await?;
-        for cid in page["blobs"].as_array().into_iter().flatten().filter_map(|blob| blob["cid"].as_str()) {
+        for cid in page.at("blobs").as_array().into_iter().flatten().filter_map(|blob| blob.at("cid").as_str()) {
             plan.to.upload(new, plan.from.blob(old, cid).await?).await?;
             brought += 1;
             tell(format!("brought {brought} blobs"));
         }
-        cursor = page["cursor"].as_str().map(str::to_owned);
+        cursor = page.at("cursor").as_str().map(str::to_owned);
         if cursor.is_none() {
             break;
         }
     }
     // A server that keeps none says so in its own way; the account has none to bring then.
     if let Ok(preferences) = plan.from.query(old, "app.bsky.actor.getPreferences", &[]).await {
-        let body = json!({ "preferences": preferences["preferences"] });
+        let body = json!({ "preferences": preferences.at("preferences") });
         plan.to.procedure(new, "app.bsky.actor.putPreferences", Some(body)).await?;
         tell("brought the preferences".to_owned());
     }
@@ -213,7 +213,7 @@ async fn change_identity(
         fields.insert("token".to_owned(), json!(code));
     }
     let signed = plan.from.procedure(old, "com.atproto.identity.signPlcOperation", Some(wanted)).await?;
-    let body = json!({ "operation": signed["operation"] });
+    let body = json!({ "operation": signed.at("operation") });
     plan.to.procedure(new, "com.atproto.identity.submitPlcOperation", Some(body)).await?;
     tell("the identity points to the new server".to_owned());
     Ok(true)
@@ -221,7 +221,7 @@ async fn change_identity(
 
 async fn told(plan: &Plan, new: &Session, did: String, handle: String, state: State) -> Result<Moved, MoveError> {
     let status = plan.to.query(new, "com.atproto.server.checkAccountStatus", &[]).await?;
-    let count = |name: &str| status[name].as_u64().unwrap_or(0);
+    let count = |name: &str| status.at(name).as_u64().unwrap_or(0);
     let mut remarks = Vec::new();
     if count("importedBlobs") < count("expectedBlobs") {
         let missing = count("expectedBlobs") - count("importedBlobs");

@@ -38,6 +38,21 @@ pub(crate) enum MoveError {
     },
 }
 
+/// What is where an answer has nothing.
+static NOTHING: Value = Value::Null;
+
+/// Reads an answer that may be of any shape.
+pub(super) trait Answer {
+    /// Gives a field; null when it is not there.
+    fn at(&self, field: &str) -> &Value;
+}
+
+impl Answer for Value {
+    fn at(&self, field: &str) -> &Value {
+        self.get(field).unwrap_or(&NOTHING)
+    }
+}
+
 /// A server.
 pub(crate) struct Remote {
     client: Client,
@@ -179,7 +194,7 @@ impl Remote {
     }
 
     fn session(&self, method: &str, answer: &Value) -> Result<Session, MoveError> {
-        let field = |name: &str| answer[name].as_str().map(str::to_owned);
+        let field = |name: &str| answer.at(name).as_str().map(str::to_owned);
         let (Some(did), Some(handle), Some(access)) = (field("did"), field("handle"), field("accessJwt")) else {
             return Err(self.unreachable(format!("{method} answered without a session")));
         };
@@ -194,7 +209,7 @@ impl Remote {
         let status = response.status();
         let body = self.body(response).await.unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let field = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let field = |name: &str| body.at(name).as_str().unwrap_or_default().to_owned();
         let name = if field("error").is_empty() { status.to_string() } else { field("error") };
         Err(MoveError::Refused { server: self.to_string(), method: method.to_owned(), name, message: field("message") })
     }

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: what is printed where, and the exit codes.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod administer;
 mod canaries;
 mod config;
 mod control;

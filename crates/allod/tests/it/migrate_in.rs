@@ -47,7 +47,8 @@ async fn write(pds: &Pds, session: &Value, record: &Value) {
 async fn code(pds: &Pds) -> String {
     for _ in 0..600 {
         let mail = get(pds, "/dev/mail?format=json").await;
-        let letter = mail["messages"].as_array().unwrap().first().and_then(|letter| letter["text"].as_str());
+        let messages = mail.get("messages").unwrap().as_array().unwrap();
+        let letter = messages.first().and_then(|letter| letter["text"].as_str());
         if let Some(code) = letter.and_then(|text| text.lines().find_map(|line| line.strip_prefix("    "))) {
             return code.to_owned();
         }

@@ -10,7 +10,7 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, firehose, mail, repos,
+    InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, administration, firehose, mail, repos,
 };
 use crate::{
     app::App,
@@ -49,6 +49,7 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         Command::InviteCreate { uses, count, for_account } => {
             create_invites(app, uses, count, for_account).await.map(Answer::InvitesCreated)
         }
+        Command::Administer { action } => administration::administer(app, action).await,
         Command::FirehoseStatus {} => Ok(Answer::Firehose(firehose::status(app).await?)),
         Command::MailStatus {} => Ok(Answer::Mail(mail::status(app).await?)),
         Command::MailTest { to } => mail::test(app, &to).await.map(Answer::MailTested),
@@ -115,7 +116,7 @@ async fn create_invites(
     }
 }
 
-fn details(account: &Account) -> AccountDetails {
+pub(super) fn details(account: &Account) -> AccountDetails {
     AccountDetails {
         did: account.did.to_string(),
         handle: account.handle.to_string(),
@@ -128,7 +129,7 @@ fn details(account: &Account) -> AccountDetails {
     }
 }
 
-fn invite_details(invite: InviteCode) -> InviteDetails {
+pub(super) fn invite_details(invite: InviteCode) -> InviteDetails {
     InviteDetails {
         code: invite.code,
         uses: u64::try_from(invite.uses_max).unwrap_or(0),

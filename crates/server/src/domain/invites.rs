@@ -10,7 +10,7 @@ use allod_store::{
 
 pub use listing::{
     CODES_PER_PAGE_MAX, CODES_SHOWN_MAX, DisableError, ListError, Listed, Page, Sort, USES_SHOWN_MAX, disable, listed,
-    page,
+    page, show,
 };
 
 use super::{clock, randomness};

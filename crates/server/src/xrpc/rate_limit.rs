@@ -283,7 +283,7 @@ pub mod rules {
         [Limit::new(CODES, |request| Some(request.input.did.to_string()))];
 
     /// updateHandle, by account.
-    pub static UPDATE_HANDLE: [Limit<UpdateHandle, Access>; 2] = [
+    pub static UPDATE_HANDLE: [Limit<UpdateHandle, FullAccess>; 2] = [
         Limit::new(Rule { name: "handle changes", points: 10, window_secs: MINUTES_5 }, |request| {
             Some(request.auth.0.account.did.to_string())
         }),

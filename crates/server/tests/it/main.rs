@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
+mod admin_tokens;
 mod app_bsky;
 mod authorisation;
 mod blobs;

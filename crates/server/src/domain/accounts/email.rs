@@ -90,7 +90,9 @@ pub async fn update(
     let address = EmailAddress::parse(email)?;
     let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.key());
     let mut txn = Txn::new();
-    if account.email_confirmed_at.is_some() {
+    // Asking for more at sign-in needs no code: it takes nothing from the owner.
+    let adds_factor = is_same && auth_factor == Some(true);
+    if account.email_confirmed_at.is_some() && !adds_factor {
         let code = code.map(str::trim).filter(|code| !code.is_empty()).ok_or(EmailError::TokenRequired)?;
         email_codes::redeem(app, &mut txn, &account.did, Purpose::UpdateEmail, code).await?;
     }

@@ -119,6 +119,14 @@ pub async fn listed(app: &App, invite: InviteCode) -> Result<Listed, ReadError> 
     Ok(Listed { invite, uses })
 }
 
+/// Finds a code and tells who used it.
+pub async fn show(app: &App, code: &str) -> Result<Option<Listed>, ReadError> {
+    match invites::by_code(&*app.db, code).await? {
+        Some(invite) => listed(app, invite).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Disables codes, and all codes that accounts have now. Those that are not there are disabled already.
 pub async fn disable(app: &App, by: &By, codes: &[String], accounts: &[String]) -> Result<(), DisableError> {
     let subject = format!("codes [{}] accounts [{}]", codes.join(" "), accounts.join(" "));

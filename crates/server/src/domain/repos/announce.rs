@@ -105,12 +105,11 @@ async fn in_turn(
     let before = repos::head_of(&*app.db, did).await?.ok_or_else(not_found)?;
     let is_activation = new_key.is_none();
     let is_told = is_activation || Status::of(&account).is_active();
-    let key = match new_key {
-        Some(key) => key,
-        None => {
-            let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| AnnounceError::NoKey(did.clone()))?;
-            app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?
-        }
+    let key = if let Some(key) = new_key {
+        key
+    } else {
+        let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| AnnounceError::NoKey(did.clone()))?;
+        app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?
     };
     let now_micros = app.clock.now_micros();
     let rev = app.repos.next_rev(&before.rev, now_micros);

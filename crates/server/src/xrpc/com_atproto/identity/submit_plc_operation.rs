@@ -9,13 +9,13 @@ use allod_lexicon::{com_atproto::identity::submit_plc_operation::SubmitPlcOperat
 use crate::{
     app::App,
     domain::identity::owner,
-    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess},
 };
 
 /// Checks the operation and sends it.
 pub async fn handler(
     app: Arc<App>,
-    request: XrpcRequest<SubmitPlcOperation, Access>,
+    request: XrpcRequest<SubmitPlcOperation, FullAccess>,
 ) -> XrpcResult<SubmitPlcOperation> {
     owner::submit(&app, &request.auth.0.account.did, &request.input.operation).await?;
     Ok(XrpcResponse::new(NoBody {}))

@@ -9,11 +9,11 @@ use allod_lexicon::{com_atproto::identity::update_handle::UpdateHandle, method::
 use crate::{
     app::App,
     domain::identity::handle::{self, By},
-    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess},
 };
 
 /// Changes the handle.
-pub async fn handler(app: Arc<App>, request: XrpcRequest<UpdateHandle, Access>) -> XrpcResult<UpdateHandle> {
+pub async fn handler(app: Arc<App>, request: XrpcRequest<UpdateHandle, FullAccess>) -> XrpcResult<UpdateHandle> {
     handle::update_handle(&app, &request.auth.0.account.did, &request.input.handle, By::Owner).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -59,12 +59,12 @@ async fn a_handle_changes_everywhere() {
     assert_eq!(pds.plc().submissions().len(), sent);
     assert_eq!(seen::handles_told(&pds, &alice.did).await, ["alice.test", "liz.test", "liz.test"]);
 
-    // An app password's session may do it too.
-    let token = pds.app_password(&alice, "app", false).await;
+    let token = pds.app_password(&alice, "app", true).await;
     let body = json!({ "identifier": alice.did, "password": token });
     let app = pds.xrpc_post("com.atproto.server.createSession").json(&body).ok().await;
-    assert_eq!(update(&pds, app["accessJwt"].as_str().unwrap(), "beth.test").send().await.status.as_u16(), 200);
-    has_handle(&pds, &alice, "beth.test").await;
+    let refused = update(&pds, app["accessJwt"].as_str().unwrap(), "beth.test").error().await;
+    assert_eq!(refused, refusal(400, "InvalidToken", "Bad token scope"), "an app does not manage the identity");
+    has_handle(&pds, &alice, "liz.test").await;
 }
 
 #[tokio::test]

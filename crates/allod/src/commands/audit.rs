@@ -1,0 +1,20 @@
+//! `allod audit`: what operators and moderators did.
+
+use allod_server::control::{Administration, Answer, Command};
+
+use super::{Failure, account::unexpected, administer::administer};
+use crate::{cli::Target, output};
+
+/// Carries out the command.
+pub(super) fn run(limit: u32, target: &Target) -> Result<(), Failure> {
+    let command = Command::Administer { action: Administration::Audit { limit } };
+    let Answer::Audit(log) = administer(target, &command)? else { return Err(unexpected()) };
+    if target.json {
+        output::json(&log);
+        return Ok(());
+    }
+    let rows: Vec<[String; 5]> =
+        log.entries.into_iter().map(|line| [line.at, line.actor, line.method, line.outcome, line.subject]).collect();
+    output::text(output::table(["WHEN", "WHO", "HOW", "OUTCOME", "SUBJECT"], &rows));
+    Ok(())
+}

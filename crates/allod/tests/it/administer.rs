@@ -1,0 +1,74 @@
+//! `allod takedown`, `allod admin-token`, `allod audit`, and what `allod account` and `allod invite` change.
+
+use serde_json::{Value, json};
+
+use crate::process::{Allod, client, create_account};
+
+#[tokio::test]
+async fn an_operator_moderates_from_the_command_line_with_a_server_and_without() {
+    let allod = Allod::new();
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
+    let origin = server.wait_for("  Server ").trim().to_owned();
+    server.wait_for("Stop with Ctrl-C.");
+    let alice = create_account(&origin, "alice.test").await;
+    let did = alice["did"].as_str().unwrap();
+    let status = |allod: &Allod| allod.run(&["account", "show", "alice.test", "--json"]).json()["status"].clone();
+
+    let taken = allod.run(&["takedown", "account", "alice.test", "--ref", "report 1", "--json"]).json();
+    assert_eq!(taken, json!({ "subject": did }));
+    assert_eq!(status(&allod), "takendown");
+    let undone = allod.run(&["takedown", "account", did, "--undo"]).ok();
+    assert_eq!(undone, format!("{did}: shown again\n"));
+    assert_eq!(status(&allod), "active");
+
+    let uri = format!("at://{did}/com.example.note/one");
+    let missing = allod.run(&["takedown", "record", &uri]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stderr.ends_with("error: Subject not found\n"), "{}", missing.stderr);
+    assert_eq!(allod.run(&["takedown", "record", "nonsense"]).code, 1);
+    assert_eq!(allod.run(&["takedown", "blob", "alice.test", "nonsense"]).code, 1);
+    assert_eq!(allod.run(&["takedown", "account", "alice.test", "--undo", "--ref", "x"]).code, 2);
+
+    let changed = allod.run(&["account", "set-password", "alice.test", "--json"]).json();
+    let sign_in = async |password: &Value| {
+        let body = json!({ "identifier": "alice.test", "password": password });
+        let call = client().post(format!("{origin}/xrpc/com.atproto.server.createSession")).json(&body);
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(sign_in(&changed["password"]).await, 200);
+    let typed = allod.run_with_input(&["account", "set-password", did, "--password-stdin"], "another-one\n");
+    assert_eq!(typed.code, 0, "{}", typed.stderr);
+    assert_eq!((sign_in(&changed["password"]).await, sign_in(&json!("another-one")).await), (401, 200));
+    allod.run(&["account", "set-email", "alice.test", "new@mail.test"]).ok();
+    let found = allod.run(&["account", "search", "new@", "--json"]).json();
+    assert_eq!(found["accounts"][0]["did"], did);
+
+    allod.run(&["account", "disable-invites", "alice.test", "--note", "sold codes"]).ok();
+    allod.run(&["account", "enable-invites", "alice.test"]).ok();
+    let code = allod.run(&["invite", "create"]).ok().trim().to_owned();
+    allod.run(&["invite", "disable", &code]).ok();
+    let shown = allod.run(&["invite", "show", &code, "--json"]).json();
+    assert_eq!((&shown["code"], &shown["disabled"], &shown["used"]), (&json!(code), &json!(true), &json!([])));
+    assert!(allod.run(&["invite", "show", &code]).ok().contains("1 of 1 left"));
+    assert!(allod.run(&["invite", "show", "no-such"]).stderr.ends_with("error: there is no invite code no-such\n"));
+
+    let token = allod.run(&["admin-token", "create", "ops", "--expires-days", "3"]).ok().trim().to_owned();
+    let info = async |token: &str| {
+        let url = format!("{origin}/xrpc/com.atproto.admin.getAccountInfo?did={did}");
+        client().get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(info(&token).await, 200);
+    let tokens = allod.run(&["admin-token", "list", "--json"]).json();
+    assert_eq!((&tokens["tokens"][0]["name"], &tokens["tokens"][0]["scope"]), (&json!("ops"), &json!("admin")));
+    assert_eq!(allod.run(&["admin-token", "revoke", "ops"]).ok(), "ops: ended\n");
+    assert_eq!(info(&token).await, 401);
+
+    assert_eq!(server.interrupt(), 0);
+    allod.run(&["takedown", "account", "alice.test"]).ok();
+    assert_eq!(status(&allod), "takendown");
+    let log = allod.run(&["audit", "--json", "--limit", "3"]).json();
+    let newest: Vec<&Value> = log["entries"].as_array().unwrap().iter().map(|line| &line["method"]).collect();
+    assert_eq!(newest, ["takedown", "admin-token revoke", "admin-token create"]);
+    let text = allod.run(&["audit"]).ok();
+    assert!(text.contains("refused: Subject not found") && text.contains("command-line"), "{text}");
+}

@@ -1,0 +1,395 @@
+//! What operators and moderators do, as commands.
+
+use std::sync::Arc;
+
+use allod_atproto::{AtIdentifier, AtUri, Cid, repo::RecordPath};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AccountPage, Answer, ControlError, InviteDetails, LIST_ITEMS_MAX, Password,
+    execute::{details, failure, invite_details, refusal},
+};
+use crate::{
+    app::App,
+    domain::{
+        accounts,
+        administration::{
+            self, Actor, AdminScope, By,
+            accounts::AdminError,
+            audit,
+            tokens::{self, CreateTokenError},
+        },
+        clock, invites,
+        moderation::{self, Change, Mark, ModerationError, Subject},
+        secret::Secret,
+    },
+};
+
+/// What is done.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Administration {
+    /// Takes something down, or not any more.
+    Takedown {
+        /// What.
+        subject: TakedownSubject,
+        /// Whether it is taken down from now on.
+        applied: bool,
+        /// The decision.
+        reference: Option<String>,
+    },
+    /// Opens or closes an account's invites.
+    AccountInvites {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// Whether they are closed.
+        disabled: bool,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Gives an account another password.
+    AccountPassword {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// The password.
+        password: Password,
+    },
+    /// Gives an account another e-mail address.
+    AccountEmail {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// The address.
+        email: String,
+    },
+    /// Finds accounts by the beginning of their address.
+    AccountSearch {
+        /// The beginning.
+        email: String,
+        /// Where the previous page ended.
+        cursor: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Closes invite codes.
+    InviteDisable {
+        /// The codes.
+        codes: Vec<String>,
+        /// The DIDs of accounts whose codes are closed.
+        accounts: Vec<String>,
+    },
+    /// Shows an invite code and who used it.
+    InviteShow {
+        /// The code.
+        code: String,
+    },
+    /// Makes an administration token.
+    TokenCreate {
+        /// What it is called.
+        name: String,
+        /// Whether it opens only what moderators need.
+        moderator: bool,
+        /// How long it lasts.
+        expires_days: Option<u32>,
+    },
+    /// Lists the administration tokens.
+    TokenList {},
+    /// Ends an administration token.
+    TokenRevoke {
+        /// What it is called.
+        name: String,
+    },
+    /// Shows what was done, newest first.
+    Audit {
+        /// How many entries at most.
+        limit: u32,
+    },
+}
+
+/// What is taken down.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakedownSubject {
+    /// An account, by its handle, DID or e-mail address.
+    Account(String),
+    /// A record, by its URI.
+    Record(String),
+    /// A blob, by its account's handle, DID or e-mail address and its CID.
+    Blob(String, String),
+}
+
+/// It was done.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// To what.
+    pub subject: String,
+}
+
+/// An invite code and who used it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteShown {
+    /// The code.
+    #[serde(flatten)]
+    pub invite: InviteDetails,
+    /// Who used it, oldest first.
+    pub used: Vec<InviteUsed>,
+}
+
+/// One use of an invite code.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InviteUsed {
+    /// The account's DID.
+    pub by: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// A token that was just made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AdminTokenCreated {
+    /// What it is called.
+    pub name: String,
+    /// The token, shown this once.
+    pub token: Password,
+    /// When it ends, RFC 3339.
+    pub expires_at: Option<String>,
+}
+
+/// The administration tokens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AdminTokenList {
+    /// In the order of their names.
+    pub tokens: Vec<AdminTokenDetails>,
+}
+
+/// One administration token.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AdminTokenDetails {
+    /// What it is called.
+    pub name: String,
+    /// `admin` or `moderator`.
+    pub scope: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// When it ends, RFC 3339.
+    pub expires_at: Option<String>,
+}
+
+/// What was done.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuditLog {
+    /// Newest first.
+    pub entries: Vec<AuditLine>,
+}
+
+/// One thing that was done or refused.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuditLine {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who.
+    pub actor: String,
+    /// By which method or command.
+    pub method: String,
+    /// To what.
+    pub subject: String,
+    /// What came of it.
+    pub outcome: String,
+}
+
+fn by(method: &'static str) -> By {
+    By { actor: Actor::CommandLine, method }
+}
+
+/// Carries it out.
+pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result<Answer, ControlError> {
+    match action {
+        Administration::Takedown { subject, applied, reference } => {
+            let subject = found_subject(app, subject).await?;
+            let change = Change { takedown: Some(Mark { applied, reference }), deactivated: None };
+            moderation::change(app, &by("takedown"), &subject, change).await?;
+            Ok(done(subject.to_string()))
+        }
+        Administration::AccountInvites { account, disabled, note } => {
+            let did = found(app, &account).await?.did;
+            let by = by(if disabled { "account disable-invites" } else { "account enable-invites" });
+            administration::accounts::set_invites(app, &by, &did, disabled, note).await?;
+            Ok(done(did.to_string()))
+        }
+        Administration::AccountPassword { account, password } => {
+            let did = found(app, &account).await?.did;
+            let password = Secret::new(password.expose().to_owned());
+            administration::accounts::set_password(app, &by("account set-password"), &did, password).await?;
+            Ok(done(did.to_string()))
+        }
+        Administration::AccountEmail { account, email } => {
+            let did = found(app, &account).await?.did;
+            let account = AtIdentifier::Did(did.clone());
+            administration::accounts::set_email(app, &by("account set-email"), &account, &email).await?;
+            Ok(done(did.to_string()))
+        }
+        Administration::AccountSearch { email, cursor, limit } => {
+            let found =
+                administration::accounts::search(app, Some(&email), cursor.as_deref(), i64::from(limit)).await?;
+            let accounts = found.accounts.iter().map(|report| details(&report.account)).collect();
+            Ok(Answer::Accounts(AccountPage { accounts, cursor: found.cursor }))
+        }
+        Administration::InviteDisable { codes, accounts } => {
+            let subject = codes.iter().chain(&accounts).cloned().collect::<Vec<_>>().join(" ");
+            invites::disable(app, &by("invite disable"), &codes, &accounts).await?;
+            Ok(done(subject))
+        }
+        Administration::InviteShow { code } => {
+            let shown = invites::show(app, &code).await?;
+            let shown = shown.ok_or_else(|| refusal("NotFound", format!("there is no invite code {code}")))?;
+            let used = shown.uses.into_iter().map(|used| InviteUsed { by: used.used_by, at: at(used.used_at) });
+            let used = used.collect();
+            Ok(Answer::InviteShown(InviteShown { invite: invite_details(shown.invite), used }))
+        }
+        Administration::TokenCreate { .. } | Administration::TokenList {} | Administration::TokenRevoke { .. } => {
+            tokens_of(app, action).await
+        }
+        Administration::Audit { limit } => {
+            let entries = audit::newest(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?.into_iter();
+            let entries = entries.map(|entry| AuditLine {
+                at: at(entry.at),
+                actor: entry.actor,
+                method: entry.method,
+                subject: entry.subject,
+                outcome: entry.outcome,
+            });
+            Ok(Answer::Audit(AuditLog { entries: entries.collect() }))
+        }
+    }
+}
+
+async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlError> {
+    match action {
+        Administration::TokenCreate { name, moderator, expires_days } => {
+            let scope = if moderator { AdminScope::Moderator } else { AdminScope::Admin };
+            let (token, row) = tokens::create(app, &by("admin-token create"), &name, scope, expires_days).await?;
+            let token = Password::new(token.expose().clone());
+            Ok(Answer::AdminTokenCreated(AdminTokenCreated {
+                name: row.name,
+                token,
+                expires_at: row.expires_at.map(at),
+            }))
+        }
+        Administration::TokenRevoke { name } => match tokens::revoke(app, &by("admin-token revoke"), &name).await {
+            Ok(true) => Ok(done(name)),
+            Ok(false) => Err(refusal("NotFound", format!("there is no token {name}"))),
+            Err(error) => Err(failure(&error)),
+        },
+        Administration::TokenList {}
+        | Administration::Takedown { .. }
+        | Administration::AccountInvites { .. }
+        | Administration::AccountPassword { .. }
+        | Administration::AccountEmail { .. }
+        | Administration::AccountSearch { .. }
+        | Administration::InviteDisable { .. }
+        | Administration::InviteShow { .. }
+        | Administration::Audit { .. } => {
+            let tokens = tokens::list(app).await?.into_iter().map(|token| AdminTokenDetails {
+                name: token.name,
+                scope: match token.scope {
+                    AdminScope::Admin => "admin".to_owned(),
+                    AdminScope::Moderator => "moderator".to_owned(),
+                },
+                created_at: at(token.created_at),
+                expires_at: token.expires_at.map(at),
+            });
+            Ok(Answer::AdminTokens(AdminTokenList { tokens: tokens.collect() }))
+        }
+    }
+}
+
+fn done(subject: String) -> Answer {
+    Answer::Done(Done { subject })
+}
+
+fn at(micros: i64) -> String {
+    clock::datetime(clock::from_store(micros))
+}
+
+async fn found(app: &App, account: &str) -> Result<allod_store::tables::accounts::Account, ControlError> {
+    let found = accounts::find(app, account).await?;
+    found.ok_or_else(|| refusal("NotFound", format!("there is no account {account}")))
+}
+
+async fn found_subject(app: &App, subject: TakedownSubject) -> Result<Subject, ControlError> {
+    let invalid = |message: String| refusal("InvalidRequest", message);
+    match subject {
+        TakedownSubject::Account(account) => Ok(Subject::Account(found(app, &account).await?.did)),
+        TakedownSubject::Record(uri) => {
+            let parsed = AtUri::parse(&uri).map_err(|error| invalid(error.to_string()))?;
+            let (Some(collection), Some(key)) = (parsed.collection(), parsed.record_key()) else {
+                return Err(invalid(format!("{uri} is not the URI of a record")));
+            };
+            let did = found(app, parsed.authority().as_ref()).await?.did;
+            Ok(Subject::Record(did, RecordPath::new(&collection, &key)))
+        }
+        TakedownSubject::Blob(account, cid) => {
+            let cid = Cid::parse(&cid).map_err(|error| invalid(error.to_string()))?;
+            // The account may be gone, and its bytes still known.
+            let did = match AtIdentifier::parse(&account) {
+                Ok(AtIdentifier::Did(did)) => did,
+                Ok(AtIdentifier::Handle(_)) | Err(_) => found(app, &account).await?.did,
+            };
+            Ok(Subject::Blob(did, cid))
+        }
+    }
+}
+
+impl From<ModerationError> for ControlError {
+    fn from(error: ModerationError) -> Self {
+        let name = match error {
+            ModerationError::NotFound => "NotFound",
+            ModerationError::ActivateAndTakedown
+            | ModerationError::NotAnAccount
+            | ModerationError::Reference
+            | ModerationError::TakenDown => "InvalidRequest",
+            ModerationError::Contended => "NotEnoughResources",
+            ModerationError::Announce(_) | ModerationError::Read(_) | ModerationError::Commit(_) => {
+                return failure(&error);
+            }
+        };
+        refusal(name, error.to_string())
+    }
+}
+
+impl From<AdminError> for ControlError {
+    fn from(error: AdminError) -> Self {
+        let name = match error {
+            AdminError::NotFound | AdminError::NoRecipient => "NotFound",
+            AdminError::Note
+            | AdminError::NoAddress
+            | AdminError::Subject
+            | AdminError::Email(_)
+            | AdminError::Password(_) => "InvalidRequest",
+            AdminError::Read(_) | AdminError::Commit(_) => return failure(&error),
+        };
+        refusal(name, error.to_string())
+    }
+}
+
+impl From<invites::DisableError> for ControlError {
+    fn from(error: invites::DisableError) -> Self {
+        match error {
+            invites::DisableError::Admin | invites::DisableError::TooMany => {
+                refusal("InvalidRequest", error.to_string())
+            }
+            invites::DisableError::Commit(error) => failure(&error),
+        }
+    }
+}
+
+impl From<CreateTokenError> for ControlError {
+    fn from(error: CreateTokenError) -> Self {
+        match error {
+            CreateTokenError::Name
+            | CreateTokenError::Days
+            | CreateTokenError::NameTaken
+            | CreateTokenError::TooMany => refusal("InvalidRequest", error.to_string()),
+            CreateTokenError::Commit(error) => failure(&error),
+        }
+    }
+}
