@@ -65,11 +65,13 @@ export async function migrate({ from, to, handle, email, password, codeOf }) {
 // Checks what a relay hears of a move at the new server: account, identity and sync, and that the first commit verifies
 // under the key in the account's document.
 export async function judgeArrival({ streamUrl, plcUrl, did, handle }) {
+  // An account that comes back was told of here before: what counts is the newest commit's.
+  const newest = await (await fetch(`${streamUrl}/xrpc/com.atproto.sync.getLatestCommit?did=${did}`)).json()
   const events = await readStream({
     cursor: 0,
     did,
     streamUrl,
-    last: ({ kind, event }) => kind === '#sync' && event.did === did,
+    last: ({ kind, event }) => kind === '#sync' && event.did === did && event.rev === newest.rev,
   })
   const kinds = events.map(({ kind }) => kind)
   assert.deepEqual(kinds.slice(-3), ['#account', '#identity', '#sync'])

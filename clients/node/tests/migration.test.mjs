@@ -66,8 +66,8 @@ test('an account moves out with all it has, and moves back', async () => {
     password,
     codeOf: () => mailedCode(secondUrl, input.email),
   })
-  assert.equal((await contents(back, did)).length, 26)
   assert.equal(await judgeArrival({ streamUrl: pdsUrl, plcUrl, did, handle: input.handle }), pdsUrl)
+  assert.equal((await contents(back, did)).length, 26)
   const { data } = await judgeAuditLog(did)
   assert.equal(data.services.atproto_pds.endpoint, pdsUrl)
 })
