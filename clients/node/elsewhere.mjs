@@ -7,8 +7,8 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { AtpAgent } from '@atproto/api'
-import { freshAccount, judgeAuditLog, password, pdsUrl, plcUrl } from './network.mjs'
-import { judgeArrival, mailedCode, migrate } from './migration.mjs'
+import { freshAccount, judgeAuditLog, mailedCode, password, pdsUrl, plcUrl } from './network.mjs'
+import { judgeArrival, migrate } from './migration.mjs'
 
 const elsewhere = process.env.ELSEWHERE_URL
 const letters = []
@@ -103,7 +103,7 @@ const back = await migrate({
   handle: input.handle,
   email: input.email,
   password,
-  codeOf: () => mailedCode(pdsUrl, input.email),
+  codeOf: () => mailedCode(input.email),
 })
 assert.equal((await posts(back)).length, 121)
 assert.deepEqual((await back.com.atproto.sync.getBlob({ did, cid })).data, bytes)

@@ -5,18 +5,6 @@ import { AtpAgent } from '@atproto/api'
 import { IdResolver } from '@atproto/identity'
 import { readStream } from './stream.mjs'
 
-// Waits for the newest letter to an address, at the page where a development server shows its mail.
-export async function mailedCode(serverUrl, address) {
-  for (let tries = 0; tries < 300; tries += 1) {
-    const { messages } = await (await fetch(`${serverUrl}/dev/mail?format=json`)).json()
-    const letter = messages.find(({ to }) => to === address)
-    const code = letter?.text.match(/[A-Z2-7]{5}-[A-Z2-7]{5}/)?.[0]
-    if (code) return code
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`no letter to ${address} came`)
-}
-
 // Takes the account of the session `from` to the server `to`. `codeOf` answers the code that the old server mails.
 // Answers the session at the new server.
 export async function migrate({ from, to, handle, email, password, codeOf }) {

@@ -62,6 +62,19 @@ export async function judgeAuditLog(did) {
   return { entries, data }
 }
 
+// Waits for the newest letter to an address, of one subject if it is said, where a development server shows its mail, and
+// gives the code in it.
+export async function mailedCode(address, { subject, serverUrl = pdsUrl } = {}) {
+  for (let tries = 0; tries < 300; tries += 1) {
+    const { messages } = await (await fetch(`${serverUrl}/dev/mail?format=json`)).json()
+    const letter = messages.find((message) => message.to === address && (!subject || message.subject === subject))
+    const code = letter?.text.match(/[A-Z2-7]{5}-[A-Z2-7]{5}/)?.[0]
+    if (code) return code
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`no letter ${subject ?? ''} to ${address} came`)
+}
+
 // Refusals carry the status and the name of the error; the message is for people.
 export async function refused(promise, status, name) {
   const error = await promise.then(

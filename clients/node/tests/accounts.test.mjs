@@ -1,18 +1,7 @@
 // npm @atproto/api: everything an account goes through after its sign-up.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { agent, admin, call, freshAccount, password, pdsUrl, refused, signUp } from '../network.mjs'
-
-// Waits for the newest letter to an address with a subject, and gives its code.
-async function code(address, subject) {
-  for (let tries = 0; tries < 300; tries += 1) {
-    const { messages } = await (await fetch(`${pdsUrl}/dev/mail?format=json`)).json()
-    const letter = messages.find((message) => message.to === address && message.subject === subject)
-    if (letter) return letter.text.match(/[A-Z2-7]{5}-[A-Z2-7]{5}/)[0]
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`no letter ${subject} to ${address} came`)
-}
+import { agent, admin, call, freshAccount, mailedCode, password, refused, signUp } from '../network.mjs'
 
 test('app passwords sign in, write, can not manage the account, and end when they are revoked', async () => {
   const owner = await signUp(freshAccount('app'))
@@ -33,7 +22,7 @@ test('an address is confirmed, guards the sign-in, and is changed', async () => 
   const input = freshAccount('ema')
   const client = await signUp(input)
   await client.com.atproto.server.requestEmailConfirmation()
-  const token = await code(input.email, 'Email Confirmation')
+  const token = await mailedCode(input.email, { subject: 'Email Confirmation' })
   await client.com.atproto.server.confirmEmail({ email: input.email, token })
   assert.equal((await client.com.atproto.server.getSession()).data.emailConfirmed, true)
 
@@ -42,7 +31,7 @@ test('an address is confirmed, guards the sign-in, and is changed', async () => 
   await client.com.atproto.server.updateEmail({ email: input.email, emailAuthFactor: true })
   await refused(agent().login({ identifier: input.handle, password }), 401, 'AuthFactorTokenRequired')
   const second = agent()
-  const authFactorToken = await code(input.email, 'Sign-in Code')
+  const authFactorToken = await mailedCode(input.email, { subject: 'Sign-in Code' })
   await second.login({ identifier: input.handle, password, authFactorToken })
   assert.equal(second.session.emailAuthFactor, true)
 })
@@ -52,7 +41,7 @@ test('a forgotten password is reset, and every session ends', async () => {
   const client = await signUp(input)
   await agent().com.atproto.server.requestPasswordReset({ email: input.email })
   await agent().com.atproto.server.requestPasswordReset({ email: 'nobody@mail.com' })
-  const token = await code(input.email, 'Password Reset Requested')
+  const token = await mailedCode(input.email, { subject: 'Password Reset Requested' })
   await refused(agent().com.atproto.server.resetPassword({ token: 'AAAAA-AAAAA', password: 'another battery' }), 400, 'InvalidToken')
   await agent().com.atproto.server.resetPassword({ token, password: 'another battery' })
   await assert.rejects(client.com.atproto.server.getSession())
@@ -68,7 +57,7 @@ test('an account is deleted for good', async () => {
   const { did } = client.session
   await client.post({ text: 'soon gone' })
   await client.com.atproto.server.requestAccountDelete()
-  const token = await code(input.email, 'Account Deletion Requested')
+  const token = await mailedCode(input.email, { subject: 'Account Deletion Requested' })
   await agent().com.atproto.server.deleteAccount({ did, password, token })
   await refused(agent().login({ identifier: did, password }), 401, 'AuthenticationRequired')
   const status = await call('GET', 'com.atproto.sync.getRepoStatus', { params: { did } })

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AtpAgent } from '@atproto/api'
-import { agent, freshAccount, judgeAuditLog, password, pdsUrl, plcUrl, refused } from '../network.mjs'
-import { judgeArrival, mailedCode, migrate } from '../migration.mjs'
+import { agent, freshAccount, judgeAuditLog, mailedCode, password, pdsUrl, plcUrl, refused } from '../network.mjs'
+import { judgeArrival, migrate } from '../migration.mjs'
 
 const secondUrl = process.env.SECOND_PDS_URL
 assert.ok(secondUrl, 'SECOND_PDS_URL is not set: run this through `cargo xtask test`')
@@ -37,7 +37,7 @@ test('an account moves out with all it has, and moves back', async () => {
     handle: input.handle,
     email: input.email,
     password,
-    codeOf: () => mailedCode(pdsUrl, input.email),
+    codeOf: () => mailedCode(input.email),
   })
   assert.deepEqual(await contents(second, did), before)
   assert.deepEqual((await second.app.bsky.actor.getPreferences()).data.preferences, interests)
@@ -53,9 +53,7 @@ test('an account moves out with all it has, and moves back', async () => {
 
   // The old account is still there: it is deleted before the same identity comes back.
   await from.com.atproto.server.requestAccountDelete()
-  const { messages } = await (await fetch(`${pdsUrl}/dev/mail?format=json`)).json()
-  assert.ok(messages)
-  const code = await newest(pdsUrl, input.email, 'Account Deletion Requested')
+  const code = await mailedCode(input.email, { subject: 'Account Deletion Requested' })
   await from.com.atproto.server.deleteAccount({ did, password, token: code })
 
   const back = await migrate({
@@ -64,23 +62,13 @@ test('an account moves out with all it has, and moves back', async () => {
     handle: input.handle,
     email: input.email,
     password,
-    codeOf: () => mailedCode(secondUrl, input.email),
+    codeOf: () => mailedCode(input.email, { serverUrl: secondUrl }),
   })
   assert.equal(await judgeArrival({ streamUrl: pdsUrl, plcUrl, did, handle: input.handle }), pdsUrl)
   assert.equal((await contents(back, did)).length, 26)
   const { data } = await judgeAuditLog(did)
   assert.equal(data.services.atproto_pds.endpoint, pdsUrl)
 })
-
-async function newest(serverUrl, address, subject) {
-  for (let tries = 0; tries < 300; tries += 1) {
-    const { messages } = await (await fetch(`${serverUrl}/dev/mail?format=json`)).json()
-    const letter = messages.find((message) => message.to === address && message.subject === subject)
-    if (letter) return letter.text.match(/[A-Z2-7]{5}-[A-Z2-7]{5}/)[0]
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`no letter ${subject} came`)
-}
 
 test('a token for moving in works once and for its own identity', async () => {
   const client = agent()

@@ -42,6 +42,15 @@ impl Raw {
             Self::Boolean(_) | Self::Integer(_) | Self::List(_) => Err("must be a string".to_owned()),
         }
     }
+
+    /// The parts of a list, which in text stand between commas. `kind` says what it should be.
+    fn parts(&self, kind: &str) -> Result<Vec<&str>, String> {
+        match self {
+            Self::Text(text) => Ok(text.split(',').map(str::trim).collect()),
+            Self::List(parts) => Ok(parts.iter().map(String::as_str).collect()),
+            Self::Boolean(_) | Self::Integer(_) => Err(format!("must be {kind}")),
+        }
+    }
 }
 
 impl FromRaw for String {
@@ -309,11 +318,7 @@ impl FromRaw for HandleDomains {
     const KIND: &'static str = "a list of domains, each with a leading dot";
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        match raw {
-            Raw::Text(text) => Self::from_parts(text.split(',').map(str::trim)),
-            Raw::List(parts) => Self::from_parts(parts.iter().map(String::as_str)),
-            Raw::Boolean(_) | Raw::Integer(_) => Err(format!("must be {}", Self::KIND)),
-        }
+        Self::from_parts(raw.parts(Self::KIND)?.into_iter())
     }
 
     fn show(&self) -> String {
@@ -344,11 +349,7 @@ impl FromRaw for Relays {
     const KIND: &'static str = "a list of https URLs";
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        match raw {
-            Raw::Text(text) => Self::from_parts(text.split(',').map(str::trim)),
-            Raw::List(parts) => Self::from_parts(parts.iter().map(String::as_str)),
-            Raw::Boolean(_) | Raw::Integer(_) => Err(format!("must be {}", Self::KIND)),
-        }
+        Self::from_parts(raw.parts(Self::KIND)?.into_iter())
     }
 
     fn show(&self) -> String {
@@ -374,11 +375,7 @@ impl FromRaw for Networks {
     const KIND: &'static str = "a list of IP addresses and networks";
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        match raw {
-            Raw::Text(text) => Self::from_parts(text.split(',').map(str::trim)),
-            Raw::List(parts) => Self::from_parts(parts.iter().map(String::as_str)),
-            Raw::Boolean(_) | Raw::Integer(_) => Err(format!("must be {}", Self::KIND)),
-        }
+        Self::from_parts(raw.parts(Self::KIND)?.into_iter())
     }
 
     fn show(&self) -> String {

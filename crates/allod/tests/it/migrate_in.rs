@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Allod, Outcome, Server, client, create_account};
+use crate::process::{Allod, Outcome, Server, client, create_account, serve_environment};
 
 struct Pds {
     server: Server,
@@ -10,23 +10,7 @@ struct Pds {
 }
 
 fn start(allod: &Allod, plc_url: &str, data: &str) -> Pds {
-    let environment = [
-        ("PDS_HOSTNAME", "localhost"),
-        ("PDS_PORT", "0"),
-        ("PDS_DATA_DIRECTORY", data),
-        ("PDS_ADMIN_PASSWORD", "admin"),
-        ("PDS_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
-        (
-            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
-            "1111111111111111111111111111111111111111111111111111111111111111",
-        ),
-        ("PDS_DID_PLC_URL", plc_url),
-        ("PDS_DEV_MODE", "true"),
-        ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),
-        ("PDS_INVITE_REQUIRED", "false"),
-        ("ALLOD_LOG_FORMAT", "json"),
-        ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
-    ];
+    let environment = serve_environment(plc_url, data);
     let mut server = allod.start(&["serve"], &environment);
     let address = server.wait_for("\"address\":\"");
     let port = address.split('"').next().unwrap().rsplit_once(':').unwrap().1.to_owned();

@@ -184,6 +184,27 @@ pub(crate) fn client() -> reqwest::Client {
     builder.no_proxy().build().unwrap()
 }
 
+/// The environment of a development server with a did:plc directory of its own choice, by the reference's names.
+pub(crate) fn serve_environment<'a>(plc_url: &'a str, data: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("PDS_HOSTNAME", "localhost"),
+        ("PDS_PORT", "0"),
+        ("PDS_DATA_DIRECTORY", data),
+        ("PDS_ADMIN_PASSWORD", "admin"),
+        ("PDS_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        (
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+            "1111111111111111111111111111111111111111111111111111111111111111",
+        ),
+        ("PDS_DID_PLC_URL", plc_url),
+        ("PDS_DEV_MODE", "true"),
+        ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),
+        ("PDS_INVITE_REQUIRED", "false"),
+        ("ALLOD_LOG_FORMAT", "json"),
+        ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
+    ]
+}
+
 /// Creates an account over HTTP.
 pub(crate) async fn create_account(origin: &str, handle: &str) -> serde_json::Value {
     let body = serde_json::json!({

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::process::{Allod, client, create_account};
+use crate::process::{Allod, client, create_account, serve_environment};
 
 #[tokio::test]
 async fn the_names_of_the_reference_start_a_working_server() {
@@ -10,24 +10,8 @@ async fn the_names_of_the_reference_start_a_working_server() {
     let mut plc = allod.start(&["plc", "--port", "0"], &[]);
     let plc_url = plc.wait_for("did:plc directory on ");
     let plc_url = plc_url.split(',').next().unwrap();
-    let environment = [
-        ("PDS_HOSTNAME", "localhost"),
-        ("PDS_PORT", "0"),
-        ("PDS_DATA_DIRECTORY", "pds"),
-        ("PDS_ADMIN_PASSWORD", "admin"),
-        ("PDS_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
-        (
-            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
-            "1111111111111111111111111111111111111111111111111111111111111111",
-        ),
-        ("PDS_DID_PLC_URL", plc_url),
-        ("PDS_DEV_MODE", "true"),
-        ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),
-        ("PDS_INVITE_REQUIRED", "false"),
-        ("PDS_REDIS_SCRATCH_ADDRESS", "localhost:6379"),
-        ("ALLOD_LOG_FORMAT", "json"),
-        ("ALLOD_BIND_ADDRESS", "127.0.0.1"),
-    ];
+    let mut environment = serve_environment(plc_url, "pds");
+    environment.push(("PDS_REDIS_SCRATCH_ADDRESS", "localhost:6379"));
     let mut server = allod.start(&["serve"], &environment);
     server.wait_for("warning: set, but without effect so far: PDS_REDIS_SCRATCH_ADDRESS");
     let address = server.wait_for("\"address\":\"");

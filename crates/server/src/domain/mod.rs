@@ -10,6 +10,7 @@ pub mod emails;
 pub mod firehose;
 pub mod forms;
 pub mod handles;
+pub mod html;
 pub mod identity;
 pub mod invites;
 pub mod keyed_hash;

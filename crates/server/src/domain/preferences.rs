@@ -91,7 +91,7 @@ pub async fn put(app: &App, session: &Session, wanted: Vec<Value>) -> Result<(),
 
 async fn replace(app: &App, did: &Did, rows: &[Preference], kept: Option<&str>) -> Result<(), PreferencesError> {
     let mut txn = Txn::new();
-    accounts::assert_there(&mut txn, did);
+    accounts::assert_present(&mut txn, did);
     preferences::replace(&mut txn, did, rows, kept);
     app.db.commit(txn).await?;
     Ok(())

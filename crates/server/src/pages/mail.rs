@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use crate::{
     domain::{
-        clock,
+        clock, html,
         mail::{Mailbox, Message},
     },
     http::{body::ResponseBody, reply},
@@ -47,27 +47,13 @@ fn page(messages: &[Message]) -> String {
     }
     for message in messages.iter().rev() {
         let time = clock::datetime(message.time_micros);
-        let (subject, to, text) = (escape(&message.subject), escape(&message.to), escape(&message.text));
+        let (subject, to, text) =
+            (html::escape(&message.subject), html::escape(&message.to), html::escape(&message.text));
         // Writing to a String can't fail.
         let _ = write!(page, "<h2>{subject}</h2><p>To {to}, {time}</p><pre>{text}</pre>");
     }
     page.push_str("</html>");
     page
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -321,14 +321,6 @@ pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: there is an account with this DID. Conflict: [`ACCOUNT_CHANGED`].
-pub fn assert_there(txn: &mut Txn, did: &Did) {
-    txn.absent(
-        ACCOUNT_CHANGED,
-        sql!("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1)", did.as_str()),
-    );
-}
-
 /// Adds: the account's password is as it was read. Conflict: [`ACCOUNT_CHANGED`].
 pub fn assert_same_password(txn: &mut Txn, account: &Account) {
     txn.absent(

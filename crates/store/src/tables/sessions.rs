@@ -156,12 +156,6 @@ pub fn revoke_all(txn: &mut Txn, did: &Did) {
     txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
 }
 
-/// Adds: every sign-in of the account ends but that of one family.
-pub fn revoke_others(txn: &mut Txn, did: &Did, family: &str) {
-    txn.touch(Touched::Account(did.to_string()));
-    txn.run(sql!("DELETE FROM sessions WHERE did = $1 AND family <> $2", did.as_str(), family));
-}
-
 /// Adds: every sign-in that was made with this app password ends.
 pub fn revoke_app_password(txn: &mut Txn, did: &Did, name: &str) {
     txn.touch(Touched::Account(did.to_string()));

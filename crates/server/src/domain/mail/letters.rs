@@ -5,7 +5,10 @@ use std::fmt::Write;
 use super::{Content, Message};
 use crate::{
     config::ServiceConfig,
-    domain::email_codes::{CODE_SECS, Purpose},
+    domain::{
+        email_codes::{CODE_SECS, Purpose},
+        html,
+    },
 };
 
 /// The longest subject line sent, in characters.
@@ -188,20 +191,9 @@ fn without_tags(html: &str) -> String {
     text.split('\n').map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
+/// A letter's texts have no control characters.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() => escaped.push(' '),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
+    html::escape(&text.replace(char::is_control, " "))
 }
 
 #[cfg(test)]

@@ -47,12 +47,12 @@ const PROTECTED: &[&str] = &[
 const MOVING_OUT: &str = "com.atproto.server.createAccount";
 
 /// Tells whether a method manages an account or its identity.
-pub fn is_protected(method: &str) -> bool {
+fn is_protected(method: &str) -> bool {
     PROTECTED.iter().any(|protected| protected.eq_ignore_ascii_case(method))
 }
 
 /// Tells whether a method needs more than a plain app password: private conversations, and moving out.
-pub fn is_privileged(method: &str) -> bool {
+fn is_privileged(method: &str) -> bool {
     let is_chat = method.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("chat.bsky."));
     is_chat || method.eq_ignore_ascii_case(MOVING_OUT)
 }

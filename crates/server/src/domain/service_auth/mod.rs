@@ -9,7 +9,7 @@ use allod_atproto::{
 use allod_store::{CommitError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
 
-pub use mint::{MintError, TokenRequest, is_privileged, is_protected, mint};
+pub use mint::{MintError, TokenRequest, mint};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
