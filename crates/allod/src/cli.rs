@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Create and look at invite codes
     #[command(subcommand)]
     Invite(Invite),
+    /// Let in, or refuse, who waits in the sign-up queue
+    #[command(subcommand)]
+    Queue(Queue),
     /// Look at the mail that waits, and try whether letters get through
     #[command(subcommand)]
     Mail(Mail),
@@ -165,6 +168,19 @@ pub(crate) enum Account {
         /// Every account, oldest first; one that fails is told of and passed by
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put a key of the owner's first among an account's rotation keys, with which the identity can be won back without us
+    AddRecoveryKey {
+        /// The account's handle, DID or e-mail address
+        account: String,
+        /// The owner's public key, a did:key
+        #[arg(required_unless_present = "generate", conflicts_with = "generate")]
+        key: Option<String>,
+        /// Make a key, and print its private half once for the owner to keep
+        #[arg(long)]
+        generate: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -397,6 +413,41 @@ pub(crate) enum Invite {
         codes: Vec<String>,
         /// Close all codes of the account with this DID
         #[arg(long = "account", value_name = "DID")]
+        accounts: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod queue`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Queue {
+    /// List who waits, oldest first
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Where the previous page ended
+        #[arg(long)]
+        cursor: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let accounts in
+    Admit {
+        /// Their handles, DIDs or e-mail addresses
+        #[arg(required_unless_present = "next", conflicts_with = "next")]
+        accounts: Vec<String>,
+        /// So many of those who wait longest
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        next: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Refuse accounts: they go, with their handles and addresses, and nobody hears of them
+    Refuse {
+        /// Their handles, DIDs or e-mail addresses
+        #[arg(required = true)]
         accounts: Vec<String>,
         #[command(flatten)]
         target: Target,

@@ -21,7 +21,8 @@ const SECRETS_FILE: &str = "dev-secrets.toml";
 const PORT_FILE: &str = "dev-port";
 
 /// The environment names that a development network takes.
-const ENVIRONMENT_NAMES: [&str; 2] = ["ALLOD_LOG", "ALLOD_LOG_FORMAT"];
+const ENVIRONMENT_NAMES: [&str; 4] =
+    ["ALLOD_LOG", "ALLOD_LOG_FORMAT", "ALLOD_SIGN_UP_QUEUE", "ALLOD_SIGN_UP_QUEUE_PER_HOUR"];
 
 /// Where handles of a development network are.
 const HANDLE_DOMAIN: &str = ".test";

@@ -25,7 +25,7 @@ use crate::{
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
         sessions::SessionKeys,
-        sign_up::{SignUps, failpoint::Failpoints},
+        sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
     },
 };
 
@@ -89,6 +89,8 @@ pub struct App {
     pub passwords: PasswordPool,
     /// The sign-ups this process is driving.
     pub sign_ups: SignUps,
+    /// When accounts that wait are let in.
+    pub timetable: Timetable,
     /// Accounts and sign-ins that were lately asked for.
     pub remembered: Arc<Remembered>,
     /// The repositories at work.
@@ -157,6 +159,7 @@ impl App {
             blobs: Blobs::new(objects),
             rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),
+            timetable: Timetable::default(),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             imports: Imports::new(imports_directory),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),

@@ -9,7 +9,7 @@ use url::Url;
 use crate::{
     domain::{
         captcha::CaptchaConfig, firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig,
-        repos::import::ImportConfig, secret::Secret,
+        repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
     },
     smtp::SmtpConfig,
 };
@@ -83,6 +83,8 @@ pub struct SignUpConfig {
     pub invite_interval_millis: Option<u64>,
     /// From when on accounts grow older for that, in milliseconds since the Unix epoch.
     pub invite_epoch_millis: u64,
+    /// Whether whoever signs up uninvited waits until they are let in.
+    pub queue: Option<QueueConfig>,
     /// What else shows that a person signs up.
     pub verification: Verification,
     /// Whether a sign-up needs an e-mail address.

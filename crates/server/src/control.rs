@@ -22,7 +22,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use administration::{
     AdminTokenCreated, AdminTokenDetails, AdminTokenList, Administration, AuditLine, AuditLog, Done, InviteShown,
-    InviteUsed, TakedownSubject,
+    InviteUsed, QueueDetails, QueuePage, TakedownSubject,
 };
 pub use execute::execute;
 pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
@@ -92,6 +92,13 @@ pub enum Command {
     AccountRotateKey {
         /// Its handle, DID or e-mail address.
         account: String,
+    },
+    /// Puts a key of the owner's first among an account's rotation keys.
+    AccountAddRecoveryKey {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// The key, a did:key.
+        key: String,
     },
     /// Creates invite codes.
     InviteCreate {
@@ -209,6 +216,8 @@ pub enum Answer {
     Account(AccountDetails),
     /// The key that an account got.
     KeyRotated(KeyRotated),
+    /// The rotation keys that an account has.
+    RecoveryKeyAdded(RecoveryKeyAdded),
     /// The codes that were created.
     InvitesCreated(InvitesCreated),
     /// Codes.
@@ -217,6 +226,8 @@ pub enum Answer {
     Done(Done),
     /// An invite code and who used it.
     InviteShown(InviteShown),
+    /// Accounts that wait to be let in.
+    Queue(QueuePage),
     /// The administration token that was made.
     AdminTokenCreated(AdminTokenCreated),
     /// The administration tokens.
@@ -246,6 +257,17 @@ pub struct KeyRotated {
     pub handle: String,
     /// The public key that its DID document names from now on.
     pub signing_key: String,
+}
+
+/// An account's rotation keys, after one was added.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecoveryKeyAdded {
+    /// Its DID.
+    pub did: String,
+    /// Its handle.
+    pub handle: String,
+    /// All its rotation keys; an earlier one can undo what a later one signs.
+    pub rotation_keys: Vec<String>,
 }
 
 /// An account that was just created.
@@ -286,6 +308,9 @@ pub struct AccountDetails {
     pub invite_code: Option<String>,
     /// When a deactivated account is removed, RFC 3339.
     pub delete_after: Option<String>,
+    /// What the operator should know of it; told of a single account alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Invite codes that were just created.

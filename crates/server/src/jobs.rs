@@ -14,7 +14,10 @@ use crate::{
         mail, phone,
         repos::{import, retired},
         service_auth,
-        sign_up::reconcile::{self, PASS_EVERY_SECS},
+        sign_up::{
+            queue,
+            reconcile::{self, PASS_EVERY_SECS},
+        },
     },
 };
 
@@ -87,6 +90,11 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = changes::pass(app).await {
         tracing::error!(%error, "unfinished changes of identities could not be looked at");
+    }
+    match queue::pass(app).await {
+        Ok(0) => {}
+        Ok(let_in) => tracing::info!(let_in, "let in accounts that waited"),
+        Err(error) => tracing::error!(%error, "accounts that wait could not be let in"),
     }
     match deletion::delete_due(app).await {
         Ok(0) => {}

@@ -34,6 +34,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(11, "0011_identity_changes"),
     migration!(12, "0012_administration"),
     migration!(13, "0013_phone"),
+    migration!(14, "0014_sign_up_queue"),
 ];
 
 #[cfg(test)]

@@ -122,6 +122,7 @@ impl Options {
                 invite_required: false,
                 invite_interval_millis: None,
                 invite_epoch_millis: 0,
+                queue: None,
                 verification: Verification::Nothing,
                 email_required: true,
                 password_chars_min: 8,

@@ -5,7 +5,7 @@ use std::io::Read;
 use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Administration, Answer, Command, Password};
 use serde_json::json;
 
-use super::{Failure, administer::administer, new_password, takedown::done};
+use super::{Failure, administer::administer, new_key, new_password, private_key_hex, takedown::done};
 use crate::{
     cli::{Account, Target},
     output,
@@ -40,6 +40,7 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
         }
         Account::RotateKey { account: Some(account), target, .. } => rotate_key(&target, account)?,
         Account::RotateKey { account: None, target, .. } => rotate_all_keys(&target)?,
+        Account::AddRecoveryKey { account, key, target, .. } => add_recovery_key(&target, account, key)?,
         Account::Search { email, limit, cursor, target } => {
             let action = Administration::AccountSearch { email, cursor, limit };
             let answer = administer(&target, &Command::Administer { action })?;
@@ -92,6 +93,33 @@ fn rotate_key(target: &Target, account: String) -> Result<(), Failure> {
             ("did", Some(rotated.did)),
             ("signing key", Some(rotated.signing_key)),
         ]));
+    }
+    Ok(())
+}
+
+/// Without a key makes one, and shows its private half once the directory has the public one.
+fn add_recovery_key(target: &Target, account: String, key: Option<String>) -> Result<(), Failure> {
+    let made = key.is_none().then(new_key);
+    let private_key = made.as_ref().map(private_key_hex);
+    let key = key.or_else(|| made.map(|key| key.did_key().to_string())).unwrap_or_default();
+    let answer = administer(target, &Command::AccountAddRecoveryKey { account, key })?;
+    let Answer::RecoveryKeyAdded(added) = answer else { return Err(unexpected()) };
+    if target.json {
+        let mut value = json!({ "did": added.did, "handle": added.handle, "rotation_keys": added.rotation_keys });
+        if let (Some(fields), Some(private_key)) = (value.as_object_mut(), private_key) {
+            fields.insert("private_key_k256_hex".to_owned(), json!(private_key));
+        }
+        output::json(&value);
+        return Ok(());
+    }
+    output::text(output::fields(&[
+        ("handle", Some(added.handle)),
+        ("did", Some(added.did)),
+        ("rotation keys", Some(added.rotation_keys.join(", "))),
+        ("private key", private_key.clone()),
+    ]));
+    if private_key.is_some() {
+        output::remark(format_args!("the private key (K-256, hexadecimal) is stored nowhere: give it to the owner"));
     }
     Ok(())
 }
@@ -191,4 +219,7 @@ fn show_details(account: &AccountDetails, json: bool) {
         ("invite code", account.invite_code.clone()),
         ("removed after", account.delete_after.clone()),
     ]));
+    for warning in &account.warnings {
+        output::text(format_args!("{warning}\n"));
+    }
 }

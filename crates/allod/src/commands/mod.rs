@@ -11,6 +11,7 @@ mod invite;
 mod mail;
 mod migrate_in;
 mod plc;
+mod queue;
 mod repo;
 mod secrets;
 mod serve;
@@ -28,7 +29,7 @@ use crate::{
     output, runtime,
 };
 
-pub(crate) use secrets::{new_password, new_rotation_key, new_token_secret};
+pub(crate) use secrets::{new_key, new_password, new_rotation_key, new_token_secret, private_key_hex};
 
 /// The file that is read when nobody names one.
 const DEFAULT_CONFIG_FILE: &str = "allod.toml";
@@ -84,6 +85,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Firehose(command) => firehose::run(&command),
         Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),
+        Command::Queue(command) => queue::run(command),
         Command::Repo(command) => repo::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Secrets(crate::cli::Secrets::Generate) => {

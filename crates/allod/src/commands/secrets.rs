@@ -27,7 +27,16 @@ pub(crate) fn new_token_secret() -> String {
 
 /// A new secp256k1 private key, in hexadecimal digits.
 pub(crate) fn new_rotation_key() -> String {
-    let key = SigningKey::generate(Curve::K256, &mut |buffer| SystemRandomness.fill(buffer));
+    private_key_hex(&new_key())
+}
+
+/// A new secp256k1 key.
+pub(crate) fn new_key() -> SigningKey {
+    SigningKey::generate(Curve::K256, &mut |buffer| SystemRandomness.fill(buffer))
+}
+
+/// A private key in the form that settings and people get it in.
+pub(crate) fn private_key_hex(key: &SigningKey) -> String {
     HEXLOWER.encode(&*key.to_bytes())
 }
 

@@ -15,6 +15,7 @@ use allod_server::{
         phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
         secret::Secret,
+        sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
     smtp::SmtpConfig,
 };
@@ -289,6 +290,7 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         reader.problem(Problem::at(place, "must be at least 1 millisecond"));
     }
     let invite_epoch = reader.read(&s::INVITE_EPOCH);
+    let queue = read_queue(reader, invite_required);
     let email_required = reader.read(&s::EMAIL_REQUIRED);
     let shortest = reader.read(&s::PASSWORD_CHARS_MIN);
     let longest = reader.read(&s::PASSWORD_CHARS_MAX);
@@ -304,17 +306,38 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
             format!("passwords of {shortest} to {longest} characters make no sense: 1 <= min <= max <= {PASSWORD_CHARS_CEILING}"),
         ));
     }
+    let (is_queueing, queue) = queue?;
     Some(SignUpConfig {
         handle_domains: handle_domains?.0,
         invite_required: invite_required?,
         invite_interval_millis: invite_interval,
         invite_epoch_millis: invite_epoch?,
+        queue: is_queueing.then_some(queue),
         verification: Verification::Nothing,
         email_required: email_required?,
         password_chars_min: usize::try_from(shortest).ok()?,
         password_chars_max: usize::try_from(longest).ok()?,
         server_rotation_key_required: true,
     })
+}
+
+/// Tells whether there is a queue, and how it moves.
+fn read_queue(reader: &mut Reader, invite_required: Option<bool>) -> Option<(bool, QueueConfig)> {
+    let is_on = reader.read(&s::SIGN_UP_QUEUE);
+    let per_hour = reader.read(&s::SIGN_UP_QUEUE_PER_HOUR);
+    if is_on == Some(true) && invite_required == Some(true) {
+        let place = reader.place(&s::SIGN_UP_QUEUE);
+        reader.problem(Problem::at(
+            place,
+            "nobody would ever wait: who has an invite code is let in at once, and invite_required asks everybody for one",
+        ));
+    }
+    let per_hour = u32::try_from(per_hour?).ok().filter(|per_hour| *per_hour <= PER_HOUR_MAX);
+    if per_hour.is_none() {
+        let place = reader.place(&s::SIGN_UP_QUEUE_PER_HOUR);
+        reader.problem(Problem::at(place, format!("must be 0 to {PER_HOUR_MAX}")));
+    }
+    Some((is_on?, QueueConfig { per_hour: per_hour? }))
 }
 
 /// What is only half set is a mistake: the operator thinks that a gate is up.

@@ -104,6 +104,10 @@ settings! {
     INVITE_INTERVAL: u64 = "invite_interval", Some("PDS_INVITE_INTERVAL"), Nothing;
     /// From when on accounts grow older for that, in milliseconds since 1970.
     INVITE_EPOCH: u64 = "invite_epoch", Some("PDS_INVITE_EPOCH"), Literal("0");
+    /// Whether whoever signs up without an invite code waits until the operator lets them in (`allod queue`). Until then nobody hears of the account: no DID is made and no event told.
+    SIGN_UP_QUEUE: bool = "sign_up_queue", None, Literal("false");
+    /// How many of those who wait are let in each hour by themselves, oldest first; 0 for none.
+    SIGN_UP_QUEUE_PER_HOUR: u64 = "sign_up_queue_per_hour", None, Literal("0");
     /// Whether a sign-up needs a telephone number that gets a code (requestPhoneVerification). Twilio Verify sends it; in development mode it is shown at /dev/mail when no provider is set.
     PHONE_VERIFICATION_REQUIRED: bool = "phone_verification_required", None, Literal("false");
     /// How many accounts one telephone number makes. Numbers are stored as keyed hashes alone; one that has made an account stays counted when the account is deleted.

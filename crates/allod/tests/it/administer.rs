@@ -5,6 +5,60 @@ use serde_json::{Value, json};
 use crate::process::{Allod, client, create_account};
 
 #[tokio::test]
+async fn an_owner_gets_a_recovery_key() {
+    let allod = Allod::new();
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
+    let origin = server.wait_for("  Server ").trim().to_owned();
+    server.wait_for("Stop with Ctrl-C.");
+    create_account(&origin, "alice.test").await;
+    assert!(allod.run(&["account", "show", "alice.test"]).ok().contains("no recovery key"));
+    let added = allod.run(&["account", "add-recovery-key", "alice.test", "--generate", "--json"]).json();
+    assert_eq!(added["rotation_keys"].as_array().unwrap().len(), 2);
+    assert_eq!(added["private_key_k256_hex"].as_str().unwrap().len(), 64);
+    assert!(!allod.run(&["account", "show", "alice.test"]).ok().contains("no recovery key"));
+    let again = added["rotation_keys"][0].as_str().unwrap();
+    assert!(allod.run(&["account", "add-recovery-key", "alice.test", again]).ok().contains(again));
+    assert_eq!(allod.run(&["account", "add-recovery-key", "alice.test"]).code, 2);
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[tokio::test]
+async fn an_operator_lets_in_who_waits() {
+    let allod = Allod::new();
+    let environment = [("ALLOD_SIGN_UP_QUEUE", "true")];
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &environment);
+    let origin = server.wait_for("  Server ").trim().to_owned();
+    server.wait_for("Stop with Ctrl-C.");
+    let mut tokens = Vec::new();
+    for name in ["alice", "bob", "carol", "dora"] {
+        let session = create_account(&origin, &format!("{name}.test")).await;
+        tokens.push(session["accessJwt"].as_str().unwrap().to_owned());
+    }
+    let listed = allod.run(&["queue", "list", "--json"]).json();
+    let waiting = listed["waiting"].as_array().unwrap();
+    let names: Vec<&Value> = waiting.iter().map(|waiting| &waiting["handle"]).collect();
+    assert_eq!(names, ["alice.test", "bob.test", "carol.test", "dora.test"]);
+    assert!(allod.run(&["account", "show", "bob.test"]).ok().contains("waits in the sign-up queue"));
+    assert_eq!(allod.run(&["queue", "admit", "bob.test"]).ok(), "bob.test: let in\n");
+    assert_eq!(allod.run(&["queue", "refuse", "carol.test"]).ok(), "carol.test: refused\n");
+    assert_eq!(allod.run(&["queue", "admit", "--next", "1", "--json"]).json(), json!([{ "subject": "alice.test" }]));
+    let again = allod.run(&["queue", "admit", "bob.test", "dora.test"]);
+    assert_eq!((again.code, again.stdout.as_str()), (1, "dora.test: let in\n"));
+    assert!(again.stderr.contains("bob.test: the account does not wait to be let in"), "{}", again.stderr);
+    assert_eq!(allod.run(&["queue", "admit"]).code, 2);
+    assert!(allod.run(&["queue", "list"]).ok().starts_with("HANDLE"));
+    for (token, status) in tokens.iter().zip([200, 200, 400, 200]) {
+        let url = format!("{origin}/xrpc/com.atproto.temp.checkSignupQueue");
+        let reply = client().get(url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status);
+        let body: Value = reply.json().await.unwrap();
+        assert!(status != 200 || body == json!({ "activated": true }), "{body}");
+    }
+    assert!(allod.run(&["audit"]).ok().contains("queue refuse"));
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[tokio::test]
 async fn an_operator_moderates_from_the_command_line_with_a_server_and_without() {
     let allod = Allod::new();
     let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);

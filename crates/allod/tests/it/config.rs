@@ -225,6 +225,18 @@ fn a_gate_that_is_half_up_is_told_before_the_start() {
 }
 
 #[test]
+fn a_queue_that_nobody_would_wait_in_is_told_before_the_start() {
+    let queue = ("ALLOD_SIGN_UP_QUEUE", "true");
+    let bad = check(SECRETS, &[queue]);
+    assert!(bad.starts_with("exit code 2") && bad.contains("nobody would ever wait"), "{bad}");
+    let open = ("PDS_INVITE_REQUIRED", "false");
+    let too_many = check(SECRETS, &[queue, open, ("ALLOD_SIGN_UP_QUEUE_PER_HOUR", "5001")]);
+    assert!(too_many.starts_with("exit code 2") && too_many.contains("must be 0 to 5000"), "{too_many}");
+    let good = check(SECRETS, &[queue, open, ("ALLOD_SIGN_UP_QUEUE_PER_HOUR", "20")]);
+    assert!(good.starts_with("exit code 0"), "{good}");
+}
+
+#[test]
 fn captchas_are_of_one_provider_and_instead_of_a_telephone_number() {
     let hcaptcha = [("PDS_HCAPTCHA_SITE_KEY", "site"), ("PDS_HCAPTCHA_SECRET_KEY", "hidden")];
     let turnstile = [("ALLOD_TURNSTILE_SITE_KEY", "site"), ("ALLOD_TURNSTILE_SECRET_KEY", "hidden")];

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts,
+        accounts::{self, deletion::DeleteError},
         administration::{
             self, Actor, AdminScope, By,
             accounts::AdminError,
@@ -22,6 +22,7 @@ use crate::{
         clock, invites,
         moderation::{self, Change, Mark, ModerationError, Subject},
         secret::Secret,
+        sign_up::queue::{self, QueueError},
     },
 };
 
@@ -82,6 +83,23 @@ pub enum Administration {
         /// The code.
         code: String,
     },
+    /// Lists accounts that wait to be let in, oldest first.
+    QueueList {
+        /// Where the previous page ended.
+        cursor: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Lets an account in that waits.
+    QueueAdmit {
+        /// Its handle, DID or e-mail address.
+        account: String,
+    },
+    /// Refuses an account that waits; it goes.
+    QueueRefuse {
+        /// Its handle, DID or e-mail address.
+        account: String,
+    },
     /// Makes an administration token.
     TokenCreate {
         /// What it is called.
@@ -132,6 +150,34 @@ pub struct InviteShown {
     pub invite: InviteDetails,
     /// Who used it, oldest first.
     pub used: Vec<InviteUsed>,
+}
+
+/// Accounts that wait to be let in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QueuePage {
+    /// The accounts, oldest first.
+    pub waiting: Vec<QueueDetails>,
+    /// Where the next page starts; none on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One account that waits to be let in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QueueDetails {
+    /// Its DID.
+    pub did: String,
+    /// Its handle.
+    pub handle: String,
+    /// Its e-mail address.
+    pub email: Option<String>,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Whether it moves in with an identity that it has already.
+    pub moves_in: bool,
+    /// Why it could not be let in when that was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// One use of an invite code.
@@ -245,6 +291,29 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             let used = used.collect();
             Ok(Answer::InviteShown(InviteShown { invite: invite_details(shown.invite), used }))
         }
+        Administration::QueueList { cursor, limit } => {
+            let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
+            let (rows, cursor) = queue::list(app, cursor.as_deref(), limit).await?;
+            let waiting = rows.into_iter().map(|(waiting, account)| QueueDetails {
+                did: account.did.to_string(),
+                handle: account.handle.to_string(),
+                email: account.email,
+                since: at(waiting.since),
+                moves_in: waiting.moves_in,
+                last_error: waiting.last_error,
+            });
+            Ok(Answer::Queue(QueuePage { waiting: waiting.collect(), cursor }))
+        }
+        Administration::QueueAdmit { account } => {
+            let account = found(app, &account).await?;
+            queue::let_in(app, &by("queue admit"), &account.did).await?;
+            Ok(done(account.handle.to_string()))
+        }
+        Administration::QueueRefuse { account } => {
+            let account = found(app, &account).await?;
+            queue::refuse(app, &by("queue refuse"), &account.did).await?;
+            Ok(done(account.handle.to_string()))
+        }
         Administration::TokenCreate { .. } | Administration::TokenList {} | Administration::TokenRevoke { .. } => {
             tokens_of(app, action).await
         }
@@ -287,6 +356,9 @@ async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlE
         | Administration::AccountSearch { .. }
         | Administration::InviteDisable { .. }
         | Administration::InviteShow { .. }
+        | Administration::QueueList { .. }
+        | Administration::QueueAdmit { .. }
+        | Administration::QueueRefuse { .. }
         | Administration::Audit { .. } => {
             let tokens = tokens::list(app).await?.into_iter().map(|token| AdminTokenDetails {
                 name: token.name,
@@ -346,11 +418,31 @@ impl From<ModerationError> for ControlError {
             ModerationError::ActivateAndTakedown
             | ModerationError::NotAnAccount
             | ModerationError::Reference
-            | ModerationError::TakenDown => "InvalidRequest",
+            | ModerationError::TakenDown
+            | ModerationError::Waits => "InvalidRequest",
             ModerationError::Contended => "NotEnoughResources",
             ModerationError::Announce(_) | ModerationError::Read(_) | ModerationError::Commit(_) => {
                 return failure(&error);
             }
+        };
+        refusal(name, error.to_string())
+    }
+}
+
+impl From<QueueError> for ControlError {
+    fn from(error: QueueError) -> Self {
+        let name = match error {
+            QueueError::NotWaiting => "NotFound",
+            QueueError::TakenDown | QueueError::Refused(_) => "InvalidRequest",
+            QueueError::UnderWay | QueueError::Delete(DeleteError::BeingLetIn | DeleteError::Busy(_)) => {
+                "NotEnoughResources"
+            }
+            QueueError::Pending => "UpstreamFailure",
+            QueueError::Announce(_)
+            | QueueError::Delete(_)
+            | QueueError::Read(_)
+            | QueueError::Commit(_)
+            | QueueError::Internal(_) => return failure(&error),
         };
         refusal(name, error.to_string())
     }

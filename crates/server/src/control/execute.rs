@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use allod_atproto::Did;
+use allod_atproto::{Did, crypto::DidKey};
 use allod_store::{
     ReadError,
     tables::{accounts::Account, invites::InviteCode},
@@ -10,7 +10,8 @@ use allod_store::{
 
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
-    InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, administration, firehose, mail, repos,
+    InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, RecoveryKeyAdded, administration, firehose,
+    mail, repos,
 };
 use crate::{
     app::App,
@@ -18,10 +19,10 @@ use crate::{
         accounts::{self, Status},
         clock,
         handles::HandleError,
-        identity::signing_key,
+        identity::{recovery_key, signing_key},
         invites::{self, CreateInvitesError},
         secret::Secret,
-        sign_up::{SignUpError, SignUpRequest, sign_up},
+        sign_up::{SignUpError, SignUpRequest, queue, sign_up},
     },
 };
 
@@ -39,11 +40,15 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
             }))
         }
         Command::AccountShow { account } => match accounts::find(app, &account).await? {
-            Some(account) => Ok(Answer::Account(details(&account))),
+            Some(account) => show(app, &account).await.map(Answer::Account),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },
         Command::AccountRotateKey { account } => match accounts::find(app, &account).await? {
             Some(account) => rotate_key(app, &account).await.map(Answer::KeyRotated),
+            None => Err(refusal("NotFound", format!("there is no account {account}"))),
+        },
+        Command::AccountAddRecoveryKey { account, key } => match accounts::find(app, &account).await? {
+            Some(account) => add_recovery_key(app, &account, &key).await.map(Answer::RecoveryKeyAdded),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },
         Command::InviteCreate { uses, count, for_account } => {
@@ -75,6 +80,31 @@ async fn rotate_key(app: &Arc<App>, account: &Account) -> Result<KeyRotated, Con
         handle: account.handle.to_string(),
         signing_key: signing_key.to_string(),
     })
+}
+
+async fn add_recovery_key(app: &Arc<App>, account: &Account, key: &str) -> Result<RecoveryKeyAdded, ControlError> {
+    let key = DidKey::parse(key.trim());
+    let key = key.map_err(|error| refusal("InvalidRequest", format!("the key is not one for rotation: {error}")))?;
+    let added = recovery_key::add(app, &account.did, &key).await;
+    let keys = added.map_err(|error| refusal("KeyNotAdded", error.to_string()))?;
+    Ok(RecoveryKeyAdded {
+        did: account.did.to_string(),
+        handle: account.handle.to_string(),
+        rotation_keys: keys.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Tells one account, with what the operator should know of it.
+async fn show(app: &App, account: &Account) -> Result<AccountDetails, ControlError> {
+    let warnings = if queue::waits(app, account).await? {
+        vec!["The account waits in the sign-up queue: allod queue admit, or allod queue refuse".to_owned()]
+    } else {
+        match recovery_key::advice(app, account).await {
+            Ok(advice) => advice,
+            Err(error) => vec![format!("Whether its DID document is right can't be told: {error}")],
+        }
+    };
+    Ok(AccountDetails { warnings, ..details(account) })
 }
 
 async fn create_account(
@@ -126,6 +156,7 @@ pub(super) fn details(account: &Account) -> AccountDetails {
         created_at: clock::datetime(clock::from_store(account.created_at)),
         invite_code: account.invite_code.clone(),
         delete_after: account.delete_after.map(|micros| clock::datetime(clock::from_store(micros))),
+        warnings: Vec::new(),
     }
 }
 
@@ -175,6 +206,7 @@ fn sign_up_refusal(error: &SignUpError) -> ControlError {
         | SignUpError::VerificationUnused
         | SignUpError::Phone(_)
         | SignUpError::Captcha(_)
+        | SignUpError::OperationCantWait
         | SignUpError::RecoveryKey
         | SignUpError::AuthMissing(_)
         | SignUpError::AuthReplayed

@@ -12,7 +12,8 @@ use allod_atproto::{
 };
 use allod_lexicon::{Kind, MethodInfo};
 use allod_server::{
-    domain::{clock::Clock, keys::Purpose},
+    control::{Administration, Command, Silent, execute},
+    domain::{clock::Clock, keys::Purpose, sign_up::queue::QueueConfig},
     xrpc,
 };
 use allod_store::tables::signing_keys;
@@ -22,19 +23,19 @@ use serde_json::{Value, json};
 use crate::seen;
 
 /// The states of the account that a credential is for, in the order of a cell's letters.
-const STATES: [&str; 4] = ["active", "deactivated", "taken down", "deleted"];
+const STATES: [&str; 5] = ["active", "deactivated", "taken down", "deleted", "waiting"];
 
 /// What a method is called with, and the credentials that don't depend on an account.
 const NOBODYS: [&str; 4] = ["none", "garbage", "admin", "wrong admin"];
 
 /// Credentials of an account.
-const ACCOUNTS: [&str; 6] = ["full", "app", "app+", "refresh", "takedown", "service"];
+const ACCOUNTS: [&str; 7] = ["full", "app", "app+", "refresh", "takedown", "queued", "service"];
 
 const HEAD: &str = "\
 Credentials: none; garbage; admin: the operator's password; wrong admin; full: the account's own password; app, app+: an
-app password, a privileged one; refresh: a refresh token; takedown: the token of a taken-down account's sign-in; service:
-a service token of the account's for the method. An account's credentials have a letter for each of its states: active,
-deactivated, taken down, deleted.
+app password, a privileged one; refresh: a refresh token; takedown: the token of a taken-down account's sign-in; queued:
+the token of one that waits in the sign-up queue; service: a service token of the account's for the method. An account's
+credentials have a letter for each of its states: active, deactivated, taken down, deleted, waiting.
 
 + reaches the method    m AuthMissing    a AuthenticationRequired    i InvalidToken    s Bad token scope
 e ExpiredToken    t AccountTakedown    g account gone    j a service token's own refusals    f Forbidden
@@ -49,6 +50,9 @@ struct Account {
 
 async fn account(pds: &TestPds, name: &'static str) -> Account {
     let actor = pds.account(name).await;
+    let admit = Administration::QueueAdmit { account: actor.did.to_string() };
+    execute(pds.app(), Command::Administer { action: admit }, &mut Silent).await.unwrap();
+    let actor = pds.sign_in(name).await;
     let mut tokens = BTreeMap::from([("full", actor.access.clone()), ("refresh", actor.refresh.clone())]);
     for (credential, privileged) in [("app", false), ("app+", true)] {
         let password = pds.app_password(&actor, credential, privileged).await;
@@ -142,11 +146,15 @@ fn letter(reply: &Reply) -> char {
 
 #[tokio::test]
 async fn every_method_is_open_to_whom_the_table_says() {
-    let pds = TestPds::start().await;
+    let queue = Some(QueueConfig { per_hour: 0 });
+    let pds = TestPds::options().config(move |config| config.sign_up.queue = queue).start().await;
     let mut accounts = Vec::new();
     for name in ["alice", "dora", "theo", "gone"] {
         accounts.push(account(&pds, name).await);
     }
+    let waiting = pds.account("quinn").await;
+    let tokens = BTreeMap::from([("queued", waiting.access), ("refresh", waiting.refresh)]);
+    accounts.push(Account { did: waiting.did, tokens });
     let mut keys = Vec::new();
     for account in &accounts {
         let wrapped = signing_keys::by_did(&*pds.app().db, &account.did).await.unwrap().unwrap();

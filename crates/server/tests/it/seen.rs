@@ -63,11 +63,11 @@ pub(crate) async fn signed_in_after_takedown(pds: &TestPds, owner: Actor) -> Act
     Actor { access: session["accessJwt"].as_str().unwrap().to_owned(), ..owner }
 }
 
-/// Deactivates an account for good: there is no method for it yet.
+/// Deactivates an account that was active, and tells nobody.
 pub(crate) async fn deactivate(pds: &TestPds, did: &Did) {
     let mut txn = Txn::new();
     txn.touch(Touched::Account(did.to_string()));
-    txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at WHERE did = $1", did.as_str()));
+    txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at + 1 WHERE did = $1", did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use allod_atproto::{Did, Handle};
 
 use super::{
     all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, phones, preferences, repos,
-    sessions, sign_ups, signing_keys,
+    sessions, sign_up_queue, sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
@@ -524,7 +524,8 @@ pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>)
 }
 
 /// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use of
-/// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given.
+/// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given;
+/// [`sign_up_queue::BEING_LET_IN`].
 pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     txn.touch(Touched::Account(did.to_string()));
     let statement = match due_at {
@@ -543,6 +544,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     mail::remove_of(txn, did);
     preferences::remove_all(txn, did);
     sign_ups::forget(txn, did);
+    sign_up_queue::forget(txn, did);
     identity_changes::forget(txn, did);
     phones::forget_account(txn, did);
     signing_keys::remove(txn, did);

@@ -17,6 +17,7 @@ pub mod records;
 pub mod relays;
 pub mod repos;
 pub mod sessions;
+pub mod sign_up_queue;
 pub mod sign_ups;
 pub mod signing_keys;
 pub mod used_tokens;

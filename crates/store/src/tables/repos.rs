@@ -65,7 +65,8 @@ pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> 
     let rows = db.read(sql!(
         "SELECT a.did, r.head, r.rev, a.created_at, a.deactivated_at IS NOT NULL, a.takedown_ref IS NOT NULL \
          FROM accounts a JOIN repos r ON r.did = a.did \
-         WHERE (a.created_at, a.did) > ($1, $2) ORDER BY a.created_at, a.did LIMIT $3",
+         WHERE (a.created_at, a.did) > ($1, $2) AND NOT EXISTS (SELECT 1 FROM sign_up_queue q WHERE q.did = a.did) \
+         ORDER BY a.created_at, a.did LIMIT $3",
         time,
         did,
         limit

@@ -10,7 +10,7 @@ use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        blobs,
+        blobs, sign_up_queue,
     },
 };
 
@@ -49,7 +49,7 @@ impl From<AnnounceError> for ActivateError {
         match error {
             AnnounceError::NotFound(_)
             | AnnounceError::Commit(CommitError::Conflict {
-                which: accounts::ACCOUNT_CHANGED | accounts::ACCOUNT_INACTIVE,
+                which: accounts::ACCOUNT_CHANGED | accounts::ACCOUNT_INACTIVE | sign_up_queue::WAITS,
             }) => Self::NotFound,
             error @ (AnnounceError::NoKey(_)
             | AnnounceError::Key(_)
@@ -68,7 +68,11 @@ pub async fn activate(app: &Arc<App>, account: &Account) -> Result<(), ActivateE
         return Err(misfit.into());
     }
     let did = account.did.clone();
-    repos::announce(app, &account.did, move |txn| accounts::activate(txn, &did)).await?;
+    let activate = move |txn: &mut Txn| {
+        sign_up_queue::assert_not_waiting(txn, &did);
+        accounts::activate(txn, &did);
+    };
+    repos::announce(app, &account.did, activate).await?;
     Ok(())
 }
 

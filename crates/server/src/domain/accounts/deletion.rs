@@ -13,7 +13,7 @@ use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        invites, phones, sessions,
+        invites, phones, sessions, sign_up_queue,
     },
 };
 
@@ -47,6 +47,9 @@ pub enum DeleteError {
     /// The sign-in is older than [`FRESH_SIGN_IN_SECS`].
     #[error("Sign in again to delete the account")]
     SignInTooOld,
+    /// The account is just being let in.
+    #[error("The account is being let in; try again")]
+    BeingLetIn,
     /// The password is not the account's.
     #[error("Invalid did or password")]
     Credentials,
@@ -82,6 +85,9 @@ pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(
     match remove(app, &account, None, permission).await {
         Err(DeleteError::Commit(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED })) => {
             Err(DeleteError::NotFound)
+        }
+        Err(DeleteError::Commit(CommitError::Conflict { which: sign_up_queue::BEING_LET_IN })) => {
+            Err(DeleteError::BeingLetIn)
         }
         outcome => outcome,
     }

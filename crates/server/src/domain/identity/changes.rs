@@ -32,6 +32,7 @@ use crate::{
         handles,
         keys::Purpose,
         repos::{self, AnnounceError},
+        sign_up::queue,
     },
 };
 
@@ -76,6 +77,9 @@ pub enum ChangeError {
     /// What becomes of the change is decided within minutes.
     #[error("The DID directory has not answered yet; the change is finished or given up within minutes")]
     Pending,
+    /// The account waits to be let in; its identity is not public yet.
+    #[error("The account waits in the sign-up queue; its identity can be changed when it has been let in")]
+    Waits,
     /// Another change of the same identity is being made.
     #[error("Another change of this identity is under way; try again")]
     UnderWay,
@@ -126,6 +130,9 @@ impl Turn {
             settle(app, &earlier).await?;
         }
         let account = accounts::by_did(&*app.db, did).await?.ok_or(ChangeError::NotFound)?;
+        if queue::waits(app, &account).await? {
+            return Err(ChangeError::Waits);
+        }
         Ok((turn, account))
     }
 

@@ -8,6 +8,7 @@ pub mod outbound;
 pub mod owner;
 pub mod published;
 pub mod recheck;
+pub mod recovery_key;
 pub mod resolution;
 pub mod signing_key;
 #[cfg(test)]

@@ -85,6 +85,13 @@ fn parts(service: &ServiceConfig, content: &Content) -> (&'static str, Vec<Part>
             ];
             ("Email Changed", parts)
         }
+        Content::LetIn { handle } => {
+            let parts = vec![
+                words(format!("Hello @{handle},")),
+                words(format!("your account at {name} has been let in. Open your app again, or sign in, to use it.")),
+            ];
+            ("Your Account Is Ready", parts)
+        }
         Content::FromOperator { .. } => ("", Vec::new()),
     }
 }

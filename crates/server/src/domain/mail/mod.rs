@@ -77,6 +77,11 @@ pub enum Content {
         /// The account's handle.
         handle: Handle,
     },
+    /// The account waited, and is let in.
+    LetIn {
+        /// The account's handle.
+        handle: Handle,
+    },
     /// Something that the operator writes.
     FromOperator {
         /// The subject line.
@@ -90,7 +95,7 @@ impl Content {
     fn kind(&self) -> Kind {
         match self {
             Self::Code { purpose, .. } => Kind::Code(*purpose),
-            Self::PasswordChanged { .. } | Self::EmailChanged { .. } => Kind::Notice,
+            Self::PasswordChanged { .. } | Self::EmailChanged { .. } | Self::LetIn { .. } => Kind::Notice,
             Self::FromOperator { .. } => Kind::FromOperator,
         }
     }

@@ -11,15 +11,16 @@ use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        blobs, denied_blobs, records, sessions,
+        blobs, denied_blobs, records, sessions, sign_up_queue,
     },
 };
 
 use super::{
-    accounts::Status,
+    accounts::{Status, was_ever_active},
     administration::{By, audit},
     clock,
     repos::{self, AnnounceError},
+    sign_up::queue,
 };
 use crate::app::App;
 
@@ -97,6 +98,9 @@ pub enum ModerationError {
     /// An account that is taken down is not activated.
     #[error("user not found")]
     TakenDown,
+    /// The account waits to be let in, which is more than activating it.
+    #[error("The account waits in the sign-up queue; let it in with: allod queue admit")]
+    Waits,
     /// The subject changed each time it was looked at.
     #[error("The subject is being changed by another request; try again")]
     Contended,
@@ -202,7 +206,13 @@ async fn change_account(
     if is_activated && takedown_ref.is_some() {
         return Err(ModerationError::TakenDown);
     }
+    if is_activated && queue::waits(app, &before).await? {
+        return Err(ModerationError::Waits);
+    }
     let mut txn = Txn::new();
+    if is_activated {
+        sign_up_queue::assert_not_waiting(&mut txn, did);
+    }
     accounts::set_status(&mut txn, &before, takedown_ref.as_deref(), deactivated_at);
     // Also those that a taken-down account's owner has, when it is none any more.
     if takedown_ref.is_some() != before.takedown_ref.is_some() {
@@ -214,7 +224,9 @@ async fn change_account(
         let activate = move |announced: &mut Txn| announced.append(txn);
         repos::announce(app, did, activate).await.map_err(ModerationError::Announce)?;
     } else {
-        txn.event(account_event(app, &before, Status::with(takedown_ref.is_some(), deactivated_at.is_some())));
+        if was_ever_active(&before) {
+            txn.event(account_event(app, &before, Status::with(takedown_ref.is_some(), deactivated_at.is_some())));
+        }
         app.db.commit(txn).await?;
     }
     Ok(())

@@ -26,6 +26,7 @@ use super::{
     passwords::{HashError, VERIFIED_PASSWORD_CHARS_MAX},
     randomness,
     secret::Secret,
+    sign_up::queue,
 };
 use crate::app::App;
 
@@ -128,6 +129,11 @@ pub fn open(app: &App, txn: &mut Txn, did: &Did) -> TokenPair {
     open_with(app, txn, did, Scope::Full, None)
 }
 
+/// Adds a new sign-in of an account that waits to be let in, which opens nothing but the way to ask for how long.
+pub fn open_waiting(app: &App, txn: &mut Txn, did: &Did) -> TokenPair {
+    open_with(app, txn, did, Scope::Queued, None)
+}
+
 fn open_with(app: &App, txn: &mut Txn, did: &Did, scope: Scope, app_password: Option<String>) -> TokenPair {
     let family = BASE64URL_NOPAD.encode(&randomness::bytes::<16>(&*app.randomness));
     let identifier = BASE64URL_NOPAD.encode(&randomness::bytes::<32>(&*app.randomness));
@@ -175,6 +181,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
             let right = app.passwords.verify(password, hash).await?;
             let account = account.filter(|_| right).ok_or(SignInError::Credentials)?;
             let scope = match account.takedown_ref {
+                None if queue::waits(app, &account).await? => Scope::Queued,
                 None => Scope::Full,
                 Some(_) if allow_taken_down => Scope::TakenDown,
                 Some(_) => return Err(SignInError::TakenDown),
@@ -250,6 +257,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
         if current.did != claims.sub {
             return Err(SessionError::Revoked);
         }
+        let scope = scope_now(app, &account, current.scope).await?;
         if current.expires_at <= clock::to_store(now) {
             if current.next_hash.is_some() {
                 end_if_replayed(app, Some(&current.family), &claims.sub).await?;
@@ -258,7 +266,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
         }
         if current.next_hash.is_some() {
             let next = sessions::by_hash(&*app.db, &next_hash).await?.ok_or(SessionError::Revoked)?;
-            let tokens = pair(app, &next, &next_identifier, now);
+            let tokens = pair(app, &SessionToken { scope, ..next }, &next_identifier, now);
             return Ok((account, tokens));
         }
         let next = SessionToken {
@@ -266,6 +274,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
             created_at: clock::to_store(now),
             expires_at: clock::to_store(now + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
             next_hash: None,
+            scope,
             ..current.clone()
         };
         let mut txn = Txn::new();
@@ -280,6 +289,12 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
         }
     }
     Err(SessionError::Revoked)
+}
+
+/// What a sign-in allows now: one from the time when its account waited allows everything once it was let in.
+async fn scope_now(app: &App, account: &Account, scope: Scope) -> Result<Scope, ReadError> {
+    let is_let_in = scope == Scope::Queued && !queue::waits(app, account).await?;
+    Ok(if is_let_in { Scope::Full } else { scope })
 }
 
 /// A token that was replaced longer ago than [`REFRESH_GRACE_SECS`] is shown by somebody who has no business with it, or

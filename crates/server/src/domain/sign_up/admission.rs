@@ -35,6 +35,8 @@ pub(super) struct Applicant {
     pub(super) phone: Option<Verified>,
     /// The captcha that was solved.
     pub(super) captcha: Option<Solved>,
+    /// Whether the account waits until it is let in.
+    pub(super) waits: bool,
 }
 
 /// Checks a request.
@@ -72,6 +74,11 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
             }
         }
     };
+    // Whoever was invited is expected.
+    let waits = app.config.sign_up.queue.is_some() && !request.by_operator && invite_code.is_none();
+    if waits && identity.is_update() {
+        return Err(SignUpError::OperationCantWait);
+    }
     if let AdmissibleHandle::Own(handle) = &admissible {
         check_own_domain(app, handle, identity.did()).await?;
     }
@@ -83,7 +90,8 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
             (None, Some(captcha::verify(app, checker, &token, request.address).await?))
         }
     };
-    Ok(Applicant { handle: admissible.handle().clone(), email, password, invite_code, identity, token, phone, captcha })
+    let handle = admissible.handle().clone();
+    Ok(Applicant { handle, email, password, invite_code, identity, token, phone, captcha, waits })
 }
 
 /// What was sent to show that a person signs up.

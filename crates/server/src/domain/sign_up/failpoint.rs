@@ -24,10 +24,14 @@ pub enum Failpoint {
     Activated,
     /// The reservation is about to be released.
     Releasing,
+    /// It is decided that an account that waited is let in.
+    LettingIn,
+    /// The account that waited has its DID, and is about to be activated.
+    LetIn,
 }
 
 impl Failpoint {
-    /// Every place, in order.
+    /// Every place of a sign-up that does not wait, in order.
     pub const ALL: [Self; 8] = [
         Self::Admitted,
         Self::Reserved,

@@ -18,6 +18,7 @@ use super::{
     admission::Applicant,
     failpoint::{Failpoint, pass},
     operation::{AccountKey, Identity, Submission},
+    queue,
 };
 use crate::{
     app::App,
@@ -39,7 +40,8 @@ const FIRST_LOOK_SECS: u64 = 30;
 pub(super) async fn carry_out(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
     pass(app, Failpoint::Admitted).await?;
     match &applicant.identity {
-        Identity::MovesIn { .. } => move_in(app, applicant).await,
+        Identity::MovesIn { .. } => at_once(app, applicant).await,
+        Identity::Submits(_) if applicant.waits => at_once(app, applicant).await,
         Identity::Submits(_) => create(app, applicant).await,
     }
 }
@@ -91,17 +93,17 @@ pub(super) async fn submit_and_finish(
         Ok(()) => None,
         Err(SubmitError::Refused { message, .. }) => Some(SignUpError::DirectoryRefused(message)),
         Err(SubmitError::Unreachable { .. }) if attempt == Attempt::First => Some(SignUpError::DirectoryUnreachable),
-        Err(SubmitError::Unreachable { reason }) => return Err(pending(row, &reason)),
-        Err(SubmitError::Unknown { reason }) => match is_accepted(app, row, operation).await {
+        Err(SubmitError::Unreachable { reason }) => return Err(pending(&row.did, &reason)),
+        Err(SubmitError::Unknown { reason }) => match is_accepted(app, &row.did, operation).await {
             Ok(true) => None,
-            Ok(false) | Err(_) => return Err(pending(row, &reason)),
+            Ok(false) | Err(_) => return Err(pending(&row.did, &reason)),
         },
     };
     if let Some(error) = definite {
         // A directory that refuses what it already has, has it.
         let refused = matches!(error, SignUpError::DirectoryRefused(_));
         let has_it = refused
-            && match is_accepted(app, row, operation).await {
+            && match is_accepted(app, &row.did, operation).await {
                 // Nobody sent it before, so the refusal stands by itself.
                 Err(_) if attempt == Attempt::First => false,
                 answer => answer?,
@@ -116,17 +118,17 @@ pub(super) async fn submit_and_finish(
     Ok((account, tokens))
 }
 
-fn pending(row: &SignUp, reason: &str) -> SignUpError {
-    tracing::warn!(did = %row.did, reason, "the directory's answer to a sign-up is not known yet");
+fn pending(did: &Did, reason: &str) -> SignUpError {
+    tracing::warn!(%did, reason, "the directory's answer to a sign-up is not known yet");
     SignUpError::Pending
 }
 
 /// Asks the directory whether it has the operation.
-pub(super) async fn is_accepted(app: &App, row: &SignUp, operation: &Operation) -> Result<bool, SignUpError> {
+pub(super) async fn is_accepted(app: &App, did: &Did, operation: &Operation) -> Result<bool, SignUpError> {
     let wanted: Cid = operation.cid();
-    match app.plc.audit_log(&row.did).await {
+    match app.plc.audit_log(did).await {
         Ok(log) => Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified)),
-        Err(error) => Err(pending(row, &error.to_string())),
+        Err(error) => Err(pending(did, &error.to_string())),
     }
 }
 
@@ -266,7 +268,7 @@ pub(super) async fn finish(app: &App, row: &SignUp, driver: Option<&str>) -> Res
     let tokens = sessions::open(app, &mut txn, &row.did);
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { .. }) => Err(pending(row, "somebody else is finishing it")),
+        Err(CommitError::Conflict { .. }) => Err(pending(&row.did, "somebody else is finishing it")),
         Err(error) => Err(error.into()),
     }
 }
@@ -289,16 +291,18 @@ fn account(row: &SignUp, now: u64) -> Account {
     }
 }
 
-/// An existing DID moves in: nothing is sent, so one transaction does it all.
-async fn move_in(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
-    let Identity::MovesIn { did, key, document } = &applicant.identity else {
-        return Err(SignUpError::Internal("nobody moves in".to_owned()));
+/// Nothing is sent, so one transaction does it all: an existing DID moves in, or an account waits to be let in.
+async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
+    let (did, key, document, operation) = match &applicant.identity {
+        Identity::MovesIn { did, key, document } => (did, key, document, None),
+        Identity::Submits(Submission { did, key, document, operation, .. }) => (did, key, document, Some(operation)),
     };
     accounts_absent(app, did).await?;
     let salt = randomness::bytes(&*app.randomness);
     let password_hash = app.passwords.hash(applicant.password.clone(), salt).await?;
     pass(app, Failpoint::Hashed).await?;
     let now = app.clock.now_micros();
+    let moves_in = operation.is_none();
     let account = Account {
         did: did.clone(),
         handle: applicant.handle.clone(),
@@ -307,7 +311,8 @@ async fn move_in(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         created_at: clock::to_store(now),
         email_confirmed_at: None,
         deactivated_at: Some(clock::to_store(now)),
-        delete_after: Some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
+        // Whoever waits has all the time that it takes.
+        delete_after: (!applicant.waits).then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         takedown_ref: None,
         invite_code: applicant.invite_code.clone(),
         email_auth_factor: false,
@@ -318,7 +323,13 @@ async fn move_in(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     hold(app, &mut txn, &applicant, did, key, clock::to_store(now));
     accounts::insert(&mut txn, &account);
     genesis::add(app, &mut txn, &account, &key.signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
-    let tokens = sessions::open(app, &mut txn, did);
+    let tokens = if applicant.waits {
+        let operation = operation.map(|operation| operation.to_json().to_string());
+        queue::join(&mut txn, &account, operation, moves_in);
+        sessions::open_waiting(app, &mut txn, did)
+    } else {
+        sessions::open(app, &mut txn, did)
+    };
     commit(app, txn, &applicant, did).await?;
     pass(app, Failpoint::Activated).await?;
     Ok(SignedUp { account, tokens, did_document: Some(document.clone()) })

@@ -8,6 +8,7 @@ mod admission;
 pub mod failpoint;
 mod machine;
 mod operation;
+pub mod queue;
 pub mod reconcile;
 mod resume;
 
@@ -141,6 +142,11 @@ pub enum SignUpError {
     /// There is no solved captcha.
     #[error(transparent)]
     Captcha(#[from] CaptchaError),
+    /// An operation was brought that may be out of date when the account is let in.
+    #[error(
+        "Sign-ups wait here until they are let in: sign up with the DID alone, and have plcOp submitted after that"
+    )]
+    OperationCantWait,
     /// The recovery key is no did:key of a curve we know.
     #[error("recoveryKey is not a did:key with a P-256 or K-256 public key")]
     RecoveryKey,

@@ -74,7 +74,7 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
         }
         SignUpState::Submitted => {
             let operation = resume::stored_operation(row)?;
-            if machine::is_accepted(app, row, &operation).await? {
+            if machine::is_accepted(app, &row.did, &operation).await? {
                 machine::finish(app, row, None).await?;
                 Ok(Outcome::Finished)
             } else if row.deadline <= now {

@@ -1,6 +1,6 @@
 //! The same request again: a caller who was told to wait, or never got the answer, gets the same DID.
 
-use allod_atproto::{Handle, plc::Operation};
+use allod_atproto::{Did, Handle, plc::Operation};
 use allod_store::{
     CommitError, Txn,
     tables::{
@@ -34,7 +34,7 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
     let operation = stored_operation(&row)?;
     let (account, tokens) = match row.state {
         SignUpState::Reserved => return Ok(None),
-        SignUpState::Submitted if machine::is_accepted(app, &row, &operation).await? => {
+        SignUpState::Submitted if machine::is_accepted(app, &row.did, &operation).await? => {
             machine::finish(app, &row, Some(app.sign_ups.run_id.as_str())).await?
         }
         SignUpState::Submitted => machine::submit_and_finish(app, &row, &operation, Attempt::Again).await?,
@@ -47,8 +47,13 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
 
 /// Reads the operation of a stored sign-up.
 pub(super) fn stored_operation(row: &SignUp) -> Result<Operation, SignUpError> {
-    let damaged = || SignUpError::Internal(format!("the stored operation of {} can't be read", row.did));
-    let json = serde_json::from_str(&row.operation).map_err(|_| damaged())?;
+    read_operation(&row.did, &row.operation)
+}
+
+/// Reads the stored operation of a DID.
+pub(super) fn read_operation(did: &Did, operation: &str) -> Result<Operation, SignUpError> {
+    let damaged = || SignUpError::Internal(format!("the stored operation of {did} can't be read"));
+    let json = serde_json::from_str(operation).map_err(|_| damaged())?;
     Operation::parse(&json).map_err(|_| damaged())
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use allod_atproto::{Did, Nsid, service_auth::ServiceToken};
 
-use super::{AuthError, AuthRequest, Authenticate, session::bearer};
+use super::{Access, AuthError, AuthRequest, Authenticate, session::bearer};
 use crate::{
     app::App,
     domain::{
         accounts,
         service_auth::{self, ServiceAuthError},
-        sessions::{self, SessionError},
+        sessions::SessionError,
     },
     xrpc::error::{CommonError, XrpcError},
 };
@@ -26,7 +26,7 @@ impl Authenticate<App> for Uploader {
             let account = accounts::by_did(request.state, &did).await?;
             Arc::new(account.ok_or(SessionError::AccountGone(did))?)
         } else {
-            sessions::authenticate(request.state, token.expose()).await?.account
+            Access::authenticate(request).await?.0.account
         };
         if account.takedown_ref.is_some() {
             return Err(SessionError::TakenDown.into());

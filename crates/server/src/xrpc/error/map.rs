@@ -142,6 +142,7 @@ impl From<SignUpError> for XrpcError<server::create_account::Error> {
             | SignUpError::Email(_)
             | SignUpError::EmailTaken(_)
             | SignUpError::VerificationUnused
+            | SignUpError::OperationCantWait
             | SignUpError::RecoveryKey
             | SignUpError::AccountExists
             | SignUpError::DirectoryRefused(_) => Self::invalid_request(message),

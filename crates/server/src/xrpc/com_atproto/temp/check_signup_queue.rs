@@ -8,10 +8,23 @@ use allod_lexicon::com_atproto::temp::check_signup_queue::{CheckSignupQueue, Out
 
 use crate::{
     app::App,
+    domain::sign_up::queue,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrQueued},
 };
 
-/// Nobody waits.
-pub async fn handler(_: Arc<App>, _: XrpcRequest<CheckSignupQueue, AccessOrQueued>) -> XrpcResult<CheckSignupQueue> {
-    Ok(XrpcResponse::new(Output { activated: true, place_in_queue: None, estimated_time_ms: None }))
+/// Tells whether the account is let in, else its place and, where that can be told, for how long it waits.
+pub async fn handler(
+    app: Arc<App>,
+    request: XrpcRequest<CheckSignupQueue, AccessOrQueued>,
+) -> XrpcResult<CheckSignupQueue> {
+    let account = &request.auth.0.account;
+    let place = if queue::waits(&app, account).await? { queue::place(&app, &account.did).await? } else { None };
+    Ok(XrpcResponse::new(match place {
+        Some(place) => Output {
+            activated: false,
+            place_in_queue: Some(place.place),
+            estimated_time_ms: place.wait_millis.and_then(|millis| i64::try_from(millis).ok()),
+        },
+        None => Output { activated: true, place_in_queue: None, estimated_time_ms: None },
+    }))
 }

@@ -40,7 +40,7 @@ impl From<DeleteError> for XrpcError<NoErrors> {
             DeleteError::SignInTooOld | DeleteError::Credentials | DeleteError::PasswordTooLong => {
                 Self::common(CommonError::AuthenticationRequired, message)
             }
-            DeleteError::Busy(_) => {
+            DeleteError::Busy(_) | DeleteError::BeingLetIn => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
             }
             DeleteError::Hash(error) => error.into(),

@@ -45,6 +45,7 @@ impl<E> From<ModerationError> for XrpcError<E> {
             }
             ModerationError::NotFound => Self::common(CommonError::NotFound, message),
             ModerationError::TakenDown => Self::common(CommonError::AccountNotFound, message),
+            ModerationError::Waits => Self::invalid_request(message),
             ModerationError::Contended => Self::common(LATER, message),
             ModerationError::Announce(error) => match error {
                 AnnounceError::NotFound(_) => Self::common(CommonError::NotFound, message),

@@ -89,6 +89,7 @@ impl<E> From<ChangeError> for XrpcError<E> {
         match error {
             ChangeError::NotFound
             | ChangeError::Tombstoned
+            | ChangeError::Waits
             | ChangeError::Misfit(_)
             | ChangeError::Operation(_)
             | ChangeError::Refused(_) => Self::invalid_request(message),

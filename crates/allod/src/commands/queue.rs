@@ -1,0 +1,90 @@
+//! `allod queue`: lets in, or refuses, who waits in the sign-up queue.
+
+use allod_server::control::{Administration, Answer, Command, Done, QueuePage};
+
+use super::{Failure, account::unexpected, administer::administer};
+use crate::{
+    cli::{Queue, Target},
+    output,
+};
+
+/// Carries out the command.
+pub(super) fn run(command: Queue) -> Result<(), Failure> {
+    match command {
+        Queue::List { limit, cursor, target } => {
+            show(&list(&target, cursor, limit)?, target.json);
+            Ok(())
+        }
+        Queue::Admit { accounts, next: None, target } => {
+            each(&target, accounts, "let in", |account| Administration::QueueAdmit { account })
+        }
+        Queue::Admit { next: Some(count), target, .. } => {
+            let oldest = list(&target, None, count)?.waiting.into_iter().map(|waiting| waiting.did).collect();
+            each(&target, oldest, "let in", |account| Administration::QueueAdmit { account })
+        }
+        Queue::Refuse { accounts, target } => {
+            each(&target, accounts, "refused", |account| Administration::QueueRefuse { account })
+        }
+    }
+}
+
+fn list(target: &Target, cursor: Option<String>, limit: u32) -> Result<QueuePage, Failure> {
+    let action = Administration::QueueList { cursor, limit };
+    let Answer::Queue(page) = administer(target, &Command::Administer { action })? else { return Err(unexpected()) };
+    Ok(page)
+}
+
+/// Does it to each account, also when it can't be done to another.
+fn each(
+    target: &Target,
+    accounts: Vec<String>,
+    said: &str,
+    action: impl Fn(String) -> Administration,
+) -> Result<(), Failure> {
+    let (mut all_done, mut failed): (Vec<Done>, usize) = (Vec::new(), 0);
+    for account in accounts {
+        match administer(target, &Command::Administer { action: action(account.clone()) }) {
+            Ok(Answer::Done(done)) => {
+                if !target.json {
+                    output::text(format_args!("{}: {said}\n", done.subject));
+                }
+                all_done.push(done);
+            }
+            Ok(_) => return Err(unexpected()),
+            Err(failure) => {
+                output::remark(format_args!("{account}: {failure}"));
+                failed += 1;
+            }
+        }
+    }
+    if target.json {
+        output::json(&all_done);
+    }
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::Failed(format!("{failed} were not {said}, see above"))),
+    }
+}
+
+fn show(page: &QueuePage, json: bool) {
+    if json {
+        return output::json(page);
+    }
+    let rows: Vec<[String; 5]> = page
+        .waiting
+        .iter()
+        .map(|waiting| {
+            [
+                waiting.handle.clone(),
+                waiting.did.clone(),
+                waiting.since.clone(),
+                waiting.email.clone().unwrap_or_default(),
+                waiting.last_error.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    output::text(output::table(["HANDLE", "DID", "SINCE", "EMAIL", "LAST ERROR"], &rows));
+    if let Some(cursor) = &page.cursor {
+        output::remark(format_args!("more: --cursor {cursor}"));
+    }
+}
