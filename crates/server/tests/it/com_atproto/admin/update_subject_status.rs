@@ -47,6 +47,7 @@ async fn a_takedown_ends_every_sign_in_and_is_told_and_undone() {
 async fn undoing_it_leaves_a_deactivated_account_deactivated() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
+    pds.advance(std::time::Duration::from_secs(1));
     update(&pds, &json!({ "subject": repo_ref(&alice), "deactivated": { "applied": true } })).ok().await;
     assert_eq!(told(&pds).await, (false, Some("deactivated".to_owned())));
     for (applied, status) in [(true, "takendown"), (false, "deactivated")] {
