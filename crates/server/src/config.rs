@@ -28,6 +28,8 @@ pub struct Config {
     pub moderation_service_did: Option<Did>,
     /// Whether callers are limited in how often they do things.
     pub rate_limits: RateLimitConfig,
+    /// Whether people get a letter when somebody signs in to their account from a network that is new for it.
+    pub sign_in_notices: bool,
     /// The mail server; without one letters wait, or are captured in dev mode.
     pub smtp: Option<SmtpConfig>,
     /// Everything that must stay unknown to others.

@@ -14,6 +14,7 @@ use crate::{
         mail, phone,
         repos::{import, retired},
         service_auth,
+        sessions::notice,
         sign_up::{
             queue,
             reconcile::{self, PASS_EVERY_SECS},
@@ -119,6 +120,9 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = mail::forget_old(app).await {
         tracing::error!(%error, "letters and codes of yesterday could not be forgotten");
+    }
+    if let Err(error) = notice::forget_old(app).await {
+        tracing::error!(%error, "networks that nobody signs in from any more could not be forgotten");
     }
     if let Err(error) = audit::trim(app).await {
         tracing::error!(%error, "old entries of the audit log could not be dropped");

@@ -35,6 +35,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(12, "0012_administration"),
     migration!(13, "0013_phone"),
     migration!(14, "0014_sign_up_queue"),
+    migration!(15, "0015_known_networks"),
 ];
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Options {
                 jetstream: false,
             },
             moderation_service_did: None,
+            sign_in_notices: true,
             rate_limits: RateLimitConfig::default(),
             smtp: None,
             secrets: Secrets {

@@ -108,6 +108,7 @@ pub(crate) struct Settings {
     firehose: FirehoseConfig,
     moderation_service_did: Option<Did>,
     rate_limits: RateLimitConfig,
+    sign_in_notices: bool,
     smtp: Option<SmtpConfig>,
     secrets: Secrets,
     blobs: Blobs,
@@ -159,6 +160,7 @@ impl Settings {
             firehose: self.firehose,
             moderation_service_did: self.moderation_service_did,
             rate_limits: self.rate_limits,
+            sign_in_notices: self.sign_in_notices,
             smtp: self.smtp,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
@@ -204,6 +206,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
         sign_up
     });
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
+    let sign_in_notices = reader.read(&s::SIGN_IN_NOTICES);
     let smtp = read_smtp(&mut reader, dev_mode);
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
@@ -226,6 +229,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             firehose: firehose?,
             moderation_service_did,
             rate_limits: rate_limits?,
+            sign_in_notices: sign_in_notices?,
             smtp,
             secrets: secrets?,
             blobs: blobs?,

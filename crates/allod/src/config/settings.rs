@@ -180,6 +180,8 @@ settings! {
     RATE_LIMIT_BYPASS_KEY: Secret<String> = "rate_limit_bypass_key", Some("PDS_RATE_LIMIT_BYPASS_KEY"), Nothing;
     /// The addresses and networks whose callers are not limited.
     RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
+    /// Whether people get a letter when somebody signs in to their account from a network (IPv4 /24, IPv6 /48) that is new for it. Networks are kept as keyed hashes, 20 an account, for 90 days.
+    SIGN_IN_NOTICES: bool = "sign_in_notices", None, Literal("true");
     /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. Without a mail server letters wait for one, and expire: nobody can reset a password.
     EMAIL_SMTP_URL: SmtpUrl = "email_smtp_url", Some("PDS_EMAIL_SMTP_URL"), Nothing;
     /// Whom letters are from: an address, or `Name <address>`.

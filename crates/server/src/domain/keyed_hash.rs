@@ -26,6 +26,8 @@ pub enum HashUse {
     SameLetter,
     /// A token that opens the administration methods.
     AdminToken,
+    /// A network that an account signs in from.
+    Network,
 }
 
 impl HashUse {
@@ -40,6 +42,7 @@ impl HashUse {
             Self::MailRecipient => "mail recipient",
             Self::SameLetter => "same letter",
             Self::AdminToken => "admin token",
+            Self::Network => "network",
         }
     }
 }

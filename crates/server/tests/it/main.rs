@@ -25,6 +25,7 @@ mod rate_limits;
 mod recovery_keys;
 mod relays;
 mod seen;
+mod sign_in_notices;
 mod sign_up_faults;
 mod sign_up_queue;
 mod smtp;

@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::LazyLock};
 use allod_atproto::{Did, Handle};
 
 use super::{
-    all, app_passwords, blobs, email_codes, first, identity_changes, mail, parsed, phones, preferences, repos,
-    sessions, sign_up_queue, sign_ups, signing_keys,
+    all, app_passwords, blobs, email_codes, first, identity_changes, known_networks, mail, parsed, phones, preferences,
+    repos, sessions, sign_up_queue, sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
 
@@ -542,6 +542,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     app_passwords::remove_all(txn, did);
     email_codes::remove_all(txn, did);
     mail::remove_of(txn, did);
+    known_networks::forget(txn, did);
     preferences::remove_all(txn, did);
     sign_ups::forget(txn, did);
     sign_up_queue::forget(txn, did);

@@ -9,6 +9,7 @@ pub mod denied_blobs;
 pub mod email_codes;
 pub mod identity_changes;
 pub mod invites;
+pub mod known_networks;
 pub mod mail;
 pub mod phones;
 pub mod plc;

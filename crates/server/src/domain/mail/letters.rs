@@ -85,6 +85,21 @@ fn parts(service: &ServiceConfig, content: &Content) -> (&'static str, Vec<Part>
             ];
             ("Email Changed", parts)
         }
+        Content::SignedIn { handle, address, time, app_password } => {
+            let with = match app_password {
+                Some(name) => format!("with the app password \u{201c}{name}\u{201d}"),
+                None => "with its password".to_owned(),
+            };
+            let parts = vec![
+                words(format!("Hello @{handle},")),
+                words(format!(
+                    "somebody signed in to your account at {name} {with}, from a network that it was never signed in \
+                     from before: {address}, {time}."
+                )),
+                words("If that was you, there is nothing to do. If not, change your password at once.".to_owned()),
+            ];
+            ("New Sign-in", parts)
+        }
         Content::LetIn { handle } => {
             let parts = vec![
                 words(format!("Hello @{handle},")),

@@ -7,7 +7,7 @@ mod letters;
 mod mailbox;
 mod worker;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use allod_atproto::{Did, Handle};
 use allod_store::{
@@ -77,6 +77,17 @@ pub enum Content {
         /// The account's handle.
         handle: Handle,
     },
+    /// Somebody signed in from a network that the owner never signed in from.
+    SignedIn {
+        /// The account's handle.
+        handle: Handle,
+        /// Where from.
+        address: IpAddr,
+        /// When, RFC 3339.
+        time: String,
+        /// The name of the app password it was with, if it was with one.
+        app_password: Option<String>,
+    },
     /// The account waited, and is let in.
     LetIn {
         /// The account's handle.
@@ -96,6 +107,7 @@ impl Content {
         match self {
             Self::Code { purpose, .. } => Kind::Code(*purpose),
             Self::PasswordChanged { .. } | Self::EmailChanged { .. } | Self::LetIn { .. } => Kind::Notice,
+            Self::SignedIn { .. } => Kind::SignedIn,
             Self::FromOperator { .. } => Kind::FromOperator,
         }
     }
@@ -107,6 +119,7 @@ enum Kind {
     Code(Purpose),
     Notice,
     FromOperator,
+    SignedIn,
 }
 
 impl Kind {
@@ -115,13 +128,14 @@ impl Kind {
             Self::Code(purpose) => purpose.code(),
             Self::Notice => 100,
             Self::FromOperator => 101,
+            Self::SignedIn => 102,
         }
     }
 
     /// How many of it a recipient gets in an hour and in a day, and whether the account's own caps count.
     fn caps(self) -> (i64, i64, bool) {
         match self {
-            Self::Code(Purpose::SignIn) | Self::Notice => {
+            Self::Code(Purpose::SignIn) | Self::Notice | Self::SignedIn => {
                 (MAIL_RECIPIENT_SIGN_INS_PER_HOUR, MAIL_RECIPIENT_SIGN_INS_PER_DAY, true)
             }
             Self::Code(_) => (MAIL_RECIPIENT_LETTERS_PER_HOUR, MAIL_RECIPIENT_LETTERS_PER_DAY, true),
@@ -132,7 +146,7 @@ impl Kind {
     fn when_too_many(self) -> WhenTooMany {
         match self {
             // What a notice tells of is not refused for want of it.
-            Self::Notice => WhenTooMany::LeaveOut,
+            Self::Notice | Self::SignedIn => WhenTooMany::LeaveOut,
             Self::Code(_) | Self::FromOperator => WhenTooMany::Refuse,
         }
     }
@@ -214,7 +228,7 @@ pub fn post(app: &App, txn: &mut Txn, letter: Letter) {
     let same = match (kind, &account) {
         (Kind::Code(_), Some(did)) => vec![did.as_str().as_bytes()],
         (Kind::Code(_), None) => vec![message.to.as_bytes()],
-        (Kind::Notice | Kind::FromOperator, _) => {
+        (Kind::Notice | Kind::SignedIn | Kind::FromOperator, _) => {
             vec![message.to.as_bytes(), message.subject.as_bytes(), message.html.as_bytes()]
         }
     };
@@ -255,7 +269,7 @@ fn add(app: &App, txn: &mut Txn, posting: Posting<'_>) {
     let Posting { letter_id, to, account, kind, same_letter, enclosed, now } = posting;
     let lasts_secs = match kind {
         Kind::Code(_) => CODE_SECS,
-        Kind::Notice | Kind::FromOperator => TRIED_SECS,
+        Kind::Notice | Kind::SignedIn | Kind::FromOperator => TRIED_SECS,
     };
     let recipient = app.keyed_hash.hash(HashUse::MailRecipient, &[emails::lookup_key(to).as_bytes()]).to_vec();
     let stored_now = clock::to_store(now);

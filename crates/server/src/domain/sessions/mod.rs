@@ -1,9 +1,10 @@
 //! Sign-ins: a family of refresh tokens, each replaced by the next, and the short-lived access tokens beside them.
 
 pub mod app_passwords;
+pub mod notice;
 mod token;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use allod_atproto::Did;
 use allod_store::{
@@ -70,6 +71,8 @@ pub struct SignIn {
     pub auth_factor_code: Option<String>,
     /// Whether the owner of an account that was taken down wants in, for what is left to do there.
     pub allow_taken_down: bool,
+    /// The caller's address.
+    pub address: Option<IpAddr>,
 }
 
 /// Why nobody was signed in.
@@ -156,7 +159,7 @@ fn open_with(app: &App, txn: &mut Txn, did: &Did, scope: Scope, app_password: Op
 ///
 /// Takes the same time whether or not the account exists: one hash, whatever the number of its app passwords.
 pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair), SignInError> {
-    let SignIn { identifier, password, auth_factor_code, allow_taken_down } = request;
+    let SignIn { identifier, password, auth_factor_code, allow_taken_down, address } = request;
     if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
         return Err(SignInError::PasswordTooLong);
     }
@@ -173,6 +176,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
             }
             app_password_rows::assert_there(&mut txn, &account.did, &found.name);
             let scope = app_passwords::scope(&found);
+            notice::note(app, &mut txn, &account, address, Some(&found.name)).await?;
             let tokens = open_with(app, &mut txn, &account.did, scope, Some(found.name));
             (account, tokens)
         }
@@ -187,6 +191,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
                 Some(_) => return Err(SignInError::TakenDown),
             };
             check_auth_factor(app, &mut txn, &account, auth_factor_code.as_deref()).await?;
+            notice::note(app, &mut txn, &account, address, None).await?;
             let tokens = open_with(app, &mut txn, &account.did, scope, None);
             (account, tokens)
         }

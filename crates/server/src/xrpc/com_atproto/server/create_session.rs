@@ -18,12 +18,13 @@ use crate::{
 
 /// Opens a session.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymous>) -> XrpcResult<CreateSession> {
-    let input = request.input;
+    let (input, address) = (request.input, request.context.client);
     let request = SignIn {
         identifier: input.identifier,
         password: Secret::new(input.password),
         auth_factor_code: input.auth_factor_token,
         allow_taken_down: input.allow_takendown.unwrap_or(false),
+        address: Some(address),
     };
     let (account, tokens) = sessions::sign_in(&app, request).await?;
     let status = Status::of(&account);
