@@ -17,9 +17,10 @@ use crate::{
     app::App,
     domain::{
         accounts::{self, Status},
+        administration::{Actor, By, identities},
         clock,
         handles::HandleError,
-        identity::{recovery_key, signing_key},
+        identity::recovery_key,
         invites::{self, CreateInvitesError},
         secret::Secret,
         sign_up::{SignUpError, SignUpRequest, queue, sign_up},
@@ -73,7 +74,8 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
 }
 
 async fn rotate_key(app: &Arc<App>, account: &Account) -> Result<KeyRotated, ControlError> {
-    let rotated = signing_key::rotate(app, &account.did).await;
+    let by = By { actor: Actor::CommandLine, method: "account rotate-key" };
+    let rotated = identities::rotate_signing_key(app, &by, &account.did).await;
     let signing_key = rotated.map_err(|error| refusal("KeyNotRotated", error.to_string()))?;
     Ok(KeyRotated {
         did: account.did.to_string(),
@@ -85,7 +87,8 @@ async fn rotate_key(app: &Arc<App>, account: &Account) -> Result<KeyRotated, Con
 async fn add_recovery_key(app: &Arc<App>, account: &Account, key: &str) -> Result<RecoveryKeyAdded, ControlError> {
     let key = DidKey::parse(key.trim());
     let key = key.map_err(|error| refusal("InvalidRequest", format!("the key is not one for rotation: {error}")))?;
-    let added = recovery_key::add(app, &account.did, &key).await;
+    let by = By { actor: Actor::CommandLine, method: "account add-recovery-key" };
+    let added = identities::add_recovery_key(app, &by, &account.did, &key).await;
     let keys = added.map_err(|error| refusal("KeyNotAdded", error.to_string()))?;
     Ok(RecoveryKeyAdded {
         did: account.did.to_string(),

@@ -11,7 +11,7 @@ use allod_store::{
 
 use super::{
     clock::{self, MICROS_PER_SEC},
-    keys::Purpose,
+    keys::{Purpose, UnwrapError},
 };
 use crate::app::App;
 
@@ -60,6 +60,36 @@ pub async fn reserve(app: &App, did: Option<&Did>) -> Result<DidKey, ReserveKeyE
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// A key that was reserved.
+pub struct Reserved {
+    /// The key.
+    pub signing: SigningKey,
+    /// Whether it was reserved for the DID that asks for it, or for none in particular.
+    pub is_for_did: bool,
+}
+
+/// Why a reserved key can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FindKeyError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The key can't be unwrapped.
+    #[error(transparent)]
+    Key(#[from] UnwrapError),
+}
+
+/// Finds a reserved key that this DID may use: one reserved for it, or for no DID in particular.
+pub async fn find(app: &App, did_key: &DidKey, did: &Did) -> Result<Option<Reserved>, FindKeyError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let Some((key, owner)) = signing_keys::reserved(&*app.db, did_key, now).await? else { return Ok(None) };
+    if owner.as_ref().is_some_and(|owner| owner != did.as_str()) {
+        return Ok(None);
+    }
+    let signing = app.keyring.unwrap(&key.wrapped, Purpose::Reserved(did_key))?;
+    Ok(Some(Reserved { signing, is_for_did: owner.is_some() }))
 }
 
 /// Makes a new signing key.

@@ -38,6 +38,7 @@ pub fn routes() -> Routes<App> {
         limited(account::reset_password::handler, &rules::OLD_RESET_PASSWORD),
         route(admin::delete_account::handler),
         route(admin::update_account_handle::handler),
+        route(admin::update_account_signing_key::handler),
         route(admin::disable_account_invites::handler),
         route(admin::disable_invite_codes::handler),
         route(admin::enable_account_invites::handler),

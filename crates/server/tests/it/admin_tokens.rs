@@ -105,6 +105,16 @@ async fn the_log_has_who_did_what_and_what_was_refused() {
     assert_eq!(log(&pds).await, expected);
     seen::set_takedown(&pds, &repo_ref(&alice), None).await;
     assert_eq!(log(&pds).await.len(), 4);
+
+    // What the directory does is noted once it is done.
+    let handle = "com.atproto.admin.updateAccountHandle";
+    for (typed, outcome) in
+        [("liz.test", "done"), ("bob.example.com", "refused: External handle did not resolve to DID")]
+    {
+        pds.advance(std::time::Duration::from_secs(1));
+        pds.xrpc_post(handle).admin().json(&json!({ "did": alice.did, "handle": typed })).send().await;
+        assert_eq!(log(&pds).await[0], line("password", handle, outcome));
+    }
 }
 
 #[tokio::test]

@@ -30,11 +30,20 @@ pub fn note(app: &App, txn: &mut Txn, by: &By, subject: &str) {
     add(app, txn, by, subject, DONE);
 }
 
+/// Notes that something was done that no transaction of ours does. Where that can't be written, the log of the server has
+/// it.
+pub async fn done(app: &App, by: &By, subject: &str) {
+    alone(app, by, subject, DONE).await;
+}
+
 /// Notes that something was refused. Where even that can't be written, the log of the server has it.
 pub async fn refused(app: &App, by: &By, subject: &str, why: &(dyn Display + Sync)) {
-    let outcome = format!("refused: {why}");
+    alone(app, by, subject, &format!("refused: {why}")).await;
+}
+
+async fn alone(app: &App, by: &By, subject: &str, outcome: &str) {
     let mut txn = Txn::new();
-    add(app, &mut txn, by, subject, &outcome);
+    add(app, &mut txn, by, subject, outcome);
     if let Err(error) = app.db.commit(txn).await {
         tracing::warn!(%error, actor = %by.actor, by.method, subject, outcome, "could not be noted in the audit log");
     }

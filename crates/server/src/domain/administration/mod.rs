@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod handles;
+pub mod identities;
 pub mod tokens;
 
 use std::fmt;

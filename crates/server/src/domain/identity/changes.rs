@@ -32,6 +32,7 @@ use crate::{
         handles,
         keys::Purpose,
         repos::{self, AnnounceError},
+        reserved_keys::FindKeyError,
         sign_up::queue,
     },
 };
@@ -68,6 +69,9 @@ pub enum ChangeError {
     /// The operation would break a rule of did:plc.
     #[error("Invalid operation: {0}")]
     Operation(String),
+    /// The signing key asked for is none whose private half is here.
+    #[error("The signing key was not reserved here; com.atproto.server.reserveSigningKey gives one")]
+    NotReserved,
     /// The directory took the operation as wrong. Nothing has changed.
     #[error("The DID directory refused the operation: {0}")]
     Refused(String),
@@ -95,6 +99,15 @@ pub enum ChangeError {
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<FindKeyError> for ChangeError {
+    fn from(error: FindKeyError) -> Self {
+        match error {
+            FindKeyError::Read(error) => error.into(),
+            FindKeyError::Key(error) => Self::Internal(error.to_string()),
+        }
+    }
 }
 
 /// The identities that this process is changing.
@@ -182,7 +195,15 @@ pub struct Planned {
     /// The account's new handle.
     pub handle: Option<Handle>,
     /// What signs the account's repository from then on.
-    pub key: Option<SigningKey>,
+    pub key: Option<NewKey>,
+}
+
+/// A signing key for an account.
+pub struct NewKey {
+    /// The key.
+    pub signing: SigningKey,
+    /// Whether it was reserved, which is used up.
+    pub is_reserved: bool,
 }
 
 /// Writes down what will be sent, and holds what it needs.
@@ -193,14 +214,18 @@ async fn hold(app: &App, account: &Account, change: Planned) -> Result<IdentityC
         Some(handle) => accounts::handle_hold(&*app.db, handle).await?,
         None => None,
     };
+    let mut txn = Txn::new();
+    if let Some(key) = change.key.as_ref().filter(|key| key.is_reserved) {
+        signing_keys::consume_reserved(&mut txn, &key.signing.did_key());
+    }
     let row = IdentityChange {
         did: account.did.clone(),
         operation: change.operation.to_json().to_string(),
         handle_held_until: held_before.filter(|(did, _)| *did == account.did.as_str()).and_then(|(_, until)| until),
         handle,
         key: change.key.map(|key| WrappedKey {
-            did_key: key.did_key(),
-            wrapped: app.keyring.wrap(&key, Purpose::Signing(&account.did), &*app.randomness),
+            did_key: key.signing.did_key(),
+            wrapped: app.keyring.wrap(&key.signing, Purpose::Signing(&account.did), &*app.randomness),
         }),
         created_at: clock::to_store(now),
         deadline: clock::to_store(now + CHANGE_SECS_MAX * MICROS_PER_SEC),
@@ -208,7 +233,6 @@ async fn hold(app: &App, account: &Account, change: Planned) -> Result<IdentityC
         tries: 0,
         last_error: None,
     };
-    let mut txn = Txn::new();
     accounts::assert_present(&mut txn, &account.did);
     if let Some(handle) = &row.handle {
         accounts::hold_handle(&mut txn, handle, &row.did, clock::to_store(now));
@@ -295,6 +319,7 @@ async fn commit(app: &App, txn: Txn, handle: &Handle) -> Result<(), ChangeError>
         Err(CommitError::Conflict { which }) => Err(match which {
             accounts::HANDLE_TAKEN => ChangeError::HandleTaken(handle.clone()),
             accounts::ACCOUNT_MISSING => ChangeError::NotFound,
+            signing_keys::RESERVED_KEY_MOVED => ChangeError::NotReserved,
             CHANGE_MOVED | accounts::ACCOUNT_CHANGED => ChangeError::UnderWay,
             which => CommitError::Conflict { which }.into(),
         }),

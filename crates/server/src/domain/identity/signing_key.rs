@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_store::tables::signing_keys;
 
 use super::{
-    changes::{ChangeError, Planned, Turn},
+    changes::{ChangeError, NewKey, Planned, Turn},
     operations,
     published::{self, SIGNING_KEY_NAME},
 };
@@ -14,22 +15,37 @@ use crate::{app::App, domain::reserved_keys};
 /// Makes a new signing key for an account, kept before the directory hears of it; once its document names the key, the
 /// repository is signed with it, beginning with a fresh commit. Runs to its end even when the caller goes away.
 pub async fn rotate(app: &Arc<App>, did: &Did) -> Result<DidKey, ChangeError> {
+    let key = reserved_keys::generate(app);
+    let did_key = key.did_key();
+    spawned(app, did, NewKey { signing: key, is_reserved: false }).await?;
+    Ok(did_key)
+}
+
+/// As [`rotate`], with a key that was reserved here, for this DID or for none in particular; the reservation is used up.
+/// An account that has the key already keeps it.
+pub async fn adopt(app: &Arc<App>, did: &Did, did_key: &DidKey) -> Result<(), ChangeError> {
+    let key = signing_keys::by_did(&*app.db, did).await?;
+    if key.is_some_and(|key| key.did_key == *did_key) {
+        return Ok(());
+    }
+    let reserved = reserved_keys::find(app, did_key, did).await?.ok_or(ChangeError::NotReserved)?;
+    spawned(app, did, NewKey { signing: reserved.signing, is_reserved: true }).await
+}
+
+async fn spawned(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
     if !published::is_plc(did) {
         return Err(ChangeError::Operation("only a did:plc is changed by operations".to_owned()));
     }
     let (app, did) = (Arc::clone(app), did.clone());
-    let task = tokio::spawn(async move { carry_out(&app, &did).await });
+    let task = tokio::spawn(async move { carry_out(&app, &did, key).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
 }
 
-async fn carry_out(app: &Arc<App>, did: &Did) -> Result<DidKey, ChangeError> {
+async fn carry_out(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
     let (turn, account) = Turn::begin(app, did).await?;
     let (before, prev) = operations::current(app, did).await?;
-    let key = reserved_keys::generate(app);
-    let did_key = key.did_key();
     let mut data = before.clone();
-    data.verification_methods.insert(SIGNING_KEY_NAME.to_owned(), did_key.clone().into());
+    data.verification_methods.insert(SIGNING_KEY_NAME.to_owned(), key.signing.did_key().into());
     let operation = operations::sign(app, &before, data, prev)?;
-    turn.submit(&account, Planned { operation, handle: None, key: Some(key) }).await?;
-    Ok(did_key)
+    turn.submit(&account, Planned { operation, handle: None, key: Some(key) }).await
 }

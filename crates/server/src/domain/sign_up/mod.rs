@@ -28,6 +28,7 @@ use super::{
     passwords::HashError,
     phone::PhoneError,
     randomness::{self, Randomness},
+    reserved_keys::FindKeyError,
     secret::Secret,
     service_auth::ServicePrincipal,
     sessions::TokenPair,
@@ -82,6 +83,15 @@ pub enum Caller {
     Unresolvable(Did),
     /// The token names this issuer, whose document has no key to check it with.
     NoKey(Did),
+}
+
+impl From<FindKeyError> for SignUpError {
+    fn from(error: FindKeyError) -> Self {
+        match error {
+            FindKeyError::Read(error) => error.into(),
+            FindKeyError::Key(error) => error.into(),
+        }
+    }
 }
 
 /// A finished sign-up.

@@ -11,7 +11,7 @@ use allod_store::tables::{sign_ups::KeyOrigin, signing_keys};
 use super::SignUpError;
 use crate::{
     app::App,
-    domain::{clock, keys::Purpose, reserved_keys},
+    domain::{clock, reserved_keys},
 };
 
 const SIGNING_KEY_NAME: &str = "atproto";
@@ -178,13 +178,7 @@ pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Resu
 
 /// Finds a reserved key that this DID may use: one reserved for it, or for no DID in particular.
 async fn reserved_key(app: &App, did_key: &DidKey, did: &Did) -> Result<Option<AccountKey>, SignUpError> {
-    let now = clock::to_store(app.clock.now_micros());
-    let Some((key, owner)) = signing_keys::reserved(&*app.db, did_key, now).await? else { return Ok(None) };
-    let origin = match owner {
-        Some(owner) if owner == did.as_str() => KeyOrigin::ReservedForDid,
-        Some(_) => return Ok(None),
-        None => KeyOrigin::Reserved,
-    };
-    let signing = app.keyring.unwrap(&key.wrapped, Purpose::Reserved(did_key))?;
-    Ok(Some(AccountKey { signing, origin }))
+    let Some(reserved) = reserved_keys::find(app, did_key, did).await? else { return Ok(None) };
+    let origin = if reserved.is_for_did { KeyOrigin::ReservedForDid } else { KeyOrigin::Reserved };
+    Ok(Some(AccountKey { signing: reserved.signing, origin }))
 }

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use allod_lexicon::{com_atproto::admin::update_account_handle::UpdateAccountHandle, method::NoBody};
+use allod_lexicon::{Method, com_atproto::admin::update_account_handle::UpdateAccountHandle, method::NoBody};
 
 use crate::{
     app::App,
-    domain::identity::handle::{self, By},
+    domain::administration::identities,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Admin},
 };
 
@@ -17,6 +17,7 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<UpdateAccountHandle, Admin>,
 ) -> XrpcResult<UpdateAccountHandle> {
-    handle::update_handle(&app, &request.input.did, request.input.handle.as_str(), By::Operator).await?;
+    let by = request.auth.by(UpdateAccountHandle::NSID);
+    identities::set_handle(&app, &by, &request.input.did, request.input.handle.as_str()).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -90,6 +90,7 @@ impl<E> From<ChangeError> for XrpcError<E> {
             ChangeError::NotFound
             | ChangeError::Tombstoned
             | ChangeError::Waits
+            | ChangeError::NotReserved
             | ChangeError::Misfit(_)
             | ChangeError::Operation(_)
             | ChangeError::Refused(_) => Self::invalid_request(message),

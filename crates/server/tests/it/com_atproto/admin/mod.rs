@@ -13,6 +13,7 @@ mod send_email;
 mod update_account_email;
 mod update_account_handle;
 mod update_account_password;
+mod update_account_signing_key;
 mod update_subject_status;
 
 use allod_atproto::frame::Message;
