@@ -57,7 +57,7 @@ async fn on_timer(app: &Arc<App>) {
             app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
         }
     };
-    tokio::join!(passes, sweeps(app), rechecks(app));
+    tokio::join!(passes, sweeps(app), rechecks(app), queues(app));
 }
 
 /// Goes through the stored blobs at once and then once a day, until it is dropped.
@@ -71,6 +71,22 @@ async fn sweeps(app: &Arc<App>) {
             Err(error) => tracing::error!(%error, "the stored blobs could not be gone through"),
         }
         app.clock.sleep(collect::SWEEP_EVERY_SECS * MICROS_PER_SEC).await;
+    }
+}
+
+/// Lets in who waits, until it is dropped: more often than the rest, for somebody looks at a screen.
+async fn queues(app: &Arc<App>) {
+    while app.config.sign_up.queue.is_some() {
+        app.clock.sleep(queue::PASS_EVERY_SECS * MICROS_PER_SEC).await;
+        let_in(app).await;
+    }
+}
+
+async fn let_in(app: &Arc<App>) {
+    match queue::pass(app).await {
+        Ok(0) => {}
+        Ok(let_in) => tracing::info!(let_in, "let in accounts that waited"),
+        Err(error) => tracing::error!(%error, "accounts that wait could not be let in"),
     }
 }
 
@@ -92,11 +108,7 @@ pub async fn pass(app: &Arc<App>) {
     if let Err(error) = changes::pass(app).await {
         tracing::error!(%error, "unfinished changes of identities could not be looked at");
     }
-    match queue::pass(app).await {
-        Ok(0) => {}
-        Ok(let_in) => tracing::info!(let_in, "let in accounts that waited"),
-        Err(error) => tracing::error!(%error, "accounts that wait could not be let in"),
-    }
+    let_in(app).await;
     match deletion::delete_due(app).await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "removed deactivated accounts whose time was over"),

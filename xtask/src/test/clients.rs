@@ -21,15 +21,19 @@ const ACCOUNT_SUITES: &[&str] = &["session", "refusals", "identity", "legacy"];
 /// The suites on records, repositories and the event stream: whose directory it is makes no difference to them.
 const RECORD_SUITES: &[&str] = &["records", "blobs", "repository", "atcute", "sync"];
 /// The suites that read the letters a development server shows.
-const LETTER_SUITES: &[&str] = &["accounts", "migration"];
+const LETTER_SUITES: &[&str] = &["accounts", "migration", "queue"];
 /// Judges what all the others made.
 const EVERY_LOG: &str = "zz-every-log";
+/// A queue that moves fast.
+const QUEUE: &[(&str, &str)] = &[("ALLOD_SIGN_UP_QUEUE", "true"), ("ALLOD_SIGN_UP_QUEUE_PER_HOUR", "5000")];
 
 /// A server and its directory, both gone when this is dropped.
 struct Network {
     pds_url: String,
     /// Another server that uses the same directory.
     second_pds_url: Option<String>,
+    /// Another one, where sign-ups wait until they are let in, a moment later.
+    queueing_pds_url: Option<String>,
     plc_url: String,
     admin_password: String,
     /// What `allod dev` has printed.
@@ -66,7 +70,8 @@ pub(super) fn node(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
     let mut network = development(at.root, "node")?;
-    network.add_second(at.root)?;
+    network.second_pds_url = Some(network.add(at.root, "second", &[])?);
+    network.queueing_pds_url = Some(network.add(at.root, "queueing", QUEUE)?);
     let mut count = run_node(&node, &network, &[ACCOUNT_SUITES, RECORD_SUITES, LETTER_SUITES].concat())?;
     count += run_node(&node, &network, &[EVERY_LOG])?;
     Ok(Outcome::Ran(count))
@@ -125,7 +130,8 @@ fn development(root: &Path, name: &str) -> io::Result<Network> {
     let banner = fs::read_to_string(&log)?;
     let admin_password = documents::admin_password(&banner);
     let admin_password = admin_password.ok_or_else(|| io::Error::other("allod dev printed no admin password"))?;
-    Ok(Network { pds_url, second_pds_url: None, plc_url, admin_password, banner, processes: vec![server] })
+    let processes = vec![server];
+    Ok(Network { pds_url, second_pds_url: None, queueing_pds_url: None, plc_url, admin_password, banner, processes })
 }
 
 /// Starts `allod serve` by the reference's environment names, against npm's directory.
@@ -147,7 +153,8 @@ fn foreign_directory(root: &Path, node: &tools::Node) -> io::Result<Network> {
     server.wait_for(&pds_url, "/xrpc/_health")?;
     let processes = vec![server, directory];
     let admin_password = ADMIN_PASSWORD.to_owned();
-    Ok(Network { pds_url, second_pds_url: None, plc_url, admin_password, banner: String::new(), processes })
+    let banner = String::new();
+    Ok(Network { pds_url, second_pds_url: None, queueing_pds_url: None, plc_url, admin_password, banner, processes })
 }
 
 fn build(root: &Path) -> io::Result<()> {
@@ -170,24 +177,26 @@ fn run_node(node: &tools::Node, network: &Network, suites: &[&str]) -> io::Resul
 
 impl Network {
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        if let Some(url) = &self.second_pds_url {
-            command.env("SECOND_PDS_URL", url);
+        for (name, url) in [("SECOND_PDS_URL", &self.second_pds_url), ("QUEUEING_PDS_URL", &self.queueing_pds_url)] {
+            if let Some(url) = url {
+                command.env(name, url);
+            }
         }
         command.env("PDS_URL", &self.pds_url).env("PLC_URL", &self.plc_url).env("ADMIN_PASSWORD", &self.admin_password)
     }
 
-    /// Starts another server with the same directory, for accounts to move to.
-    fn add_second(&mut self, root: &Path) -> io::Result<()> {
-        let scratch = servers::scratch(root, "clients-second")?;
+    /// Starts another server with the same directory, and gives its address.
+    fn add(&mut self, root: &Path, name: &str, environment: &[(&str, &str)]) -> io::Result<String> {
+        let scratch = servers::scratch(root, &format!("clients-{name}"))?;
         let port = servers::free_port()?;
         let url = format!("http://localhost:{port}");
         let mut command = Command::new(servers::allod(root, "debug"));
         command.arg("serve").current_dir(&scratch);
         command.envs(servers::serve_environment(port, &self.plc_url, &scratch.join("data"), ADMIN_PASSWORD));
-        let mut server = Server::spawn("the second allod", &mut command, &scratch.join("server.log"))?;
+        command.envs(environment.iter().copied());
+        let mut server = Server::spawn(&format!("the {name} allod"), &mut command, &scratch.join("server.log"))?;
         server.wait_for(&url, "/xrpc/_health")?;
-        self.second_pds_url = Some(url);
         self.processes.push(server);
-        Ok(())
+        Ok(url)
     }
 }

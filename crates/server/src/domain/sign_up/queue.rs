@@ -43,6 +43,9 @@ pub const PER_HOUR_MAX: u32 = 5_000;
 /// How many accounts one command lets in.
 pub const LET_IN_AT_ONCE_MAX: u32 = 1_000;
 
+/// How often it is looked whose turn it is, in seconds.
+pub const PASS_EVERY_SECS: u64 = 5;
+
 const HOUR_MICROS: u64 = 60 * 60 * MICROS_PER_SEC;
 /// How many accounts one pass sees to.
 const LOOKS_PER_PASS_MAX: i64 = 50;
