@@ -216,6 +216,25 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
+    /// Show the DID document of an account on a did:web that was made here, or change where it points to
+    DidWeb {
+        /// Its handle, DID or e-mail address; once the account is gone, the DID or its host name
+        account: String,
+        /// Name this server in it from now on: the identity has moved there
+        #[arg(long, value_name = "URL", requires = "signing_key", conflicts_with = "reset")]
+        pds: Option<String>,
+        /// The key that signs the repository there
+        #[arg(long, value_name = "DID:KEY", requires = "pds")]
+        signing_key: Option<String>,
+        /// The handle that it has there [default: the same]
+        #[arg(long, requires = "pds")]
+        handle: Option<String>,
+        /// Name this server and the account's key again
+        #[arg(long)]
+        reset: bool,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Close an account's invites: it gets no codes, and those it has make no account
     DisableInvites {
         /// Its handle, DID or e-mail address

@@ -72,7 +72,7 @@ impl DevNetwork {
         let plc_url = launch::local_url(plc_port)?;
         let text = format!(
             "{}\nhostname = \"localhost\"\nbind_address = \"127.0.0.1\"\ndev_mode = true\ninvite_required = false\n\
-             service_handle_domains = [\"{HANDLE_DOMAIN}\"]\ndid_plc_url = \"{plc_url}\"\n",
+             did_web_accounts = true\nservice_handle_domains = [\"{HANDLE_DOMAIN}\"]\ndid_plc_url = \"{plc_url}\"\n",
             self.secrets.text
         );
         let environment = std::env::vars_os().filter(|(name, _)| ENVIRONMENT_NAMES.iter().any(|known| name == known));

@@ -95,6 +95,8 @@ pub struct SignUpConfig {
     pub password_chars_min: usize,
     /// The longest password taken, in characters.
     pub password_chars_max: usize,
+    /// Whether accounts may be on did:webs under the handle domains, whose documents this server keeps.
+    pub did_web_accounts: bool,
     /// Whether an operation brought by the caller must keep this server's rotation key.
     pub server_rotation_key_required: bool,
 }

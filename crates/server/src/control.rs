@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use administration::{
-    AdminTokenCreated, AdminTokenDetails, AdminTokenList, Administration, AuditLine, AuditLog, Done, InviteShown,
-    InviteUsed, QueueDetails, QueuePage, TakedownSubject,
+    AdminTokenCreated, AdminTokenDetails, AdminTokenList, Administration, AuditLine, AuditLog, DidWebPublish,
+    DidWebShown, Done, InviteShown, InviteUsed, QueueDetails, QueuePage, TakedownSubject,
 };
 pub use execute::execute;
 pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
@@ -222,6 +222,8 @@ pub enum Answer {
     InvitesCreated(InvitesCreated),
     /// Codes.
     Invites(InviteList),
+    /// A did:web that was made here.
+    DidWeb(DidWebShown),
     /// It was done.
     Done(Done),
     /// An invite code and who used it.

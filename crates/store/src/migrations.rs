@@ -36,6 +36,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(13, "0013_phone"),
     migration!(14, "0014_sign_up_queue"),
     migration!(15, "0015_known_networks"),
+    migration!(16, "0016_did_web"),
 ];
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ impl Options {
                 email_required: true,
                 password_chars_min: 8,
                 password_chars_max: 256,
+                did_web_accounts: false,
                 server_rotation_key_required: true,
             },
             identity: IdentityConfig { plc_url: plc_url.clone(), recovery_key: None, resolve_timeout_millis: 3000 },

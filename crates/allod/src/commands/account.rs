@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use allod_server::control::{AccountCreated, AccountDetails, AccountPage, Administration, Answer, Command, Password};
+use allod_server::control::{
+    AccountCreated, AccountDetails, AccountPage, Administration, Answer, Command, DidWebPublish, Password,
+};
 use serde_json::json;
 
 use super::{Failure, administer::administer, new_key, new_password, private_key_hex, takedown::done};
@@ -54,6 +56,12 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
         Account::SetEmail { account, email, target } => {
             done(&target, Administration::AccountEmail { account, email }, "has the address")?;
         }
+        Account::DidWeb { account, pds, signing_key, handle, reset, target } => {
+            let elsewhere = pds.zip(signing_key);
+            let elsewhere = elsewhere.map(|(pds, signing_key)| DidWebPublish::Elsewhere { pds, signing_key, handle });
+            let publish = elsewhere.or(reset.then_some(DidWebPublish::Here));
+            did_web(account, publish, &target)?;
+        }
         Account::DisableInvites { account, note, target } => {
             let action = Administration::AccountInvites { account, disabled: true, note };
             done(&target, action, "invites are closed")?;
@@ -78,6 +86,26 @@ fn set_password(account: String, password: String, shown: Option<&str>, target: 
         output::json(&value);
     } else {
         output::text(output::fields(&[("did", Some(done.subject)), ("password", shown.map(str::to_owned))]));
+    }
+    Ok(())
+}
+
+fn did_web(account: String, publish: Option<DidWebPublish>, target: &Target) -> Result<(), Failure> {
+    let action = Administration::AccountDidWeb { account, publish };
+    let answer = administer(target, &Command::Administer { action })?;
+    let Answer::DidWeb(shown) = answer else { return Err(unexpected()) };
+    if target.json {
+        output::json(&shown);
+        return Ok(());
+    }
+    let account = if shown.account { "here" } else { "gone" };
+    output::text(output::fields(&[
+        ("did", Some(shown.did)),
+        ("account", Some(account.to_owned())),
+        ("published", Some(shown.published)),
+    ]));
+    if let Some(document) = &shown.document {
+        output::json(document);
     }
     Ok(())
 }

@@ -287,6 +287,7 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         let domain = if hostname.is_localhost() { ".test".to_owned() } else { format!(".{}", hostname.0) };
         Some(HandleDomains(vec![domain]))
     });
+    let did_web_accounts = reader.read(&s::DID_WEB_ACCOUNTS);
     let invite_required = reader.read(&s::INVITE_REQUIRED);
     let invite_interval = reader.read(&s::INVITE_INTERVAL);
     if invite_interval == Some(0) {
@@ -321,6 +322,7 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         email_required: email_required?,
         password_chars_min: usize::try_from(shortest).ok()?,
         password_chars_max: usize::try_from(longest).ok()?,
+        did_web_accounts: did_web_accounts?,
         server_rotation_key_required: true,
     })
 }

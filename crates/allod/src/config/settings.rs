@@ -98,6 +98,8 @@ settings! {
     CONTACT_EMAIL_ADDRESS: EmailAddress = "contact_email_address", Some("PDS_CONTACT_EMAIL_ADDRESS"), Nothing;
     /// The domains handles are given under, each with its leading dot.
     SERVICE_HANDLE_DOMAINS: HandleDomains = "service_handle_domains", Some("PDS_SERVICE_HANDLE_DOMAINS"), Computed("`.<hostname>`; `.test` for localhost");
+    /// Whether accounts may be on did:webs under the handle domains (`did:web:alice.example.com` with that very handle), whose documents this server keeps. Such an identity can't leave without the operator's help: see docs/operations.md.
+    DID_WEB_ACCOUNTS: bool = "did_web_accounts", None, Literal("false");
     /// Whether a sign-up needs an invite code.
     INVITE_REQUIRED: bool = "invite_required", Some("PDS_INVITE_REQUIRED"), Literal("true");
     /// How old an account has to grow, in milliseconds, for each invite code that it may give away, up to five unused ones. Without it accounts get none of themselves.

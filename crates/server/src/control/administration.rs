@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use allod_atproto::{AtIdentifier, AtUri, Cid, repo::RecordPath};
+use allod_atproto::{AtIdentifier, AtUri, Cid, did_doc::DidDocument, repo::RecordPath};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,6 +17,7 @@ use crate::{
             self, Actor, AdminScope, By,
             accounts::AdminError,
             audit,
+            did_web::{self, DidWebError, Publish},
             tokens::{self, CreateTokenError},
         },
         clock, invites,
@@ -61,6 +62,13 @@ pub enum Administration {
         account: String,
         /// The address.
         email: String,
+    },
+    /// Shows the DID document of an account on a did:web that was made here, after changing it if that is asked for.
+    AccountDidWeb {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// What it is to say from now on.
+        publish: Option<DidWebPublish>,
     },
     /// Finds accounts by the beginning of their address.
     AccountSearch {
@@ -133,6 +141,37 @@ pub enum TakedownSubject {
     Record(String),
     /// A blob, by its account's handle, DID or e-mail address and its CID.
     Blob(String, String),
+}
+
+/// What the document of a did:web is to say.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DidWebPublish {
+    /// What the account here has.
+    Here,
+    /// That the identity has moved.
+    Elsewhere {
+        /// The origin of the server it has moved to.
+        pds: String,
+        /// The did:key that signs its repository there.
+        signing_key: String,
+        /// The handle it has there; as it was, without one.
+        handle: Option<String>,
+    },
+}
+
+/// A did:web that was made here.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DidWebShown {
+    /// The DID.
+    pub did: String,
+    /// Whether an account here has it.
+    pub account: bool,
+    /// `here` when the document says what the account here has, `elsewhere` when it names another server, `nothing` when
+    /// there is none.
+    pub published: String,
+    /// The document.
+    pub document: Option<serde_json::Value>,
 }
 
 /// It was done.
@@ -273,6 +312,7 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             administration::accounts::set_email(app, &by("account set-email"), &account, &email).await?;
             Ok(done(did.to_string()))
         }
+        Administration::AccountDidWeb { account, publish } => show_did_web(app, &account, publish).await,
         Administration::AccountSearch { email, cursor, limit } => {
             let found =
                 administration::accounts::search(app, Some(&email), cursor.as_deref(), i64::from(limit)).await?;
@@ -353,6 +393,7 @@ async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlE
         | Administration::AccountInvites { .. }
         | Administration::AccountPassword { .. }
         | Administration::AccountEmail { .. }
+        | Administration::AccountDidWeb { .. }
         | Administration::AccountSearch { .. }
         | Administration::InviteDisable { .. }
         | Administration::InviteShow { .. }
@@ -372,6 +413,30 @@ async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlE
             Ok(Answer::AdminTokens(AdminTokenList { tokens: tokens.collect() }))
         }
     }
+}
+
+async fn show_did_web(app: &Arc<App>, account: &str, publish: Option<DidWebPublish>) -> Result<Answer, ControlError> {
+    let publish = publish.map(|publish| match publish {
+        DidWebPublish::Here => Publish::Here,
+        DidWebPublish::Elsewhere { pds, signing_key, handle } => {
+            Publish::Elsewhere { endpoint: pds, signing_key, handle }
+        }
+    });
+    let shown = match publish {
+        Some(publish) => did_web::publish(app, &by("account did-web"), account, publish).await?,
+        None => did_web::show(app, account).await?,
+    };
+    let published = match &shown.document {
+        None => "nothing",
+        Some(_) if shown.is_elsewhere => "elsewhere",
+        Some(_) => "here",
+    };
+    Ok(Answer::DidWeb(DidWebShown {
+        did: shown.did.to_string(),
+        account: shown.has_account,
+        published: published.to_owned(),
+        document: shown.document.map(DidDocument::into_json),
+    }))
 }
 
 fn done(subject: String) -> Answer {
@@ -458,6 +523,20 @@ impl From<AdminError> for ControlError {
             | AdminError::Email(_)
             | AdminError::Password(_) => "InvalidRequest",
             AdminError::Read(_) | AdminError::Commit(_) => return failure(&error),
+        };
+        refusal(name, error.to_string())
+    }
+}
+
+impl From<DidWebError> for ControlError {
+    fn from(error: DidWebError) -> Self {
+        let name = match error {
+            DidWebError::NotFound(_) => "NotFound",
+            DidWebError::Endpoint | DidWebError::ThisServer | DidWebError::SigningKey | DidWebError::Handle(_) => {
+                "InvalidRequest"
+            }
+            DidWebError::UnderWay => "NotEnoughResources",
+            DidWebError::Read(_) | DidWebError::Commit(_) => return failure(&error),
         };
         refusal(name, error.to_string())
     }

@@ -211,6 +211,7 @@ fn sign_up_refusal(error: &SignUpError) -> ControlError {
         | SignUpError::Captcha(_)
         | SignUpError::OperationCantWait
         | SignUpError::RecoveryKey
+        | SignUpError::RecoveryKeyUnused
         | SignUpError::AuthMissing(_)
         | SignUpError::AuthReplayed
         | SignUpError::AccountExists

@@ -1,6 +1,6 @@
 //! Which handles an account here may have.
 
-use allod_atproto::Handle;
+use allod_atproto::{Did, Handle};
 
 /// The shortest front part of a handle under a service domain, in characters.
 pub const FRONT_CHARS_MIN: usize = 3;
@@ -70,6 +70,11 @@ fn admit_with(typed: &str, domains: &[String], reserved_refused: bool) -> Result
 /// Tells whether a handle is under one of the service's domains.
 pub fn is_under_service_domain(handle: &Handle, domains: &[String]) -> bool {
     domains.iter().any(|domain| handle.as_str().ends_with(domain.as_str()))
+}
+
+/// Tells whether the handle is the host that a did:web's document is at. Nobody else may have it then.
+pub fn is_host_of(handle: &Handle, did: &Did) -> bool {
+    did.as_str().strip_prefix("did:web:") == Some(handle.as_str())
 }
 
 fn check_front(front: &str, reserved_refused: bool) -> Result<(), HandleError> {

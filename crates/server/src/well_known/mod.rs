@@ -1,17 +1,29 @@
-//! `/.well-known/*`: whose handle a host name is, and the server's own DID document.
+//! `/.well-known/*`: whose handle a host name is, and the DID documents that this server keeps.
 
 use std::sync::Arc;
 
-use allod_atproto::Handle;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::HOST};
+use allod_atproto::{Handle, did_doc::DidDocument};
+use allod_lexicon::method::NoErrors;
+use allod_store::ReadError;
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, HOST},
+};
 use serde_json::json;
 
 use crate::{
     app::App,
-    domain::accounts,
+    config::ServiceConfig,
+    domain::{accounts, identity::hosted},
     http::{RequestContext, body::ResponseBody, reply},
     xrpc::error::{XrpcError, respond},
 };
+
+/// A document is plain JSON, without a character set.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// For how long others may keep the document of an account: a minute, so that a change is seen soon.
+const DOCUMENT_CACHE_CONTROL: &str = "public, max-age=60";
 
 /// Answers `/.well-known/<name>`.
 pub async fn answer(
@@ -22,8 +34,8 @@ pub async fn answer(
 ) -> Response<ResponseBody> {
     match name {
         "atproto-did" => atproto_did(app, headers, context).await,
-        "did.json" => did_json(app, headers),
-        _ => reply::error(StatusCode::NOT_FOUND, "NotFound", "Not Found"),
+        "did.json" => did_json(app, headers, context).await,
+        _ => not_found(),
     }
 }
 
@@ -38,19 +50,41 @@ async fn atproto_did(app: &Arc<App>, headers: &HeaderMap, context: RequestContex
     match account {
         Ok(Some(account)) => reply::text(StatusCode::OK, account.did.as_str().to_owned()),
         Ok(None) => reply::text(StatusCode::NOT_FOUND, "User not found"),
-        Err(error) => respond(XrpcError::<allod_lexicon::method::NoErrors>::internal(error), "", context.id),
+        Err(error) => respond(XrpcError::<NoErrors>::from(error), "", context.id),
     }
 }
 
-/// Shows the document of the service's did:web, under its own host name alone.
+/// Shows the document of the did:web that the host name stands for: the service's, or one that was made here.
 ///
 /// Spec: <https://w3c-ccg.github.io/did-method-web/>
-fn did_json(app: &Arc<App>, headers: &HeaderMap) -> Response<ResponseBody> {
+async fn did_json(app: &Arc<App>, headers: &HeaderMap, context: RequestContext) -> Response<ResponseBody> {
     let service = &app.config.service;
-    let is_ours = host(headers).is_some_and(|host| host.eq_ignore_ascii_case(&service.hostname));
-    if !is_ours || !service.did.as_str().starts_with("did:web:") {
-        return reply::error(StatusCode::NOT_FOUND, "NotFound", "Not Found");
+    if host(headers).is_some_and(|host| host.eq_ignore_ascii_case(&service.hostname)) {
+        return if service.did.as_str().starts_with("did:web:") { service_document(service) } else { not_found() };
     }
+    match hosted_document(app, headers).await {
+        Ok(Some(document)) => {
+            let mut response = reply::bytes(StatusCode::OK, JSON, document.json().to_string());
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(DOCUMENT_CACHE_CONTROL));
+            response
+        }
+        Ok(None) => not_found(),
+        Err(error) => respond(XrpcError::<NoErrors>::from(error), "", context.id),
+    }
+}
+
+async fn hosted_document(app: &App, headers: &HeaderMap) -> Result<Option<DidDocument>, ReadError> {
+    let host = host(headers).and_then(|host| Handle::parse(host).ok());
+    let Some(did) = host.as_ref().and_then(hosted::did_of) else { return Ok(None) };
+    let made = hosted::find(app, &did).await?;
+    Ok(made.and_then(|made| hosted::document(app, &made)))
+}
+
+fn not_found() -> Response<ResponseBody> {
+    reply::error(StatusCode::NOT_FOUND, "NotFound", "Not Found")
+}
+
+fn service_document(service: &ServiceConfig) -> Response<ResponseBody> {
     let document = json!({
         "@context": ["https://www.w3.org/ns/did/v1"],
         "id": service.did,
@@ -60,7 +94,7 @@ fn did_json(app: &Arc<App>, headers: &HeaderMap) -> Response<ResponseBody> {
             "serviceEndpoint": service.public_url,
         }],
     });
-    reply::bytes(StatusCode::OK, HeaderValue::from_static("application/json"), document.to_string())
+    reply::bytes(StatusCode::OK, JSON, document.to_string())
 }
 
 /// Reads the host name without its port.

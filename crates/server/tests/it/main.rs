@@ -9,6 +9,7 @@ mod blobs;
 mod com_atproto;
 mod contention;
 mod deletion;
+mod did_web;
 mod disk_faults;
 mod elsewhere;
 mod form_server;

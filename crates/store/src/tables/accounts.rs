@@ -197,6 +197,28 @@ pub fn unhold_handle(txn: &mut Txn, handle: &Handle, did: &Did, held_until: Opti
     });
 }
 
+/// Until when a handle is held that is to be held for as long as its account exists; [`end_holds`] sets the end.
+pub const WITH_THE_ACCOUNT: i64 = i64::MAX;
+
+/// Adds: the handle is held for the DID for as long as it has an account here, unless another DID has the handle.
+pub fn hold_with_account(txn: &mut Txn, handle: &Handle, did: &Did, now: i64) {
+    txn.run(sql!("DELETE FROM handles WHERE handle = $1 AND held_until <= $2", handle.as_str(), now));
+    txn.run(sql!(
+        "INSERT INTO handles (handle, did, held_since, held_until) VALUES ($1, $2, $3, $4) ON CONFLICT (handle) \
+         DO UPDATE SET held_until = excluded.held_until \
+         WHERE handles.did = excluded.did AND handles.held_until IS NOT NULL",
+        handle.as_str(),
+        did.as_str(),
+        now,
+        WITH_THE_ACCOUNT
+    ));
+}
+
+/// Adds: what is held for the DID is not held beyond `held_until`.
+pub fn end_holds(txn: &mut Txn, did: &Did, held_until: i64) {
+    txn.run(sql!("UPDATE handles SET held_until = $2 WHERE did = $1 AND held_until > $2", did.as_str(), held_until));
+}
+
 /// Adds: the account's handle, which it is about to lose, is held for it until `held_until`.
 pub fn keep_handle(txn: &mut Txn, did: &Did, held_until: i64) {
     txn.run(sql!("UPDATE handles SET held_until = $2 WHERE did = $1 AND held_until IS NULL", did.as_str(), held_until));

@@ -6,6 +6,7 @@ pub mod app_passwords;
 pub mod audit;
 pub mod blobs;
 pub mod denied_blobs;
+pub mod did_web;
 pub mod email_codes;
 pub mod identity_changes;
 pub mod invites;

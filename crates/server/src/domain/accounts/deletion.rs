@@ -153,9 +153,10 @@ async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn:
     // What is being written to the repository comes before; what comes after finds no repository.
     let turn = repos::turn(app, did).await?;
     let now_micros = app.clock.now_micros();
+    let until = clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC);
+    accounts::end_holds(&mut txn, did, until);
     if was_ever_active(account) && handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains)
     {
-        let until = clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC);
         accounts::keep_handle(&mut txn, did, until);
     }
     accounts::remove(&mut txn, did, due_at, clock::to_store(now_micros));

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod did_web;
 pub mod handles;
 pub mod identities;
 pub mod tokens;

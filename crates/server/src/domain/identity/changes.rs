@@ -129,7 +129,8 @@ impl Drop for Turn {
 }
 
 impl Turn {
-    fn take(app: &Arc<App>, did: &Did) -> Result<Self, ChangeError> {
+    /// Begins a change of a DID that may have no account any more, or none of the directory's.
+    pub(in crate::domain) fn take(app: &Arc<App>, did: &Did) -> Result<Self, ChangeError> {
         if !app.identity_changes.changing.lock().insert(did.clone()) {
             return Err(ChangeError::UnderWay);
         }
@@ -284,7 +285,11 @@ async fn swap_key(
 fn set_handle(app: &App, txn: &mut Txn, account: &Account, handle: &Handle, now_micros: u64) {
     if *handle != account.handle {
         let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
-        let until = clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC);
+        let until = if handles::is_host_of(&account.handle, &account.did) {
+            accounts::WITH_THE_ACCOUNT
+        } else {
+            clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC)
+        };
         accounts::set_handle(txn, &account.did, &account.handle, handle, is_ours.then_some(until));
     }
     // Nobody has heard yet of an account that moves in.
@@ -294,7 +299,7 @@ fn set_handle(app: &App, txn: &mut Txn, account: &Account, handle: &Handle, now_
 }
 
 /// The event that makes others look at an identity anew.
-pub(super) fn identity_event(did: &Did, handle: &Handle, now_micros: u64) -> NewEvent {
+pub(in crate::domain) fn identity_event(did: &Did, handle: &Handle, now_micros: u64) -> NewEvent {
     let time = Datetime::from_unix_micros(now_micros);
     let identity = frame::Identity { did: did.clone(), handle: Some(handle.clone()), time };
     let EncodedFrame { before, after } = frame::identity(&identity);

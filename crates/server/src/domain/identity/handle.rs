@@ -8,8 +8,9 @@ use allod_store::tables::accounts::Account;
 use super::{
     Freshness,
     changes::{ChangeError, Planned, Turn},
-    operations,
+    hosted, operations,
     published::{self, PublishedError},
+    resolve_document,
 };
 use crate::{
     app::App,
@@ -64,7 +65,12 @@ pub async fn update_handle(app: &Arc<App>, did: &Did, typed: &str, by: By) -> Re
 async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), UpdateHandleError> {
     let (turn, account) = Turn::begin(app, did).await?;
     if !published::is_plc(did) {
-        return adopt_claimed(app, &turn, &account, &handle).await;
+        return if hosted::is_ours(app, did).await.map_err(ChangeError::from)? {
+            // The document follows the account.
+            Ok(turn.adopt_handle(&account, &handle).await?)
+        } else {
+            adopt_claimed(app, &turn, &account, &handle).await
+        };
     }
     let (before, prev) = operations::current(app, did).await?;
     let mut data = before.clone();
@@ -79,7 +85,7 @@ async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), Upda
 
 /// Whoever keeps their own document says there what their handle is.
 async fn adopt_claimed(app: &App, turn: &Turn, account: &Account, handle: &Handle) -> Result<(), UpdateHandleError> {
-    let document = app.resolver.document(&account.did, Freshness::Fresh).await;
+    let document = resolve_document(app, &account.did, Freshness::Fresh).await;
     let document = document.map_err(PublishedError::from).map_err(ChangeError::from)?;
     if document.handle().as_ref() != Some(handle) {
         return Err(UpdateHandleError::NotClaimed);

@@ -3,6 +3,7 @@
 pub mod changes;
 mod global_address;
 pub mod handle;
+pub mod hosted;
 mod operations;
 pub mod outbound;
 pub mod owner;
@@ -67,6 +68,9 @@ pub enum ResolveError {
         /// For the log.
         reason: String,
     },
+    /// It may be one that was made here, and the store could not be read.
+    #[error(transparent)]
+    Read(#[from] StoreError),
 }
 
 /// Whether a kept document will do.
@@ -88,6 +92,19 @@ pub async fn resolve_handle(app: &App, handle: &Handle, freshness: Freshness) ->
         return Ok(None);
     }
     Ok(app.resolver.remembered_handle(handle, freshness).await)
+}
+
+/// Resolves a DID to its document, which names that DID: of one that was made here, else by the DID's own means.
+pub async fn resolve_document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, ResolveError> {
+    match hosted::find(app, did).await? {
+        Some(hosted) => hosted::document(app, &hosted).map(Arc::new).ok_or_else(|| ResolveError::NotFound(did.clone())),
+        None => app.resolver.document(did, freshness).await,
+    }
+}
+
+/// Tells whether a DID that was not made here has a document all the same, as far as can be found out.
+pub async fn exists_elsewhere(app: &App, did: &Did) -> bool {
+    app.resolver.document(did, Freshness::Fresh).await.is_ok()
 }
 
 /// Where a handle was found to lead.
@@ -123,8 +140,9 @@ impl Resolver {
         &*self.outbound
     }
 
-    /// Resolves a DID to its document, which names that DID.
-    pub async fn document(&self, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, ResolveError> {
+    /// Resolves a DID to its document, which names that DID. It may be one of those that were made here, of which this
+    /// knows nothing: [`resolve_document`] is what others ask.
+    pub(super) async fn document(&self, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, ResolveError> {
         let now = self.clock.now_micros();
         let kept = self.documents.get(did);
         let age_secs = |kept: &Kept| now.saturating_sub(kept.fetched_at_micros) / MICROS_PER_SEC;

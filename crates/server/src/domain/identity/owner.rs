@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::email_codes::{self, CodeError, Purpose},
+    domain::email_codes::{self, CodeError, Purpose, SendError},
 };
 
 /// What an owner wants a new operation to say; what is not given stays as it is.
@@ -33,6 +33,17 @@ pub struct Wishes {
     pub verification_methods: Option<Json>,
     /// Its services by name.
     pub services: Option<Json>,
+}
+
+/// Why no code was mailed.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestCodeError {
+    /// The DID is no did:plc.
+    #[error("Only a did:plc is changed by operations")]
+    NotPlc,
+    /// The letter was not posted.
+    #[error(transparent)]
+    Send(#[from] SendError),
 }
 
 /// Why no operation was signed.
@@ -52,12 +63,20 @@ pub enum SignError {
     Change(#[from] ChangeError),
 }
 
+/// Mails the code that an operation is signed with.
+pub async fn request_code(app: &App, account: &Account) -> Result<(), RequestCodeError> {
+    if !published::is_plc(&account.did) {
+        return Err(RequestCodeError::NotPlc);
+    }
+    Ok(email_codes::send(app, account, Purpose::PlcOperation).await?)
+}
+
 /// Signs an operation that changes an account's identity, and sends it nowhere. Uses the code up.
 pub async fn sign(app: &App, account: &Account, code: Option<&str>, wishes: Wishes) -> Result<Json, SignError> {
-    let code = code.filter(|code| !code.trim().is_empty()).ok_or(SignError::CodeMissing)?;
     if !published::is_plc(&account.did) {
         return Err(SignError::NotPlc);
     }
+    let code = code.filter(|code| !code.trim().is_empty()).ok_or(SignError::CodeMissing)?;
     let (before, prev) = operations::current(app, &account.did).await?;
     let mut wanted = UnsignedPlcOperation::from_data(before.clone(), Some(prev)).sign(&app.rotation_key).to_json();
     let given = [
@@ -81,12 +100,15 @@ pub async fn sign(app: &App, account: &Account, code: Option<&str>, wishes: Wish
     Ok(operation.to_json())
 }
 
-/// Why an operation was not sent. The texts are the reference's.
+/// Why an operation was not sent. The texts are the reference's, but for that of [`SubmitError::NotPlc`].
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// It is none, or breaks a rule of did:plc.
     #[error("Invalid operation")]
     Invalid,
+    /// The DID is no did:plc.
+    #[error("Only a did:plc is changed by operations")]
+    NotPlc,
     /// This server could not change the identity any more.
     #[error("Rotation keys do not include server's rotation key")]
     RotationKey,
@@ -110,11 +132,11 @@ pub enum SubmitError {
 /// Sends an operation to the directory that leaves the account working here, and tells the network. Runs to its end even
 /// when the caller goes away.
 pub async fn submit(app: &Arc<App>, did: &Did, operation: &Json) -> Result<(), SubmitError> {
+    if !published::is_plc(did) {
+        return Err(SubmitError::NotPlc);
+    }
     let operation = Operation::parse(operation).map_err(|_| SubmitError::Invalid)?;
     operation.check_new().map_err(|_| SubmitError::Invalid)?;
-    if !published::is_plc(did) {
-        return Err(SubmitError::Invalid);
-    }
     let (app, did) = (Arc::clone(app), did.clone());
     let task = tokio::spawn(async move { carry_out(&app, &did, operation).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?

@@ -12,7 +12,7 @@ use allod_store::{
     tables::{accounts::Account, signing_keys},
 };
 
-use super::{Freshness, ResolveError};
+use super::{Freshness, ResolveError, resolve_document};
 use crate::app::App;
 
 /// The name of an account's signing key in its DID document.
@@ -25,8 +25,8 @@ pub const PDS_SERVICE_TYPE: &str = "AtprotoPersonalDataServer";
 /// What the DID of an account here should say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The did:plc rotation keys that we advise: the operator's, then the server's.
-    pub rotation_keys: Vec<DidKey>,
+    /// The did:plc rotation keys that we advise: the operator's, then the server's. None for a DID that has no such keys.
+    pub rotation_keys: Option<Vec<DidKey>>,
     /// The account's handle.
     pub handle: Handle,
     /// The key that signs its repository.
@@ -100,6 +100,7 @@ impl From<ResolveError> for PublishedError {
         match error {
             ResolveError::Unsupported(_) | ResolveError::NotFound(_) => Self::Unresolvable,
             ResolveError::Unavailable { reason, .. } => Self::Unavailable { reason },
+            ResolveError::Read(error) => Self::Read(error),
         }
     }
 }
@@ -115,7 +116,7 @@ pub async fn credentials(app: &App, account: &Account) -> Result<Credentials, Pu
         }
     }
     Ok(Credentials {
-        rotation_keys,
+        rotation_keys: is_plc(&account.did).then_some(rotation_keys),
         handle: account.handle.clone(),
         signing_key: key.did_key,
         endpoint: app.config.service.public_url.clone(),
@@ -131,7 +132,7 @@ pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> 
         app.resolver.remember(did.clone(), Arc::new(data.document(did)));
         return Ok(Published::of(&data));
     }
-    let document = app.resolver.document(did, Freshness::Fresh).await?;
+    let document = resolve_document(app, did, Freshness::Fresh).await?;
     Ok(Published {
         rotation_keys: None,
         handle: document.handle(),

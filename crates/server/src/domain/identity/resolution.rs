@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allod_atproto::{AtIdentifier, Did, Handle, did_doc::DidDocument, plc::Operation};
 use allod_store::ReadError;
 
-use super::{Freshness, ResolveError, published, resolve_handle};
+use super::{Freshness, ResolveError, published, resolve_document, resolve_handle};
 use crate::app::App;
 
 /// What stands for a handle that is not confirmed.
@@ -47,7 +47,7 @@ pub enum IdentityError {
 
 /// Resolves a DID to its document.
 pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, IdentityError> {
-    match app.resolver.document(did, freshness).await {
+    match resolve_document(app, did, freshness).await {
         Ok(document) => Ok(document),
         Err(ResolveError::NotFound(_)) if published::is_plc(did) => Err(match app.plc.last_operation(did).await {
             Ok(Some(Operation::Tombstone(_))) => IdentityError::DidDeactivated(did.clone()),
@@ -55,6 +55,7 @@ pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<
         }),
         Err(ResolveError::Unsupported(_) | ResolveError::NotFound(_)) => Err(IdentityError::DidNotFound(did.clone())),
         Err(ResolveError::Unavailable { reason, .. }) => Err(IdentityError::Unavailable { reason }),
+        Err(ResolveError::Read(error)) => Err(error.into()),
     }
 }
 

@@ -7,7 +7,7 @@ use allod_store::tables::signing_keys;
 
 use super::{
     changes::{ChangeError, NewKey, Planned, Turn},
-    operations,
+    hosted, operations,
     published::{self, SIGNING_KEY_NAME},
 };
 use crate::{app::App, domain::reserved_keys};
@@ -33,9 +33,6 @@ pub async fn adopt(app: &Arc<App>, did: &Did, did_key: &DidKey) -> Result<(), Ch
 }
 
 async fn spawned(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
-    if !published::is_plc(did) {
-        return Err(ChangeError::Operation("only a did:plc is changed by operations".to_owned()));
-    }
     let (app, did) = (Arc::clone(app), did.clone());
     let task = tokio::spawn(async move { carry_out(&app, &did, key).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
@@ -43,9 +40,20 @@ async fn spawned(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeErr
 
 async fn carry_out(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
     let (turn, account) = Turn::begin(app, did).await?;
+    if !published::is_plc(did) {
+        return swap_hosted(app, did, key).await;
+    }
     let (before, prev) = operations::current(app, did).await?;
     let mut data = before.clone();
     data.verification_methods.insert(SIGNING_KEY_NAME.to_owned(), key.signing.did_key().into());
     let operation = operations::sign(app, &before, data, prev)?;
     turn.submit(&account, Planned { operation, handle: None, key: Some(key) }).await
+}
+
+/// Nothing is published first: the document of a did:web that is kept here follows the account's key.
+async fn swap_hosted(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
+    if !hosted::is_ours(app, did).await? {
+        return Err(ChangeError::Operation("the DID document is not this server's to change".to_owned()));
+    }
+    hosted::swap_key(app, did, key).await
 }

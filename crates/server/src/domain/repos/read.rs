@@ -14,7 +14,10 @@ use serde_json::Value;
 use super::RepoError;
 use crate::{
     app::App,
-    domain::{accounts::Status, identity::Freshness},
+    domain::{
+        accounts::Status,
+        identity::{Freshness, ResolveError, resolve_document},
+    },
 };
 
 /// A record as it is shown.
@@ -164,8 +167,9 @@ pub async fn describe(app: &App, repo: &AtIdentifier) -> Result<Description, Sho
         Status::TakenDown => return Err(RepoError::TakenDown(account.did).into()),
         Status::Deactivated => return Err(RepoError::Deactivated(account.did).into()),
     }
-    let document = match app.resolver.document(&account.did, Freshness::Cached).await {
+    let document = match resolve_document(app, &account.did, Freshness::Cached).await {
         Ok(document) => document,
+        Err(ResolveError::Read(error)) => return Err(error.into()),
         Err(error) => {
             tracing::info!(did = %account.did, %error, "an account's DID document could not be had");
             return Err(ShowError::Unresolvable(account.did));

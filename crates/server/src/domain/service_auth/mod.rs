@@ -6,14 +6,14 @@ use allod_atproto::{
     Did, Nsid,
     service_auth::{self, Audience, LABELER_SERVICE, ServiceToken, Unverified},
 };
-use allod_store::{CommitError, Txn, tables::used_tokens};
+use allod_store::{CommitError, ReadError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
 
 pub use mint::{MintError, TokenRequest, mint};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
-    identity::{Freshness, ResolveError},
+    identity::{Freshness, ResolveError, resolve_document},
 };
 use crate::app::App;
 
@@ -43,6 +43,9 @@ pub enum ServiceAuthError {
         #[source]
         source: ResolveError,
     },
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The issuer's document has no key to check with.
     #[error("missing or bad key in did doc")]
     NoKey {
@@ -113,8 +116,13 @@ async fn check_signature(
     freshness: Freshness,
 ) -> Result<ServiceToken, ServiceAuthError> {
     let did = token.issuer();
-    let document = app.resolver.document(did, freshness).await;
-    let document = document.map_err(|source| ServiceAuthError::Unresolvable { did: did.clone(), source })?;
+    let document = resolve_document(app, did, freshness).await;
+    let document = document.map_err(|error| match error {
+        ResolveError::Read(error) => ServiceAuthError::Read(error),
+        source @ (ResolveError::Unsupported(_) | ResolveError::NotFound(_) | ResolveError::Unavailable { .. }) => {
+            ServiceAuthError::Unresolvable { did: did.clone(), source }
+        }
+    })?;
     let key = document.key(key).ok_or_else(|| ServiceAuthError::NoKey { did: did.clone() })?;
     Ok(token.verify(&key)?)
 }

@@ -4,7 +4,7 @@ use allod_atproto::{Did, Handle, crypto::DidKey};
 use allod_store::tables::accounts;
 
 use super::{
-    Caller, SignUpError, SignUpRequest,
+    Caller, SignUpError, SignUpRequest, hosted,
     operation::{self, Identity},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         clock,
         emails::EmailAddress,
         handles::{self, AdmissibleHandle},
-        identity::{Freshness, ResolveError},
+        identity::{Freshness, ResolveError, resolve_document},
         invites,
         phone::{self, PhoneError, PhoneGate, Verified},
         secret::Secret,
@@ -58,6 +58,13 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
         (None, None) => {
             check_unused_token(request.caller)?;
             (operation::genesis(app, admissible.handle(), recovery_key)?, None)
+        }
+        (Some(did), None) if hosted::is_to_be_made(app, &did, &admissible, &request.caller).await? => {
+            check_unused_token(request.caller)?;
+            if recovery_key.is_some() {
+                return Err(SignUpError::RecoveryKeyUnused);
+            }
+            (Identity::Hosted(hosted::make(app, did, admissible.handle()).await?), None)
         }
         (Some(did), None) => {
             let principal = check_caller(request.caller, &did)?;
@@ -210,11 +217,12 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
 /// An existing DID moves in without an operation of its own: its document may still point elsewhere, but must be one
 /// that an account can be built on.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
-    let document = app.resolver.document(&did, Freshness::Fresh).await.map_err(|error| match error {
+    let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
         ResolveError::Unsupported(_) => {
             SignUpError::IncompatibleDidDoc("DID method is not one that accounts can have".to_owned())
         }
         ResolveError::NotFound(did) | ResolveError::Unavailable { did, .. } => SignUpError::UnresolvableDid(did),
+        ResolveError::Read(error) => error.into(),
     })?;
     operation::move_in(app, did, &document).await
 }

@@ -6,7 +6,7 @@ use allod_store::{
     CommitError, Txn,
     tables::{
         accounts::{self, Account},
-        invites, phones, repos,
+        did_web, invites, phones, repos,
         sign_ups::{self, KeyOrigin, SignUp, SignUpState},
         signing_keys::{self, WrappedKey},
         used_tokens,
@@ -17,7 +17,8 @@ use super::{
     Driver, MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS,
     admission::Applicant,
     failpoint::{Failpoint, pass},
-    operation::{AccountKey, Identity, Submission},
+    hosted::USED_BEFORE,
+    operation::{AccountKey, AtOnce, Identity, Submission},
     queue,
 };
 use crate::{
@@ -25,6 +26,8 @@ use crate::{
     domain::{
         captcha::CaptchaError,
         clock::{self, MICROS_PER_SEC},
+        handles,
+        identity::hosted::host_of,
         keys::Purpose,
         phone::{PhoneError, Verified},
         randomness,
@@ -40,7 +43,7 @@ const FIRST_LOOK_SECS: u64 = 30;
 pub(super) async fn carry_out(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
     pass(app, Failpoint::Admitted).await?;
     match &applicant.identity {
-        Identity::MovesIn { .. } => at_once(app, applicant).await,
+        Identity::MovesIn(_) | Identity::Hosted(_) => at_once(app, applicant).await,
         Identity::Submits(_) if applicant.waits => at_once(app, applicant).await,
         Identity::Submits(_) => create(app, applicant).await,
     }
@@ -202,7 +205,8 @@ async fn commit(app: &App, txn: Txn, applicant: &Applicant, did: &Did) -> Result
         used_tokens::TOKEN_USED => SignUpError::AuthReplayed,
         phones::CODE_USED => PhoneError::Code.into(),
         phones::NUMBER_SPENT => applicant.phone.as_ref().map_or(PhoneError::Code, Verified::spent).into(),
-        accounts::ACCOUNT_EXISTS | sign_ups::SIGN_UP_MOVED | repos::HEAD_MOVED => SignUpError::AccountExists,
+        accounts::ACCOUNT_EXISTS | sign_ups::SIGN_UP_MOVED | repos::HEAD_MOVED => account_exists(applicant),
+        did_web::DID_WEB_USED => SignUpError::IncompatibleDidDoc(USED_BEFORE.to_owned()),
         signing_keys::RESERVED_KEY_MOVED => {
             SignUpError::IncompatibleDidDoc("the reserved signing key was used for another account".to_owned())
         }
@@ -291,28 +295,34 @@ fn account(row: &SignUp, now: u64) -> Account {
     }
 }
 
-/// Nothing is sent, so one transaction does it all: an existing DID moves in, or an account waits to be let in.
+/// Nothing is sent, so one transaction does it all: a DID that exists moves in, one that is kept here is made, or an account
+/// waits to be let in.
 async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
     let (did, key, document, operation) = match &applicant.identity {
-        Identity::MovesIn { did, key, document } => (did, key, document, None),
+        Identity::MovesIn(AtOnce { did, key, document }) | Identity::Hosted(AtOnce { did, key, document }) => {
+            (did, key, document, None)
+        }
         Identity::Submits(Submission { did, key, document, operation, .. }) => (did, key, document, Some(operation)),
     };
-    accounts_absent(app, did).await?;
+    accounts_absent(app, &applicant, did).await?;
     let salt = randomness::bytes(&*app.randomness);
     let password_hash = app.passwords.hash(applicant.password.clone(), salt).await?;
     pass(app, Failpoint::Hashed).await?;
     let now = app.clock.now_micros();
-    let moves_in = operation.is_none();
+    let stored_now = clock::to_store(now);
+    let moves_in = matches!(applicant.identity, Identity::MovesIn(_));
+    let is_active = !moves_in && !applicant.waits;
     let account = Account {
         did: did.clone(),
         handle: applicant.handle.clone(),
         email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
         password_hash: Some(password_hash),
-        created_at: clock::to_store(now),
+        created_at: stored_now,
         email_confirmed_at: None,
-        deactivated_at: Some(clock::to_store(now)),
+        deactivated_at: (!is_active).then_some(stored_now),
         // Whoever waits has all the time that it takes.
-        delete_after: (!applicant.waits).then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
+        delete_after: (moves_in && !applicant.waits)
+            .then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         takedown_ref: None,
         invite_code: applicant.invite_code.clone(),
         email_auth_factor: false,
@@ -320,7 +330,14 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         invite_note: None,
     };
     let mut txn = Txn::new();
-    hold(app, &mut txn, &applicant, did, key, clock::to_store(now));
+    hold(app, &mut txn, &applicant, did, key, stored_now);
+    if !moves_in {
+        did_web::insert(&mut txn, did, stored_now);
+    } else if let Some(host) = host_of(did).filter(|host| *host != applicant.handle)
+        && handles::is_under_service_domain(&host, &app.config.sign_up.handle_domains)
+    {
+        accounts::hold_with_account(&mut txn, &host, did, stored_now);
+    }
     accounts::insert(&mut txn, &account);
     genesis::add(app, &mut txn, &account, &key.signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
     let tokens = if applicant.waits {
@@ -330,14 +347,23 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     } else {
         sessions::open(app, &mut txn, did)
     };
+    pass(app, Failpoint::Activating).await?;
     commit(app, txn, &applicant, did).await?;
     pass(app, Failpoint::Activated).await?;
     Ok(SignedUp { account, tokens, did_document: Some(document.clone()) })
 }
 
-async fn accounts_absent(app: &App, did: &Did) -> Result<(), SignUpError> {
+async fn accounts_absent(app: &App, applicant: &Applicant, did: &Did) -> Result<(), SignUpError> {
     match accounts::by_did(&*app.db, did).await? {
-        Some(_) => Err(SignUpError::AccountExists),
+        Some(_) => Err(account_exists(applicant)),
         None => Ok(()),
+    }
+}
+
+/// Whoever asks for a did:web that somebody else got a moment ago asks for its handle.
+fn account_exists(applicant: &Applicant) -> SignUpError {
+    match applicant.identity {
+        Identity::Hosted(_) => SignUpError::HandleTaken(applicant.handle.clone()),
+        Identity::MovesIn(_) | Identity::Submits(_) => SignUpError::AccountExists,
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 pub mod failpoint;
+mod hosted;
 mod machine;
 mod operation;
 pub mod queue;
@@ -160,6 +161,9 @@ pub enum SignUpError {
     /// The recovery key is no did:key of a curve we know.
     #[error("recoveryKey is not a did:key with a P-256 or K-256 public key")]
     RecoveryKey,
+    /// A recovery key came with a did:web, which nothing is signed for.
+    #[error("recoveryKey is for a did:plc: a did:web has no rotation keys")]
+    RecoveryKeyUnused,
     /// A DID was given without proof that the caller speaks for it.
     #[error("Missing auth to create account with did: {0}")]
     AuthMissing(Did),

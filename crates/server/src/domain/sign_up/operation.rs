@@ -11,7 +11,7 @@ use allod_store::tables::{sign_ups::KeyOrigin, signing_keys};
 use super::SignUpError;
 use crate::{
     app::App,
-    domain::{clock, reserved_keys},
+    domain::{clock, identity::published, reserved_keys},
 };
 
 const SIGNING_KEY_NAME: &str = "atproto";
@@ -24,7 +24,16 @@ pub(super) enum Identity {
     /// An operation makes it so.
     Submits(Submission),
     /// It exists, and its owner changes its document later.
-    MovesIn { did: Did, key: AccountKey, document: serde_json::Value },
+    MovesIn(AtOnce),
+    /// It is a did:web of a name of ours, and exists once the account does.
+    Hosted(AtOnce),
+}
+
+/// A DID that no directory has to hear of.
+pub(super) struct AtOnce {
+    pub(super) did: Did,
+    pub(super) key: AccountKey,
+    pub(super) document: serde_json::Value,
 }
 
 /// An operation to be sent to the directory.
@@ -47,7 +56,7 @@ impl Identity {
     pub(super) fn did(&self) -> &Did {
         match self {
             Self::Submits(submission) => &submission.did,
-            Self::MovesIn { did, .. } => did,
+            Self::MovesIn(at_once) | Self::Hosted(at_once) => &at_once.did,
         }
     }
 
@@ -91,6 +100,9 @@ pub(super) async fn check_brought(
     handle: &Handle,
 ) -> Result<Identity, SignUpError> {
     let incompatible = |message: &str| SignUpError::IncompatibleDidDoc(message.to_owned());
+    if did.is_some_and(|did| !published::is_plc(did)) {
+        return Err(incompatible("plcOp is for a did:plc, which the DID given is not"));
+    }
     let operation = Operation::parse(json).map_err(|e| SignUpError::IncompatibleDidDoc(format!("plcOp: {e}")))?;
     let Operation::Plc(plc) = &operation else {
         return Err(incompatible("plcOp must be a plc_operation"));
@@ -156,24 +168,29 @@ async fn check_contents(app: &App, plc: &PlcOperation, did: &Did, handle: &Handl
     reserved.ok_or_else(|| incompatible("reserved signing key does not exist"))
 }
 
-/// Makes the key of an account that moves in: the one reserved for its DID, else a new one.
+/// Checks the document of a DID that moves in, and makes the account's key.
 pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Result<Identity, SignUpError> {
-    let now = clock::to_store(app.clock.now_micros());
     let Some(published) = document.signing_key() else {
         return Err(SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned()));
     };
     let points_here = document.pds_endpoint().is_some_and(|e| e.trim_end_matches('/') == app.config.service.public_url);
-    let key = match signing_keys::reserved_for(&*app.db, &did, now).await? {
-        Some(reserved) => reserved_key(app, &reserved.did_key, &did).await?,
-        None => None,
-    };
-    let key = key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), origin: KeyOrigin::New });
+    let key = key_for(app, &did).await?;
     if points_here && published != key.signing.did_key() {
         return Err(SignUpError::IncompatibleDidDoc(
             "DID document points to this server with a signing key that was not reserved here".to_owned(),
         ));
     }
-    Ok(Identity::MovesIn { did, key, document: document.json().clone() })
+    Ok(Identity::MovesIn(AtOnce { did, key, document: document.json().clone() }))
+}
+
+/// The key reserved for a DID, else a new one.
+pub(super) async fn key_for(app: &App, did: &Did) -> Result<AccountKey, SignUpError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let key = match signing_keys::reserved_for(&*app.db, did, now).await? {
+        Some(reserved) => reserved_key(app, &reserved.did_key, did).await?,
+        None => None,
+    };
+    Ok(key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), origin: KeyOrigin::New }))
 }
 
 /// Finds a reserved key that this DID may use: one reserved for it, or for no DID in particular.

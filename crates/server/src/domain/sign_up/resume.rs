@@ -23,6 +23,9 @@ use crate::{
 pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<SignedUp>, SignUpError> {
     let Ok(handle) = Handle::parse(&request.handle) else { return Ok(None) };
     let Some(row) = sign_ups::by_handle(&*app.db, &handle).await? else { return Ok(None) };
+    if request.did.as_ref().is_some_and(|did| *did != row.did) {
+        return Ok(None);
+    }
     app.sign_ups.reconciled(&row.did).await;
     if !is_abandoned(app, &row) || !is_same_caller(app, &row, request).await? {
         return Ok(None);

@@ -110,6 +110,7 @@ async fn moderation_service(request: &AuthRequest<'_, App>, token: &str) -> Resu
     match service_auth::verify_moderation(request.state, token, &method).await {
         Ok(did) => Ok(Moderator(Actor::ModerationService(did))),
         Err(ServiceAuthError::Token(error)) => Err(error.into()),
+        Err(ServiceAuthError::Read(error)) => Err(error.into()),
         Err(error @ (ServiceAuthError::Unresolvable { .. } | ServiceAuthError::NoKey { .. })) => {
             tracing::info!(%error, "a token of the moderation service can't be checked");
             Err(XrpcError::common(CommonError::AuthenticationRequired, error.to_string()))

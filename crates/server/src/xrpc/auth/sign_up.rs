@@ -34,6 +34,7 @@ impl Authenticate<App> for SignUpCaller {
             }
             Err(ServiceAuthError::NoKey { did }) => Ok(Self(Caller::NoKey(did))),
             Err(ServiceAuthError::Token(error)) => Err(error.into()),
+            Err(ServiceAuthError::Read(error)) => Err(error.into()),
         }
     }
 }

@@ -41,6 +41,7 @@ async fn issuer(request: &AuthRequest<'_, App>, token: &str) -> Result<Did, Auth
     match service_auth::verify(request.state, token, &method).await {
         Ok(principal) => Ok(principal.did),
         Err(ServiceAuthError::Token(error)) => Err(error.into()),
+        Err(ServiceAuthError::Read(error)) => Err(error.into()),
         Err(error @ (ServiceAuthError::Unresolvable { .. } | ServiceAuthError::NoKey { .. })) => {
             tracing::info!(%error, "the issuer of a service token can't be checked");
             Err(XrpcError::common(CommonError::AuthenticationRequired, error.to_string()))

@@ -144,6 +144,7 @@ impl From<SignUpError> for XrpcError<server::create_account::Error> {
             | SignUpError::VerificationUnused
             | SignUpError::OperationCantWait
             | SignUpError::RecoveryKey
+            | SignUpError::RecoveryKeyUnused
             | SignUpError::AccountExists
             | SignUpError::DirectoryRefused(_) => Self::invalid_request(message),
             SignUpError::AuthMissing(_) => Self::common(CommonError::AuthenticationRequired, message),

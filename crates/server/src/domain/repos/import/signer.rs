@@ -10,7 +10,7 @@ use allod_store::tables::signing_keys;
 use super::ImportError;
 use crate::{
     app::App,
-    domain::identity::{Freshness, ResolveError},
+    domain::identity::{Freshness, ResolveError, resolve_document},
 };
 
 /// Checks that the account or this server has signed the commit.
@@ -20,7 +20,7 @@ pub(super) async fn check(app: &App, did: &Did, commit: &SignedCommit) -> Result
         return Ok(());
     }
     for freshness in [Freshness::Cached, Freshness::Fresh] {
-        let document = app.resolver.document(did, freshness).await.map_err(ImportError::Unresolvable)?;
+        let document = resolve_document(app, did, freshness).await.map_err(ImportError::Unresolvable)?;
         if is_signed_by(&document, commit) {
             return Ok(());
         }

@@ -20,7 +20,7 @@ pub async fn handler(
 ) -> XrpcResult<GetRecommendedDidCredentials> {
     let advised = published::credentials(&app, &request.auth.0.account).await?;
     Ok(XrpcResponse::new(Output {
-        rotation_keys: Some(advised.rotation_keys.iter().map(ToString::to_string).collect()),
+        rotation_keys: advised.rotation_keys.map(|keys| keys.iter().map(ToString::to_string).collect()),
         also_known_as: Some(vec![format!("at://{}", advised.handle)]),
         verification_methods: Some(json!({ SIGNING_KEY_NAME: advised.signing_key })),
         services: Some(json!({ PDS_SERVICE_NAME: { "type": PDS_SERVICE_TYPE, "endpoint": advised.endpoint } })),

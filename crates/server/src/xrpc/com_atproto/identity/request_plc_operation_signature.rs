@@ -10,7 +10,7 @@ use allod_lexicon::{
 
 use crate::{
     app::App,
-    domain::email_codes::{self, Purpose},
+    domain::identity::owner,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::FullOrTakenDown},
 };
 
@@ -19,6 +19,6 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<RequestPlcOperationSignature, FullOrTakenDown>,
 ) -> XrpcResult<RequestPlcOperationSignature> {
-    email_codes::send(&app, &request.auth.0.account, Purpose::PlcOperation).await?;
+    owner::request_code(&app, &request.auth.0.account).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         accounts::{deletion::DeleteError, email::EmailError, password::PasswordError},
         email_codes::{CodeError, SendError},
+        identity::owner::RequestCodeError,
         preferences::PreferencesError,
     },
     xrpc::error::{CommonError, XrpcError},
@@ -56,6 +57,15 @@ impl From<DeleteError> for XrpcError<server::delete_account::Error> {
             return code_errors!(error, server::delete_account::Error);
         }
         XrpcError::<NoErrors>::from(error).widen()
+    }
+}
+
+impl<E> From<RequestCodeError> for XrpcError<E> {
+    fn from(error: RequestCodeError) -> Self {
+        match error {
+            RequestCodeError::NotPlc => Self::invalid_request(error.to_string()),
+            RequestCodeError::Send(error) => error.into(),
+        }
     }
 }
 

@@ -136,6 +136,7 @@ impl<E> From<SubmitError> for XrpcError<E> {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid
+            | SubmitError::NotPlc
             | SubmitError::RotationKey
             | SubmitError::ServiceType
             | SubmitError::Endpoint

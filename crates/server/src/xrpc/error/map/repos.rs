@@ -258,6 +258,7 @@ impl<E> From<ImportError> for XrpcError<E> {
             | ImportError::Path(_)
             | ImportError::Collections
             | ImportError::Moved => Self::invalid_request(message),
+            ImportError::Unresolvable(ResolveError::Read(error)) => error.into(),
             ImportError::Unresolvable(ResolveError::Unavailable { .. }) => {
                 tracing::info!(%error, "a repository was not imported");
                 Self::common(CommonError::UpstreamFailure, "The account's DID document can't be had; try again")

@@ -2,6 +2,7 @@
 
 mod brought_operation;
 mod captcha;
+mod did_web;
 mod events;
 mod inputs;
 mod invites;

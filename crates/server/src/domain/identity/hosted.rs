@@ -1,0 +1,96 @@
+//! did:webs that were made here: this server keeps their documents, and answers for them without asking anybody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use allod_atproto::{
+    Did, Handle,
+    crypto::DidKey,
+    did_doc::DidDocument,
+    plc::{PlcData, Service},
+};
+use allod_store::{
+    CommitError, ReadError,
+    tables::{
+        did_web::{self, DID_WEB_MOVED, HostedDid},
+        signing_keys::{self, RESERVED_KEY_MOVED, WrappedKey},
+    },
+};
+
+use super::{
+    changes::{ChangeError, NewKey},
+    published::{PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME},
+};
+use crate::{
+    app::App,
+    domain::{
+        clock,
+        keys::Purpose,
+        repos::{self, AnnounceError},
+    },
+};
+
+/// The did:web whose document is at a host.
+pub fn did_of(host: &Handle) -> Option<Did> {
+    Did::parse(&format!("did:web:{host}")).ok()
+}
+
+/// The host that a did:web's document is at, if it is one that could be a handle.
+pub fn host_of(did: &Did) -> Option<Handle> {
+    did.web_host().and_then(|host| Handle::parse(&host).ok())
+}
+
+/// Finds a did:web that was made here, whatever became of it.
+pub async fn find(app: &App, did: &Did) -> Result<Option<HostedDid>, ReadError> {
+    if did.method() != "web" {
+        return Ok(None);
+    }
+    did_web::by_did(&*app.db, did).await
+}
+
+/// Renders the document of a did:web that was made here; none when its account is gone and it has not moved.
+pub fn document(app: &App, hosted: &HostedDid) -> Option<DidDocument> {
+    if let Some(elsewhere) = &hosted.elsewhere {
+        return Some(rendered(&hosted.did, &elsewhere.handle, &elsewhere.signing_key, &elsewhere.endpoint));
+    }
+    let (handle, key) = hosted.account.as_ref()?;
+    Some(rendered(&hosted.did, handle, key, &app.config.service.public_url))
+}
+
+/// Renders a document in the form that the did:plc directory gives.
+pub fn rendered(did: &Did, handle: &Handle, signing_key: &DidKey, endpoint: &str) -> DidDocument {
+    let service = Service { kind: PDS_SERVICE_TYPE.to_owned(), endpoint: endpoint.to_owned() };
+    let data = PlcData {
+        rotation_keys: Vec::new(),
+        verification_methods: BTreeMap::from([(SIGNING_KEY_NAME.to_owned(), signing_key.clone().into())]),
+        also_known_as: vec![format!("at://{handle}")],
+        services: BTreeMap::from([(PDS_SERVICE_NAME.to_owned(), service)]),
+    };
+    data.document(did)
+}
+
+/// Whether a DID was made here and its document says what its account here has.
+pub(super) async fn is_ours(app: &App, did: &Did) -> Result<bool, ReadError> {
+    Ok(find(app, did).await?.is_some_and(|hosted| hosted.elsewhere.is_none()))
+}
+
+/// Signs with another key from now on: the document names it from the commit on that the repository is signed with it by.
+pub(super) async fn swap_key(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
+    let NewKey { signing: key, is_reserved } = key;
+    let wrapped = app.keyring.wrap(&key, Purpose::Signing(did), &*app.randomness);
+    let row = WrappedKey { did_key: key.did_key(), wrapped };
+    let (whose, now) = (did.clone(), clock::to_store(app.clock.now_micros()));
+    let swapped = repos::resign(app, did, key, move |txn| {
+        did_web::assert_here(txn, &whose);
+        if is_reserved {
+            signing_keys::consume_reserved(txn, &row.did_key);
+        }
+        signing_keys::replace(txn, &whose, &row, now);
+    });
+    match swapped.await {
+        Ok(_) => Ok(()),
+        Err(AnnounceError::NotFound(_)) => Err(ChangeError::NotFound),
+        Err(AnnounceError::Commit(CommitError::Conflict { which: DID_WEB_MOVED })) => Err(ChangeError::UnderWay),
+        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => Err(ChangeError::NotReserved),
+        Err(error) => Err(error.into()),
+    }
+}
