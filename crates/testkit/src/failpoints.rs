@@ -66,8 +66,9 @@ impl ScriptedFailpoints {
 impl Failpoints for ScriptedFailpoints {
     fn hit(&self, failpoint: Failpoint) -> BoxFuture<'_, Result<(), String>> {
         let mut waits_ended = self.waits_ended.subscribe();
-        self.hits.send_modify(|hits| hits.push(failpoint));
+        // Decided before it is told, for whoever is told may change the script at once.
         let at = self.script.lock().get(&failpoint).cloned().unwrap_or(At::Pass);
+        self.hits.send_modify(|hits| hits.push(failpoint));
         Box::pin(async move {
             match at {
                 At::Pass => Ok(()),

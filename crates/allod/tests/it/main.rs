@@ -6,6 +6,7 @@ mod canaries;
 mod config;
 mod control;
 mod dev;
+mod did_web;
 mod help;
 mod mail;
 mod migrate_in;

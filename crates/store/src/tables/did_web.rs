@@ -71,6 +71,11 @@ pub fn insert(txn: &mut Txn, did: &Did, now: i64) {
     );
 }
 
+/// Adds: the DID was never made, for nobody has heard of it.
+pub fn unmake(txn: &mut Txn, did: &Did) {
+    txn.run(sql!("DELETE FROM did_web_documents WHERE did = $1 AND endpoint IS NULL", did.as_str()));
+}
+
 /// Adds: the document says this from now on, or again what the account here has. Conflict: [`DID_WEB_MOVED`].
 pub fn publish(txn: &mut Txn, did: &Did, elsewhere: Option<&Elsewhere>) {
     txn.expect(

@@ -90,7 +90,9 @@ pub(super) async fn swap_key(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(
         Ok(_) => Ok(()),
         Err(AnnounceError::NotFound(_)) => Err(ChangeError::NotFound),
         Err(AnnounceError::Commit(CommitError::Conflict { which: DID_WEB_MOVED })) => Err(ChangeError::UnderWay),
-        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => Err(ChangeError::NotReserved),
+        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => {
+            Err(ChangeError::NotReserved)
+        }
         Err(error) => Err(error.into()),
     }
 }

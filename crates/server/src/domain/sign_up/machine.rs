@@ -321,8 +321,7 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         email_confirmed_at: None,
         deactivated_at: (!is_active).then_some(stored_now),
         // Whoever waits has all the time that it takes.
-        delete_after: (moves_in && !applicant.waits)
-            .then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
+        delete_after: (moves_in && !applicant.waits).then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         takedown_ref: None,
         invite_code: applicant.invite_code.clone(),
         email_auth_factor: false,
@@ -331,7 +330,7 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     };
     let mut txn = Txn::new();
     hold(app, &mut txn, &applicant, did, key, stored_now);
-    if !moves_in {
+    if matches!(applicant.identity, Identity::Hosted(_)) {
         did_web::insert(&mut txn, did, stored_now);
     } else if let Some(host) = host_of(did).filter(|host| *host != applicant.handle)
         && handles::is_under_service_domain(&host, &app.config.sign_up.handle_domains)

@@ -12,6 +12,7 @@ use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
         accounts::{self, ACCOUNT_CHANGED, Account},
+        did_web,
         sign_up_queue::{self, PLACE_MOVED, Waiting},
     },
 };
@@ -173,6 +174,7 @@ pub async fn let_in(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError
 pub async fn refuse(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError> {
     let mut txn = Txn::new();
     sign_up_queue::assert_undecided(&mut txn, did);
+    did_web::unmake(&mut txn, did);
     audit::note(app, &mut txn, by, did.as_str());
     match deletion::delete_with(app, did, txn).await {
         Err(DeleteError::NotFound | DeleteError::Commit(CommitError::Conflict { which: PLACE_MOVED })) => {

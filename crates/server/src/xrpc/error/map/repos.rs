@@ -258,7 +258,6 @@ impl<E> From<ImportError> for XrpcError<E> {
             | ImportError::Path(_)
             | ImportError::Collections
             | ImportError::Moved => Self::invalid_request(message),
-            ImportError::Unresolvable(ResolveError::Read(error)) => error.into(),
             ImportError::Unresolvable(ResolveError::Unavailable { .. }) => {
                 tracing::info!(%error, "a repository was not imported");
                 Self::common(CommonError::UpstreamFailure, "The account's DID document can't be had; try again")
@@ -273,7 +272,7 @@ impl<E> From<ImportError> for XrpcError<E> {
                 Self::common(retry, "There is no room for the repository at the moment; try again")
             }
             ImportError::NoKey(_) | ImportError::Key(_) | ImportError::Disk(_) => Self::internal(error),
-            ImportError::Read(error) => error.into(),
+            ImportError::Unresolvable(ResolveError::Read(error)) | ImportError::Read(error) => error.into(),
             ImportError::Store(error) => error.into(),
         }
     }

@@ -201,6 +201,24 @@ async fn of_many_who_want_one_did_one_gets_it() {
     assert_eq!(pds.events().await.len(), 4);
 }
 
+#[tokio::test]
+async fn a_did_that_was_had_and_given_up_meanwhile_is_not_made_again() {
+    let pds = options().start().await;
+    pds.failpoints().set(Failpoint::Hashed, At::Wait);
+    let (late, early) = (with(on_web("alice"), "email", "late@mail.test"), on_web("alice"));
+    let (refused, ()) = tokio::join!(create(&pds, &late).error(), async {
+        pds.failpoints().reached(Failpoint::Hashed).await;
+        pds.failpoints().clear();
+        let did = created(&pds, &early).await["did"].clone();
+        let delete = pds.xrpc_post("com.atproto.admin.deleteAccount").admin().json(&json!({ "did": did }));
+        assert_eq!(delete.send().await.status.as_u16(), 200);
+        pds.failpoints().go_on();
+    });
+    let message = "this did:web was used before, and is not given to anybody again";
+    assert_eq!(refused, refusal(400, "IncompatibleDidDoc", message));
+    assert_eq!(accounts::page(&*pds.app().db, None, 10).await.unwrap(), []);
+}
+
 /// Checks that Alice has an account and everybody sees it, or that nothing is left of her; tells which.
 async fn whole_or_nothing(pds: &TestPds) -> bool {
     let did = Did::parse("did:web:alice.test").unwrap();
