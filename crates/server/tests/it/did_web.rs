@@ -43,7 +43,7 @@ async fn well_known(pds: &TestPds, method: Method, host: &str) -> reqwest::Respo
 }
 
 /// Signs somebody up on the did:web of their handle.
-async fn sign_up(pds: &TestPds, handle: &str) -> Actor {
+pub(crate) async fn sign_up(pds: &TestPds, handle: &str) -> Actor {
     let email = format!("{handle}@mail.test");
     let password = "correct horse".to_owned();
     let did = format!("did:web:{handle}");

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
+    did_web::document_at,
     elsewhere::{CREATE_ACCOUNT, Resident},
     seen::{self, refusal},
 };
@@ -354,4 +355,28 @@ async fn moderators_do_not_let_anybody_in() {
     seen::set_takedown(&pds, &subject, None).await;
     admit(&pds, "alice.test").await.unwrap();
     assert_eq!(told(&pds).await, ["active", "identity", "sync"]);
+}
+
+#[tokio::test]
+async fn a_did_web_that_is_made_here_exists_once_its_account_is_let_in() {
+    let pds = queueing(0).config(|config| config.sign_up.did_web_accounts = true).start().await;
+    let mut body = person("alice");
+    body["did"] = "did:web:alice.test".into();
+    for is_let_in in [false, true] {
+        let alice = read(&pds.xrpc_post(CREATE_ACCOUNT).json(&body).ok().await);
+        nobody_has_heard(&pds).await;
+        assert_eq!(document_at(&pds, "alice.test").await, None);
+        let again = pds.xrpc_post(CREATE_ACCOUNT).json(&body).error().await;
+        assert_eq!((again.0, again.1.as_str()), (400, "HandleNotAvailable"));
+        if is_let_in {
+            admit(&pds, "alice.test").await.unwrap();
+            post(&pds, &refreshed(&pds, &alice).await).ok().await;
+        } else {
+            // Nobody has heard of it, so it can still be somebody's.
+            command(&pds, Administration::QueueRefuse { account: "alice.test".to_owned() }).await.unwrap();
+        }
+    }
+    assert_eq!(told(&pds).await, ["active", "identity", "sync", "commit"]);
+    assert_eq!(document_at(&pds, "alice.test").await.unwrap()["id"], "did:web:alice.test");
+    assert!(pds.plc().submissions().is_empty());
 }

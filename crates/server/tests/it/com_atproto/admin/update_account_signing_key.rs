@@ -8,7 +8,7 @@ use allod_testkit::{Actor, Behaviour, Call, TestPds};
 use serde_json::{Value, json};
 
 use crate::{
-    elsewhere,
+    did_web, elsewhere,
     seen::{self, refusal},
 };
 
@@ -53,6 +53,21 @@ async fn a_reserved_key_is_published_and_signs_from_then_on() {
         assert_eq!(update(&pds, &bob, &key).error().await, refusal(400, "InvalidRequest", NOT_RESERVED));
         assert_eq!(pds.plc().submissions().len(), sent);
     }
+}
+
+#[tokio::test]
+async fn the_document_of_a_did_web_that_is_kept_here_follows() {
+    let pds = did_web::options().start().await;
+    // The check at the end knows one key of each account.
+    pds.arranges_the_impossible();
+    let alice = did_web::sign_up(&pds, "alice.test").await;
+    let key = reserved(&pds, &json!({ "did": alice.did })).await;
+    assert_eq!(update(&pds, &alice, &key).send().await.status.as_u16(), 200);
+    assert_eq!(stored(&pds, &alice).await, key);
+    let document = did_web::document_at(&pds, "alice.test").await.unwrap();
+    assert_eq!(format!("did:key:{}", document["verificationMethod"][0]["publicKeyMultibase"].as_str().unwrap()), key);
+    let bob = did_web::sign_up(&pds, "bob.test").await;
+    assert_eq!(update(&pds, &bob, &key).error().await, refusal(400, "InvalidRequest", NOT_RESERVED));
 }
 
 #[tokio::test]
