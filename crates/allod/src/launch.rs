@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io::Read,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -20,7 +21,7 @@ use allod_server::{
         mail::Transport,
     },
     http, jobs,
-    smtp::Smtp,
+    smtp::{Smtp, SmtpConfig, SmtpError},
 };
 use allod_store::{
     Db,
@@ -37,6 +38,9 @@ use crate::{
 
 /// How long connecting to an address of the operator's may take, in seconds.
 const OPERATOR_CONNECT_SECS_MAX: u64 = 3;
+
+/// The largest file of certificate authorities taken, in bytes.
+const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Takes a port; `flag` is what the operator can change it with.
 pub(crate) async fn listen(address: IpAddr, port: u16, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -66,8 +70,7 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
-    let smtp =
-        config.smtp.as_ref().map(|smtp| Smtp::new(smtp, &config.service)).transpose().map_err(Failure::failed)?;
+    let smtp = config.smtp.as_ref().map(|smtp| mail_server(smtp, &config)).transpose()?;
     let mail_transport = smtp.map(|smtp| Arc::new(smtp) as Arc<dyn Transport>);
     App::new(Parts {
         config,
@@ -83,6 +86,29 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
         failpoints: None,
     })
     .map_err(Failure::failed)
+}
+
+/// Gets ready to hand letters to the operator's mail server.
+fn mail_server(smtp: &SmtpConfig, config: &Config) -> Result<Smtp, Failure> {
+    let authorities = smtp.ca_file.as_deref().map(|path| {
+        read_bounded(path, CA_FILE_BYTES_MAX)
+            .map_err(|reason| Failure::Failed(format!("email_smtp_ca_file: can't read {}: {reason}", path.display())))
+    });
+    let authorities = authorities.transpose()?;
+    Smtp::new(smtp, &config.service, authorities.as_deref()).map_err(|error| match (error, &smtp.ca_file) {
+        (error @ SmtpError::Authorities, Some(path)) => Failure::Failed(format!("{}: {error}", path.display())),
+        (error, _) => Failure::failed(error),
+    })
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(read).is_ok_and(|read| read <= bytes_max) {
+        Ok(bytes)
+    } else {
+        Err(std::io::Error::other(format!("it has more than {bytes_max} bytes")))
+    }
 }
 
 /// A client for addresses that the operator chose: the did:plc directory, services that verify who signs up.

@@ -1,6 +1,9 @@
 //! Sends letters to the operator's mail server. One connection for each letter, and nothing kept between them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use lettre::{
@@ -11,7 +14,7 @@ use lettre::{
     },
     transport::smtp::{
         authentication::Credentials,
-        client::{Tls, TlsParameters},
+        client::{Certificate, Tls, TlsParameters},
         extension::ClientId,
     },
 };
@@ -56,6 +59,8 @@ pub struct SmtpConfig {
     pub credentials: Option<(String, Secret<String>)>,
     /// Whom letters are from: an address, or a name and the address in angle brackets.
     pub from: String,
+    /// A PEM file of authorities that may have signed the server's certificate, beside the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Why there can be no connections as configured.
@@ -64,6 +69,9 @@ pub enum SmtpError {
     /// Nobody can be written to from this.
     #[error("{0:?} is no e-mail address that letters can be from")]
     From(String),
+    /// There are no certificates in the file of authorities.
+    #[error("the file of certificate authorities holds no PEM certificate that can be used")]
+    Authorities,
     /// TLS can't be set up for this host.
     #[error("TLS can't be had for the mail server: {0}")]
     Tls(lettre::transport::smtp::Error),
@@ -77,11 +85,18 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// Gets ready; connects to nothing yet.
-    pub fn new(config: &SmtpConfig, service: &ServiceConfig) -> Result<Self, SmtpError> {
+    /// Gets ready; connects to nothing yet. `authorities` is what is in [`SmtpConfig::ca_file`].
+    pub fn new(config: &SmtpConfig, service: &ServiceConfig, authorities: Option<&[u8]>) -> Result<Self, SmtpError> {
         let mut from = sender(&config.from)?;
         from.name.get_or_insert_with(|| service.name.chars().filter(|c| !c.is_control()).collect());
-        let parameters = || TlsParameters::new(config.host.clone()).map_err(SmtpError::Tls);
+        let authority = authorities.map(authority).transpose()?;
+        let parameters = || {
+            let mut parameters = TlsParameters::builder(config.host.clone());
+            if let Some(authority) = &authority {
+                parameters = parameters.add_root_certificate(authority.clone());
+            }
+            parameters.build().map_err(SmtpError::Tls)
+        };
         let tls = match config.tls {
             SmtpTls::Implicit => Tls::Wrapper(parameters()?),
             SmtpTls::Required => Tls::Required(parameters()?),
@@ -118,6 +133,15 @@ impl Smtp {
         let body = MultiPart::alternative_plain_html(message.text.clone(), message.html.clone());
         builder.multipart(body).map_err(|error| lasting(error.to_string()))
     }
+}
+
+/// Reads the certificates of a PEM file.
+fn authority(pem: &[u8]) -> Result<Certificate, SmtpError> {
+    const BEGINNING: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(BEGINNING.len()).any(|window| window == BEGINNING) {
+        return Err(SmtpError::Authorities);
+    }
+    Certificate::from_pem(pem).map_err(|_| SmtpError::Authorities)
 }
 
 /// Reads whom letters are from.

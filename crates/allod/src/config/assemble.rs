@@ -257,10 +257,11 @@ fn read_service(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Serv
 fn read_smtp(reader: &mut Reader, dev_mode: Option<bool>) -> Option<SmtpConfig> {
     let url = reader.read(&s::EMAIL_SMTP_URL);
     let from = reader.read(&s::EMAIL_FROM_ADDRESS);
+    let ca_file = reader.read(&s::EMAIL_SMTP_CA_FILE);
     match (reader.is_given(&s::EMAIL_SMTP_URL), reader.is_given(&s::EMAIL_FROM_ADDRESS)) {
         (true, true) => {
             let (SmtpUrl { host, port, tls, credentials }, Sender(from)) = (url?, from?);
-            return Some(SmtpConfig { host, port, tls, credentials, from });
+            return Some(SmtpConfig { host, port, tls, credentials, from, ca_file });
         }
         (true, false) => {
             let text = "must be set too when there is a mail server (email_smtp_url)";

@@ -186,6 +186,8 @@ settings! {
     SIGN_IN_NOTICES: bool = "sign_in_notices", None, Literal("true");
     /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. Without a mail server letters wait for one, and expire: nobody can reset a password.
     EMAIL_SMTP_URL: SmtpUrl = "email_smtp_url", Some("PDS_EMAIL_SMTP_URL"), Nothing;
+    /// A PEM file of certificate authorities that may have signed the mail server's certificate, beside the public ones.
+    EMAIL_SMTP_CA_FILE: PathBuf = "email_smtp_ca_file", None, Nothing;
     /// Whom letters are from: an address, or `Name <address>`.
     EMAIL_FROM_ADDRESS: Sender = "email_from_address", Some("PDS_EMAIL_FROM_ADDRESS"), Nothing;
     /// Signs session tokens. Whoever has it can be anyone on this server.

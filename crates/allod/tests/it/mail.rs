@@ -117,3 +117,20 @@ fn a_server_without_a_mail_server_says_so() {
     assert_eq!(status["letters_are"], "kept back");
     assert_eq!(server.interrupt(), 0);
 }
+
+#[test]
+fn authorities_that_are_not_there_are_told_at_the_start() {
+    let allod = Allod::new();
+    std::fs::write(allod.path("empty.pem"), "").unwrap();
+    std::fs::write(allod.path("large.pem"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+    for (file, complaint) in [
+        ("missing.pem", "email_smtp_ca_file: can't read missing.pem"),
+        ("large.pem", "it has more than 1048576 bytes"),
+        ("empty.pem", "empty.pem: the file of certificate authorities holds no PEM certificate"),
+    ] {
+        let mut environment = environment("smtps://mail.example.com:465");
+        environment.push(("ALLOD_EMAIL_SMTP_CA_FILE", file));
+        let refused = allod.run_with(&["serve"], &environment);
+        assert!(refused.code == 1 && refused.stderr.contains(complaint), "{}", refused.stderr);
+    }
+}

@@ -9,13 +9,15 @@ use allod_server::{
         mail::{self, Message, Transport, TransportError},
         secret::Secret,
     },
-    smtp::{Smtp, SmtpConfig, SmtpTls},
+    smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
 };
 use allod_testkit::TestPds;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// What the server does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,31 +41,70 @@ struct Seen {
     commands: Arc<Mutex<Vec<String>>>,
 }
 
-/// A mail server that does always the same.
+/// How a mail server protects its connections.
+#[derive(Clone)]
+enum Protects {
+    Not,
+    FromTheFirstByte(TlsAcceptor),
+    ByStartTls(TlsAcceptor),
+}
+
+/// A mail server that does always the same, in clear.
 async fn server(does: Does) -> (u16, Seen) {
+    protected_server(does, Protects::Not).await
+}
+
+async fn protected_server(does: Does, protects: Protects) -> (u16, Seen) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Seen::default();
     let to_tell = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let seen = to_tell.clone();
+            let (seen, protects) = (to_tell.clone(), protects.clone());
             tokio::spawn(async move {
                 // A client that goes away ends the talk.
-                let _ = talk(stream, does, seen).await;
+                let _ = protected_talk(stream, does, seen, protects).await;
             });
         }
     });
     (port, seen)
 }
 
-async fn talk(stream: TcpStream, does: Does, seen: Seen) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
+async fn protected_talk(stream: TcpStream, does: Does, seen: Seen, protects: Protects) -> std::io::Result<()> {
+    match protects {
+        Protects::Not => talk(stream, does, seen).await,
+        Protects::FromTheFirstByte(tls) => talk(tls.accept(stream).await?, does, seen).await,
+        Protects::ByStartTls(tls) => {
+            let mut stream = BufReader::new(stream);
+            stream.write_all(b"220 mail.test\r\n").await?;
+            let mut line = String::new();
+            while line.trim_end() != "STARTTLS" {
+                line.clear();
+                if stream.read_line(&mut line).await? == 0 {
+                    return Ok(());
+                }
+                seen.commands.lock().unwrap().push(format!("in clear: {}", line.trim_end()));
+                let answer: &[u8] =
+                    if line.starts_with("EHLO") { b"250-mail.test\r\n250 STARTTLS\r\n" } else { b"220 go ahead\r\n" };
+                stream.write_all(answer).await?;
+            }
+            greeted(tls.accept(stream.into_inner()).await?, does, seen).await
+        }
+    }
+}
+
+async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, seen: Seen) -> std::io::Result<()> {
     if does == Does::Hang {
         seen.commands.lock().unwrap().push("connected".to_owned());
         std::future::pending::<()>().await;
     }
     stream.write_all(b"220 mail.test\r\n").await?;
+    greeted(stream, does, seen).await
+}
+
+async fn greeted(stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, seen: Seen) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
     let mut line = String::new();
     loop {
         line.clear();
@@ -125,11 +166,12 @@ fn config(port: u16) -> SmtpConfig {
         tls: SmtpTls::None,
         credentials: Some(("user".to_owned(), Secret::new("password".to_owned()))),
         from: "noreply@pds.example".to_owned(),
+        ca_file: None,
     }
 }
 
 fn smtp(port: u16) -> Smtp {
-    Smtp::new(&config(port), &service()).unwrap()
+    Smtp::new(&config(port), &service(), None).unwrap()
 }
 
 fn message(to: &str, subject: &str) -> Message {
@@ -189,11 +231,67 @@ async fn what_passes_is_told_from_what_lasts() {
 #[tokio::test]
 async fn nothing_is_sent_in_clear_where_tls_is_required() {
     let (port, seen) = server(Does::Accept).await;
-    let smtp = Smtp::new(&SmtpConfig { tls: SmtpTls::Required, ..config(port) }, &service()).unwrap();
+    let smtp = Smtp::new(&SmtpConfig { tls: SmtpTls::Required, ..config(port) }, &service(), None).unwrap();
     let error = smtp.send(&message("alice@mail.test", "Hi")).await.unwrap_err();
     assert!(matches!(error, TransportError::Passing(_)), "{error}");
     let commands = seen.commands.lock().unwrap();
     assert!(!commands.iter().any(|command| command.starts_with("AUTH") || command.starts_with("MAIL")), "{commands:?}");
+}
+
+/// An authority of the test's own: its certificate as PEM, and what serves with one that it signed for this name.
+fn authority(name: &str) -> (String, TlsAcceptor) {
+    // A provider that is already there is the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = ca.self_signed(&ca_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let signed = CertificateParams::new([name.to_owned()]).unwrap();
+    let signed = signed.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![signed.der().clone()], key).unwrap();
+    (pem, TlsAcceptor::from(Arc::new(config)))
+}
+
+#[tokio::test]
+async fn letters_go_through_tls_to_whom_an_authority_vouches_for_alone() {
+    let (pem, tls) = authority("localhost");
+    let (strangers_pem, _) = authority("localhost");
+    for (mode, protects) in [
+        (SmtpTls::Implicit, Protects::FromTheFirstByte(tls.clone())),
+        (SmtpTls::Required, Protects::ByStartTls(tls.clone())),
+        (SmtpTls::Opportunistic, Protects::ByStartTls(tls)),
+    ] {
+        let (port, seen) = protected_server(Does::Accept, protects).await;
+        let send = async |host: &str, authorities: Option<&str>| {
+            let config = SmtpConfig { tls: mode, host: host.to_owned(), ..config(port) };
+            let smtp = Smtp::new(&config, &service(), authorities.map(str::as_bytes)).unwrap();
+            smtp.send(&message("alice@mail.test", "Hi")).await
+        };
+        // Signed by nobody public, by somebody else, and for another name.
+        for (host, authorities) in
+            [("localhost", None), ("localhost", Some(strangers_pem.as_str())), ("127.0.0.1", Some(pem.as_str()))]
+        {
+            let error = send(host, authorities).await.unwrap_err();
+            assert!(matches!(error, TransportError::Passing(_)), "{mode:?}: {error}");
+        }
+        assert!(seen.letters.lock().unwrap().is_empty());
+        send("localhost", Some(&format!("{strangers_pem}{pem}"))).await.unwrap();
+        assert_eq!(seen.letters.lock().unwrap().len(), 1, "{mode:?}");
+        let commands = seen.commands.lock().unwrap();
+        assert!(!commands.iter().any(|command| command.starts_with("in clear: AUTH")), "{commands:?}");
+        assert!(commands.iter().any(|command| command.starts_with("AUTH PLAIN")), "{commands:?}");
+    }
+}
+
+#[test]
+fn a_file_without_authorities_is_refused() {
+    for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n"] {
+        let refused = Smtp::new(&config(1), &service(), Some(pem.as_bytes()));
+        assert!(matches!(refused.err(), Some(SmtpError::Authorities)), "{pem}");
+    }
 }
 
 #[tokio::test]
