@@ -109,3 +109,23 @@ class Accounts(unittest.TestCase):
         client.app.bsky.actor.put_preferences({'preferences': [wanted]})
         kept = client.app.bsky.actor.get_preferences().preferences
         self.assertEqual([preference.tags for preference in kept], [['moving']])
+
+    def test_whoever_is_in_does_not_wait(self):
+        client, _, _ = sign_up('pyq')
+        self.assertTrue(client.com.atproto.temp.check_signup_queue().activated)
+
+    def test_a_did_web_is_made_and_moves_with_its_handle(self):
+        name = 'pyw' + secrets.token_hex(5)
+        handle, did = f'{name}.test', f'did:web:{name}.test'
+        client = Client(PDS_URL)
+        made = client.com.atproto.server.create_account(
+            {'handle': handle, 'email': f'{name}@mail.com', 'password': PASSWORD, 'did': did}
+        )
+        self.assertEqual(made.did, did)
+        client.login(handle, PASSWORD, fetch_bsky_profile=False)
+        client.com.atproto.repo.create_record(
+            {'repo': did, 'collection': 'com.example.note', 'record': {'$type': 'com.example.note', 'n': 1}}
+        )
+        client.com.atproto.identity.update_handle({'handle': f'{name}-new.test'})
+        resolved = client.com.atproto.identity.resolve_identity({'identifier': did})
+        self.assertEqual(resolved.handle, f'{name}-new.test')

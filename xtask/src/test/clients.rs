@@ -20,8 +20,8 @@ const BANNER: &str = "allod dev";
 const ACCOUNT_SUITES: &[&str] = &["session", "refusals", "identity", "legacy"];
 /// The suites on records, repositories and the event stream: whose directory it is makes no difference to them.
 const RECORD_SUITES: &[&str] = &["records", "blobs", "repository", "atcute", "sync"];
-/// The suites that read the letters a development server shows.
-const LETTER_SUITES: &[&str] = &["accounts", "migration", "queue"];
+/// The suites that need what a development server alone has: letters that are shown, a queue, did:webs of its own.
+const DEVELOPMENT_SUITES: &[&str] = &["accounts", "migration", "queue", "did-web"];
 /// Judges what all the others made.
 const EVERY_LOG: &str = "zz-every-log";
 /// A queue that moves fast.
@@ -72,7 +72,7 @@ pub(super) fn node(at: &Surroundings<'_>) -> io::Result<Outcome> {
     let mut network = development(at.root, "node")?;
     network.second_pds_url = Some(network.add(at.root, "second", &[])?);
     network.queueing_pds_url = Some(network.add(at.root, "queueing", QUEUE)?);
-    let mut count = run_node(&node, &network, &[ACCOUNT_SUITES, RECORD_SUITES, LETTER_SUITES].concat())?;
+    let mut count = run_node(&node, &network, &[ACCOUNT_SUITES, RECORD_SUITES, DEVELOPMENT_SUITES].concat())?;
     count += run_node(&node, &network, &[EVERY_LOG])?;
     Ok(Outcome::Ran(count))
 }
