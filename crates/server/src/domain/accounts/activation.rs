@@ -153,7 +153,7 @@ pub async fn progress(app: &Arc<App>, account: &Account) -> Result<Progress, Pro
         is_did_valid,
         commit: size.commit,
         rev: size.rev,
-        blocks: size.records + size.nodes + 1,
+        blocks: size.blocks,
         records: size.records,
         blobs_expected: blobs::referenced_count(&*app.db, &account.did).await?,
         blobs_stored: blobs::stored_count(&*app.db, &account.did).await?,

@@ -16,8 +16,14 @@ pub struct Size {
     pub rev: Tid,
     /// How many records there are.
     pub records: u64,
-    /// How many nodes the tree has.
-    pub nodes: u64,
+    /// How many blocks there are: records, of which those with the same bytes are one, nodes and the commit.
+    pub blocks: u64,
+}
+
+/// What tells a block from all others that a repository will ever have: 8 bytes of its hash.
+fn beginning(cid: &Cid) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *cid.digest();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Counts a repository's blocks.
@@ -25,14 +31,18 @@ pub async fn size(app: &Arc<App>, did: &Did) -> Result<Size, OpenError> {
     let repo = open(app, did).await?;
     // A large tree takes a while to walk.
     let counted = tokio::task::spawn_blocking(move || {
-        let (mut records, mut nodes) = (0, 0);
+        let (mut values, mut nodes) = (Vec::new(), 0);
         for step in repo.tree.walk() {
             match step {
                 Step::Node(_) => nodes += 1,
-                Step::Entry { .. } => records += 1,
+                Step::Entry { value, .. } => values.push(beginning(&value)),
             }
         }
-        Size { commit: repo.head.commit, rev: repo.head.rev, records, nodes }
+        let records = values.len() as u64;
+        values.sort_unstable();
+        values.dedup();
+        let blocks = values.len() as u64 + nodes + 1;
+        Size { commit: repo.head.commit, rev: repo.head.rev, records, blocks }
     });
     counted.await.map_err(|_| OpenError::Busy(Busy))
 }
