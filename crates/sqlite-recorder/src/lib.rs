@@ -2,8 +2,9 @@
 //! the order it happened, and makes chosen calls fail.
 //!
 //! Locks and shared memory go through untouched, so an engine on top of it is the ordinary engine. The C
-//! interface lives in [`vfs`], the only module with unsafe code; this one is what a rig talks to.
+//! interface lives in [`vfs`], the only module with unsafe code; this one is what a rig talks to. What a power cut leaves of the recorded changes is worked out by [`disk`].
 
+pub mod disk;
 mod vfs;
 
 use std::sync::Arc;

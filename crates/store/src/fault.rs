@@ -17,6 +17,8 @@ pub enum Fault {
     Fail,
     /// The call waits until [`Faulty::release`], then goes on as if nothing had been. Dropping it applies nothing.
     Hang,
+    /// A commit is applied and durable, and its answer waits until [`Faulty::release`]. A read hangs.
+    HangApplied,
     /// A commit is applied and durable, and the answer is `Unknown`. A read answers `Unavailable`.
     UnknownApplied,
     /// A commit is not applied, and the answer is `Unknown`. A read answers `Unavailable`.
@@ -111,7 +113,7 @@ impl Faulty {
     async fn before_read(&self) -> Result<(), ReadError> {
         match self.next_read() {
             None => Ok(()),
-            Some(Fault::Hang) => {
+            Some(Fault::Hang | Fault::HangApplied) => {
                 self.hang().await;
                 Ok(())
             }
@@ -129,6 +131,11 @@ impl Faulty {
             Some(Fault::Hang) => {
                 self.hang().await;
                 apply.await
+            }
+            Some(Fault::HangApplied) => {
+                let outcome = apply.await;
+                self.hang().await;
+                outcome
             }
             Some(Fault::UnknownApplied) => apply.await.and_then(|_| Err(unknown())),
             Some(Fault::UnknownLost) => Err(unknown()),

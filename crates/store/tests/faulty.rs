@@ -84,6 +84,22 @@ async fn a_hanging_commit_goes_on_when_released() {
 }
 
 #[tokio::test]
+async fn a_commit_that_hangs_when_applied_is_there_before_its_answer() {
+    let (_folder, db) = faulty();
+    db.at_commit(1, Fault::HangApplied);
+    let mut commit = db.commit(put("0"));
+    while db.hanging() == 0 {
+        assert!((&mut commit).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(&db).await, ["0"]);
+    assert!((&mut commit).now_or_never().is_none());
+    db.release();
+    commit.await.unwrap();
+    assert_eq!(db.hanging(), 0);
+}
+
+#[tokio::test]
 async fn a_hanging_commit_that_is_dropped_applies_nothing() {
     let (_folder, db) = faulty();
     db.at_commit(1, Fault::Hang);

@@ -6,8 +6,6 @@
 #![expect(clippy::disallowed_methods, reason = "a rig is set through the environment")]
 #![expect(clippy::cast_possible_truncation, reason = "numbers of a rig are small")]
 
-#[path = "rig/disk.rs"]
-mod disk;
 mod rig;
 
 use std::{
@@ -18,9 +16,11 @@ use std::{
     thread,
 };
 
-use allod_sqlite_recorder::{Op, Recorder};
+use allod_sqlite_recorder::{
+    Op, Recorder,
+    disk::{Cut, Disk},
+};
 use allod_store::sqlite::{self, SqliteOptions};
-use disk::{Cut, Disk};
 use rig::{Ack, Found, Rng};
 use tokio::runtime::Runtime;
 
@@ -180,7 +180,7 @@ fn cut_at(recording: &Recording, rng: &mut Rng, mut cuts: impl FnMut(usize, usiz
                 }
             }
             for cut in cuts(index, disk.unsynced()) {
-                let files = disk.after(cut, rng);
+                let files = disk.after(cut, &mut || rng.next());
                 sender.send(Job { name: (cut, index), files, acks: &recording.acks[..acked] }).unwrap();
             }
         }

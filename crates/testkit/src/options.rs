@@ -101,6 +101,11 @@ impl Options {
         TestPds::with(self).await
     }
 
+    /// Starts the server in the same network as another: with its directory and its clock.
+    pub async fn start_beside(self, other: &TestPds) -> TestPds {
+        TestPds::beside(other, self).await
+    }
+
     pub(crate) fn store_options(&self, path: &Path) -> SqliteOptions {
         self.store_changes.iter().fold(SqliteOptions::new(path), |options, change| change(options))
     }

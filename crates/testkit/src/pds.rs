@@ -11,11 +11,12 @@ use allod_server::{app::App, domain::mail::Message};
 use allod_store::{Event, fault::Faulty};
 use http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     Call, FakeClock, Options, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
     errors::LoggedErrors,
-    server::{DirectoryRun, End, Run, World, decoded, decoded_events, http_client},
+    server::{DirectoryRun, End, Run, World, decoded, decoded_events, http_client, temporary_directory},
 };
 
 /// A whole server of a test's own.
@@ -23,8 +24,9 @@ pub struct TestPds {
     run: Run,
     world: World,
     client: reqwest::Client,
-    _directory: Arc<DirectoryRun>,
-    _files: Arc<tempfile::TempDir>,
+    /// Runs for as long as one of its servers does.
+    directory: Arc<DirectoryRun>,
+    _files: TempDir,
 }
 
 /// Somebody with an account, signed in.
@@ -56,9 +58,18 @@ impl TestPds {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        let files = tempfile::Builder::new().prefix("allod-test-").tempdir().expect("a temporary directory");
         let clock = Arc::new(FakeClock::default());
-        let (directory, plc) = DirectoryRun::start(&files.path().join("plc.sqlite"), Arc::clone(&clock)).await;
+        let (directory, plc) = DirectoryRun::start(Arc::clone(&clock)).await;
+        Self::at(options, clock, Arc::new(directory), plc).await
+    }
+
+    pub(crate) async fn beside(other: &Self, options: Options) -> Self {
+        let (clock, plc) = (Arc::clone(&other.world.clock), other.world.plc.clone());
+        Self::at(options, clock, Arc::clone(&other.directory), plc).await
+    }
+
+    async fn at(options: Options, clock: Arc<FakeClock>, directory: Arc<DirectoryRun>, plc: ScriptedPlc) -> Self {
+        let files = temporary_directory();
         let world = World {
             clock,
             randomness: Arc::new(SeededRandomness::new(options.seed)),
@@ -75,7 +86,7 @@ impl TestPds {
         };
         let run = Run::start(world.clone(), 0).await;
         let client = http_client();
-        Self { run, world, client, _directory: Arc::new(directory), _files: Arc::new(files) }
+        Self { run, world, client, directory, _files: files }
     }
 
     /// The server's origin: scheme, host and port.
@@ -251,6 +262,14 @@ impl TestPds {
     /// Ends the server where it is, requests and all, and starts it again on the same store and port.
     pub async fn crash(&mut self) {
         self.again(End::Crash).await;
+    }
+
+    /// As [`TestPds::crash`]; while the server is down, `meanwhile` does to its files what befell them.
+    pub async fn crash_and(&mut self, meanwhile: impl FnOnce()) {
+        let port = self.run.address.port();
+        self.run.end(End::Crash);
+        meanwhile();
+        self.run = Run::start(self.world.clone(), port).await;
     }
 
     async fn again(&mut self, how: End) {

@@ -32,6 +32,7 @@ use allod_store::{
     sqlite::{self, SqliteOptions},
     tables::{accounts, records, repos, signing_keys},
 };
+use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -184,16 +185,23 @@ pub(crate) fn http_client() -> reqwest::Client {
     builder.no_proxy().build().expect("a client is made")
 }
 
+/// A directory for what a server or a did:plc directory keeps.
+pub(crate) fn temporary_directory() -> TempDir {
+    tempfile::Builder::new().prefix("allod-test-").tempdir().expect("a temporary directory")
+}
+
 /// The directory's thread: the real one and the scripted one before it.
 pub(crate) struct DirectoryRun {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _files: TempDir,
 }
 
 impl DirectoryRun {
     /// Starts both; ready when it returns.
-    pub(crate) async fn start(database: &Path, clock: Arc<FakeClock>) -> (Self, ScriptedPlc) {
-        let database = database.to_owned();
+    pub(crate) async fn start(clock: Arc<FakeClock>) -> (Self, ScriptedPlc) {
+        let files = temporary_directory();
+        let database = files.path().join("plc.sqlite");
         let (ready, started) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -203,7 +211,7 @@ impl DirectoryRun {
             })
             .expect("a thread starts");
         let plc = started.await.expect("the directory starts");
-        (Self { end: Some(end), thread: Some(thread) }, plc)
+        (Self { end: Some(end), thread: Some(thread), _files: files }, plc)
     }
 }
 

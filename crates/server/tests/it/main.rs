@@ -19,6 +19,7 @@ mod jetstream;
 mod key_rotation;
 mod mail;
 mod mailed_codes;
+mod migration_faults;
 mod model;
 mod phones;
 mod published_lexicon;

@@ -2,19 +2,24 @@
 //!
 //! Between two syncs of a file every one of its writes may have reached the disk or not, in any order, whole or in
 //! part; a name is durable once its directory was synced. Only a byte that nobody wrote to stays as it was.
+//!
+//! What a cut leaves is chosen by numbers that the rig draws, so that a seed repeats it.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a rig fails by panicking")]
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use allod_sqlite_recorder::{FileKind, Op};
+use crate::{FileKind, Op};
 
-use crate::rig::Rng;
+/// A file as it is found: its whole path and what it holds.
+pub type Found = (Arc<str>, Vec<u8>);
 
 /// What the power cut leaves of unsynced changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// None of them.
     Nothing,
     /// All of them.
@@ -32,7 +37,8 @@ pub(crate) enum Cut {
 }
 
 impl Cut {
-    pub(crate) const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 7] = [
         Self::Nothing,
         Self::Everything,
         Self::Prefix,
@@ -45,7 +51,7 @@ impl Cut {
 
 /// The files of one directory, with what is durable and what is not.
 #[derive(Debug, Default)]
-pub(crate) struct Disk {
+pub struct Disk {
     files: BTreeMap<Arc<str>, File>,
     /// Removed, but the directory has not been synced since.
     removed: BTreeMap<Arc<str>, File>,
@@ -74,8 +80,15 @@ struct Handle {
 }
 
 impl Disk {
+    /// A disk that holds these files, all of it durable.
+    pub fn holding(files: &[Found]) -> Self {
+        let file = |content: &Vec<u8>| File { durable: content.clone(), pending: Vec::new(), named: true };
+        let files = files.iter().map(|(path, content)| (Arc::clone(path), file(content))).collect();
+        Self { files, ..Self::default() }
+    }
+
     /// Carries out one recorded operation.
-    pub(crate) fn apply(&mut self, op: &Op) {
+    pub fn apply(&mut self, op: &Op) {
         match op {
             Op::Open { handle, path, kind } => {
                 let syncs_directory = matches!(kind, FileKind::Wal | FileKind::Journal);
@@ -87,9 +100,9 @@ impl Disk {
             }
             Op::Truncate { handle, len } => self.pending(*handle).push(Change::Truncate { len: *len }),
             Op::Sync { handle } => {
-                let handle = self.handles.get_mut(handle).unwrap();
+                let handle = self.handles.get_mut(handle).expect("a file is opened before it is synced");
                 let syncs_directory = std::mem::take(&mut handle.syncs_directory);
-                let file = self.files.get_mut(&handle.path).unwrap();
+                let file = self.files.get_mut(&handle.path).expect("a file is opened before it is synced");
                 for change in std::mem::take(&mut file.pending) {
                     change.carry_out(&mut file.durable);
                 }
@@ -113,59 +126,59 @@ impl Disk {
     }
 
     /// Makes all names and removals durable.
-    pub(crate) fn sync_directory(&mut self) {
+    pub fn sync_directory(&mut self) {
         self.files.values_mut().for_each(|file| file.named = true);
         self.removed.clear();
     }
 
     /// How many changes a cut could take.
-    pub(crate) fn unsynced(&self) -> usize {
+    pub fn unsynced(&self) -> usize {
         self.files.values().map(|file| file.pending.len()).sum()
     }
 
-    /// What is found after a power cut.
-    pub(crate) fn after(&self, cut: Cut, rng: &mut Rng) -> Vec<(Arc<str>, Vec<u8>)> {
+    /// What is found after a power cut. `draw` gives numbers that look random.
+    pub fn after(&self, cut: Cut, draw: &mut dyn FnMut() -> u64) -> Vec<Found> {
         let mut found = Vec::new();
         for (path, file) in &self.files {
-            if file.named || cut == Cut::Everything || (cut != Cut::Nothing && rng.below(2) == 0) {
-                found.push((Arc::clone(path), file.after(cut, rng)));
+            if file.named || cut == Cut::Everything || (cut != Cut::Nothing && heads(draw)) {
+                found.push((Arc::clone(path), file.after(cut, draw)));
             }
         }
         for (path, file) in self.removed.iter().filter(|(path, _)| !self.files.contains_key(*path)) {
-            if cut == Cut::Nothing || (cut != Cut::Everything && rng.below(2) == 0) {
-                found.push((Arc::clone(path), file.after(cut, rng)));
+            if cut == Cut::Nothing || (cut != Cut::Everything && heads(draw)) {
+                found.push((Arc::clone(path), file.after(cut, draw)));
             }
         }
         found
     }
 
     fn pending(&mut self, handle: u64) -> &mut Vec<Change> {
-        let path = &self.handles.get(&handle).unwrap().path;
-        &mut self.files.get_mut(path).unwrap().pending
+        let path = &self.handles.get(&handle).expect("a file is opened before it is changed").path;
+        &mut self.files.get_mut(path).expect("a file is opened before it is changed").pending
     }
 }
 
 impl File {
-    fn after(&self, cut: Cut, rng: &mut Rng) -> Vec<u8> {
+    fn after(&self, cut: Cut, draw: &mut dyn FnMut() -> u64) -> Vec<u8> {
         let mut content = self.durable.clone();
         let count = self.pending.len();
-        let from = rng.below(count as u64 + 1) as usize;
+        let from = below(count + 1, draw);
         if cut == Cut::TornPagesOverRubbish {
             let grown = self.pending.iter().map(Change::end).max().unwrap_or(0);
             while content.len() < grown {
-                content.push(rng.next().to_le_bytes()[0]);
+                content.push(draw().to_le_bytes()[0]);
             }
         }
         for (index, change) in self.pending.iter().enumerate() {
             match cut {
                 Cut::Everything => change.carry_out(&mut content),
                 Cut::Prefix if index < from => change.carry_out(&mut content),
-                Cut::Prefix if index == from => change.carry_out_torn(512, &mut content, rng),
+                Cut::Prefix if index == from => change.carry_out_torn(512, &mut content, draw),
                 Cut::Suffix if index >= from => change.carry_out(&mut content),
-                Cut::Some if rng.below(2) == 0 => change.carry_out(&mut content),
+                Cut::Some if heads(draw) => change.carry_out(&mut content),
                 Cut::Nothing | Cut::Prefix | Cut::Suffix | Cut::Some => {}
-                Cut::TornSectors => change.carry_out_torn(512, &mut content, rng),
-                Cut::TornPagesOverRubbish => change.carry_out_torn(4096, &mut content, rng),
+                Cut::TornSectors => change.carry_out_torn(512, &mut content, draw),
+                Cut::TornPagesOverRubbish => change.carry_out_torn(4096, &mut content, draw),
             }
         }
         content
@@ -188,22 +201,31 @@ impl Change {
     }
 
     /// Each of the parts that lie between multiples of `unit` in the file arrives or not.
-    fn carry_out_torn(&self, unit: usize, content: &mut Vec<u8>, rng: &mut Rng) {
+    fn carry_out_torn(&self, unit: usize, content: &mut Vec<u8>, draw: &mut dyn FnMut() -> u64) {
         match self {
             Self::Write { offset, data } => {
                 let mut start = *offset;
                 while start < self.end() {
                     let end = ((start / unit + 1) * unit).min(self.end());
-                    if rng.below(2) == 0 {
+                    if heads(draw) {
                         write(content, start, &data[start - offset..end - offset]);
                     }
                     start = end;
                 }
             }
-            Self::Truncate { len } if rng.below(2) == 0 => content.resize(*len, 0),
+            Self::Truncate { len } if heads(draw) => content.resize(*len, 0),
             Self::Truncate { .. } => {}
         }
     }
+}
+
+fn heads(draw: &mut dyn FnMut() -> u64) -> bool {
+    draw().is_multiple_of(2)
+}
+
+/// A number below `bound`.
+fn below(bound: usize, draw: &mut dyn FnMut() -> u64) -> usize {
+    usize::try_from(draw() % (bound.max(1) as u64)).unwrap_or(0)
 }
 
 fn write(content: &mut Vec<u8>, offset: usize, data: &[u8]) {
