@@ -1,5 +1,6 @@
 //! Starts servers as child processes on free ports, waits until they answer, and ends them again.
 
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,11 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a server may take to stop after being asked.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
+/// What a server by [`serve_environment`] signs its tokens with.
+pub(crate) const JWT_SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// The key by which it changes identities.
+pub(crate) const ROTATION_KEY_HEX: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
 /// A child process that does not outlive its owner.
 pub(crate) struct Server {
     name: String,
@@ -21,10 +27,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the command with its output in `log`.
+    /// Starts the command with all its output in `log`.
     pub(crate) fn spawn(name: &str, command: &mut Command, log: &Path) -> io::Result<Self> {
-        let output = std::fs::File::create(log)?;
+        let output = File::create(log)?;
         let errors = output.try_clone()?;
+        Self::with_output(name, command, output, errors)
+    }
+
+    /// Starts the command with what it says in `output`, and what it logs in `log`.
+    pub(crate) fn spawn_apart(name: &str, command: &mut Command, output: &Path, log: &Path) -> io::Result<Self> {
+        Self::with_output(name, command, File::create(output)?, File::create(log)?)
+    }
+
+    fn with_output(name: &str, command: &mut Command, output: File, errors: File) -> io::Result<Self> {
         let child = command.stdin(Stdio::piped()).stdout(output).stderr(errors).spawn()?;
         Ok(Self { name: name.to_owned(), child })
     }
@@ -101,8 +116,8 @@ pub(crate) fn serve_environment(port: u16, plc_url: &str, data: &Path, admin_pas
         ("PDS_PORT", &port.to_string()),
         ("PDS_DATA_DIRECTORY", &data.to_string_lossy()),
         ("PDS_ADMIN_PASSWORD", admin_password),
-        ("PDS_JWT_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
-        ("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX", &"5a".repeat(32)),
+        ("PDS_JWT_SECRET", JWT_SECRET),
+        ("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX", ROTATION_KEY_HEX),
         ("PDS_DID_PLC_URL", plc_url),
         ("PDS_DEV_MODE", "true"),
         ("PDS_SERVICE_HANDLE_DOMAINS", ".test"),

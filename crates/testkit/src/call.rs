@@ -8,7 +8,7 @@ use futures_util::Stream;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
 
-use crate::options::ADMIN_PASSWORD;
+use crate::{canaries::canaries, options::ADMIN_PASSWORD};
 
 /// A call that is being put together.
 #[must_use = "a call is made by `send`, `ok` or `error`"]
@@ -31,6 +31,9 @@ impl Call {
 
     /// Adds a token.
     pub fn bearer(mut self, token: &str) -> Self {
+        if let Some(canaries) = canaries() {
+            canaries.note_bearer(token);
+        }
         self.request = self.request.bearer_auth(token);
         self
     }
@@ -49,6 +52,9 @@ impl Call {
 
     /// Gives a JSON body.
     pub fn json(mut self, body: &Value) -> Self {
+        if let Some(canaries) = canaries() {
+            canaries.note_body(body);
+        }
         self.request = self.request.json(body);
         self
     }
@@ -87,6 +93,9 @@ impl Call {
             nsid: self.nsid,
         };
         reply.check();
+        if let Some(canaries) = canaries().filter(|_| reply.is_json()) {
+            canaries.note_body(&reply.json());
+        }
         Ok(reply)
     }
 

@@ -19,6 +19,7 @@
 )]
 
 mod call;
+mod canaries;
 mod clock;
 mod consumer;
 mod disk;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     Call, FakeClock, Options, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness, Stream,
+    canaries::canaries,
     errors::LoggedErrors,
     server::{DirectoryRun, End, Run, World, decoded, decoded_events, http_client, temporary_directory},
 };
@@ -157,7 +158,13 @@ impl TestPds {
     /// The mail that was sent, oldest first; what is due is sent before.
     pub async fn mail(&self) -> Vec<Message> {
         self.deliver_mail().await;
-        self.run.app.mailbox.as_ref().map(|mailbox| mailbox.messages()).unwrap_or_default()
+        let mail = self.run.app.mailbox.as_ref().map(|mailbox| mailbox.messages()).unwrap_or_default();
+        if let Some(canaries) = canaries() {
+            for letter in &mail {
+                canaries.note_letter(&letter.text);
+            }
+        }
+        mail
     }
 
     /// Sends the mail that is due, without waiting for the worker.
@@ -308,6 +315,9 @@ impl TestPds {
 impl Drop for TestPds {
     fn drop(&mut self) {
         self.run.end(End::Crash);
+        if let Some(canaries) = canaries() {
+            canaries.flush();
+        }
         if std::thread::panicking() {
             return;
         }

@@ -23,7 +23,7 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, forms::Forms, identity::Resolver},
+    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, forms::Forms, identity::Resolver, keys::Purpose},
     http, jobs,
 };
 use allod_store::{
@@ -44,11 +44,15 @@ use url::Url;
 
 use crate::{
     Consumer, FakeClock, Followed, ScriptedDisk, ScriptedFailpoints, ScriptedNetwork, ScriptedPlc, SeededRandomness,
-    errors::LoggedErrors, options::Options,
+    canaries::{Canaries, Kind, Verbose, canaries},
+    errors::LoggedErrors,
+    options::Options,
 };
 
 /// How many events are read at once.
 const EVENTS_PER_READ: usize = 1000;
+/// The keys of so many accounts are noted.
+const ACCOUNTS_MAX: i64 = 1000;
 
 /// What outlives a run of the server.
 #[derive(Clone)]
@@ -93,8 +97,7 @@ impl Run {
         let thread = std::thread::Builder::new()
             .name("test-pds".to_owned())
             .spawn(move || {
-                let subscriber = tracing_subscriber::registry().with(world.errors.clone());
-                let _logging = tracing::subscriber::set_default(subscriber);
+                let _logging = log(&world.errors);
                 runtime().block_on(run(world, port, ready, ended));
             })
             .expect("a thread starts");
@@ -115,6 +118,16 @@ impl Run {
             assert!(std::thread::panicking(), "the server panicked");
         }
     }
+}
+
+/// Catches what this thread logs as an error; and writes everything down, of other threads too, if that is to be
+/// searched.
+fn log(errors: &LoggedErrors) -> tracing::subscriber::DefaultGuard {
+    let subscriber = tracing_subscriber::registry().with(errors.clone());
+    let Some(canaries) = canaries() else { return tracing::subscriber::set_default(subscriber) };
+    // Another server of this process has done so for all of them.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Verbose(canaries)));
+    tracing::subscriber::set_default(subscriber.with(Verbose(canaries)))
 }
 
 fn runtime() -> Runtime {
@@ -145,7 +158,29 @@ async fn run(world: World, port: u16, ready: oneshot::Sender<Started>, ended: on
     jobs.abort();
     store.clear();
     check_events(&app.db, world.is_impossible.load(Ordering::Relaxed)).await;
+    if let Some(canaries) = canaries() {
+        note_keys(canaries, &app).await;
+    }
     app.db.close().await;
+}
+
+/// Notes the server's own secrets, and the keys of those who have an account at the end.
+async fn note_keys(canaries: &Canaries, app: &App) {
+    let secrets = &app.config.secrets;
+    canaries.note(Kind::Key, secrets.jwt_secret.expose().as_bytes());
+    canaries.note_key(secrets.plc_rotation_key.expose());
+    canaries.note_key(secrets.master_key.expose());
+    if let Some(password) = &secrets.admin_password {
+        canaries.note_administration(password.expose());
+    }
+    // A store that can't be read any more was broken by the test.
+    for account in accounts::page(&*app.db, None, ACCOUNTS_MAX).await.unwrap_or_default() {
+        if let Ok(Some(key)) = signing_keys::by_did(&*app.db, &account.did).await
+            && let Ok(key) = app.keyring.unwrap(&key.wrapped, Purpose::Signing(&account.did))
+        {
+            canaries.note_key(&key.to_bytes());
+        }
+    }
 }
 
 fn app(world: &World, db: Db, port: u16) -> Arc<App> {
@@ -185,9 +220,15 @@ pub(crate) fn http_client() -> reqwest::Client {
     builder.no_proxy().build().expect("a client is made")
 }
 
-/// A directory for what a server or a did:plc directory keeps.
+/// A directory for what a server or a did:plc directory keeps. It goes with its owner, unless it is to be searched.
 pub(crate) fn temporary_directory() -> TempDir {
-    tempfile::Builder::new().prefix("allod-test-").tempdir().expect("a temporary directory")
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("allod-test-");
+    let made = match canaries() {
+        Some(canaries) => builder.disable_cleanup(true).tempdir_in(canaries.servers()),
+        None => builder.tempdir(),
+    };
+    made.expect("a temporary directory")
 }
 
 /// The directory's thread: the real one and the scripted one before it.

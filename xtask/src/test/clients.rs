@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use super::canaries;
 use super::count::Count;
 use super::step::{Outcome, stream};
 use super::{Surroundings, documents, tools};
@@ -22,6 +23,14 @@ const ACCOUNT_SUITES: &[&str] = &["session", "refusals", "identity", "legacy"];
 const RECORD_SUITES: &[&str] = &["records", "blobs", "repository", "atcute", "sync"];
 /// The suites that need what a development server alone has: letters that are shown, a queue, did:webs of its own.
 const DEVELOPMENT_SUITES: &[&str] = &["accounts", "migration", "queue", "did-web"];
+/// Where the passwords are that the clients use.
+const SOURCES_WITH_PASSWORDS: &[&str] = &[
+    "README.md",
+    "docs/legacy.md",
+    "clients/node/network.mjs",
+    "clients/node/tests/accounts.test.mjs",
+    "clients/python/test_accounts.py",
+];
 /// Judges what all the others made.
 const EVERY_LOG: &str = "zz-every-log";
 /// A queue that moves fast.
@@ -48,7 +57,7 @@ pub(super) fn curl(at: &Surroundings<'_>) -> io::Result<Outcome> {
     }
     let mut count = Count::default();
     for document in DOCUMENTS.iter().copied().chain([BANNER]) {
-        let network = development(at.root, "curl")?;
+        let network = development(at, "curl")?;
         let blocks = match document {
             BANNER => documents::banner_curl(&network.banner).into_iter().collect(),
             path => documents::curl_blocks(&fs::read_to_string(at.root.join(path))?),
@@ -69,9 +78,9 @@ pub(super) fn node(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Ok(node) => node,
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
-    let mut network = development(at.root, "node")?;
-    network.second_pds_url = Some(network.add(at.root, "second", &[])?);
-    network.queueing_pds_url = Some(network.add(at.root, "queueing", QUEUE)?);
+    let mut network = development(at, "node")?;
+    network.second_pds_url = Some(network.add(at, "second", &[])?);
+    network.queueing_pds_url = Some(network.add(at, "queueing", QUEUE)?);
     let mut count = run_node(&node, &network, &[ACCOUNT_SUITES, RECORD_SUITES, DEVELOPMENT_SUITES].concat())?;
     count += run_node(&node, &network, &[EVERY_LOG])?;
     Ok(Outcome::Ran(count))
@@ -83,7 +92,7 @@ pub(super) fn python(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Ok(python) => python,
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
-    let network = development(at.root, "python")?;
+    let network = development(at, "python")?;
     let mut count = Count::default();
     let mut command = Command::new(python);
     // The report goes to standard error; the shell brings it to standard output, where it is read.
@@ -111,12 +120,13 @@ pub(super) fn directory(at: &Surroundings<'_>) -> io::Result<Outcome> {
         Ok(node) => node,
         Err(missing) => return Ok(Outcome::Lacks(missing.0)),
     };
-    let network = foreign_directory(at.root, &node)?;
+    let network = foreign_directory(at, &node)?;
     Ok(Outcome::Ran(run_node(&node, &network, ACCOUNT_SUITES)?))
 }
 
 /// Starts `allod dev`: a server and Allod's own directory, nothing left behind.
-fn development(root: &Path, name: &str) -> io::Result<Network> {
+fn development(at: &Surroundings<'_>, name: &str) -> io::Result<Network> {
+    let root = at.root;
     build(root)?;
     let scratch = servers::scratch(root, &format!("clients-{name}"))?;
     let (port, plc_port) = (servers::free_port()?, servers::free_port()?);
@@ -124,18 +134,20 @@ fn development(root: &Path, name: &str) -> io::Result<Network> {
     let mut command = Command::new(servers::allod(root, "debug"));
     command.args(["dev", "--ephemeral", "--port", &port.to_string(), "--plc-port", &plc_port.to_string()]);
     command.current_dir(&scratch);
-    let log = scratch.join("server.log");
-    let mut server = Server::spawn("allod dev", &mut command, &log)?;
+    let output = scratch.join("server.log");
+    let mut server = start(at, "allod dev", name, &mut command, &output)?;
     server.wait_for(&pds_url, "/xrpc/_health")?;
-    let banner = fs::read_to_string(&log)?;
+    let banner = fs::read_to_string(&output)?;
     let admin_password = documents::admin_password(&banner);
     let admin_password = admin_password.ok_or_else(|| io::Error::other("allod dev printed no admin password"))?;
+    note_secrets(at, &admin_password)?;
     let processes = vec![server];
     Ok(Network { pds_url, second_pds_url: None, queueing_pds_url: None, plc_url, admin_password, banner, processes })
 }
 
 /// Starts `allod serve` by the reference's environment names, against npm's directory.
-fn foreign_directory(root: &Path, node: &tools::Node) -> io::Result<Network> {
+fn foreign_directory(at: &Surroundings<'_>, node: &tools::Node) -> io::Result<Network> {
+    let root = at.root;
     build(root)?;
     let scratch = servers::scratch(root, "clients-directory")?;
     let (port, plc_port) = (servers::free_port()?, servers::free_port()?);
@@ -149,12 +161,43 @@ fn foreign_directory(root: &Path, node: &tools::Node) -> io::Result<Network> {
     let mut command = Command::new(servers::allod(root, "debug"));
     command.arg("serve").current_dir(&scratch);
     command.envs(servers::serve_environment(port, &plc_url, &scratch.join("data"), ADMIN_PASSWORD));
-    let mut server = Server::spawn("allod serve", &mut command, &scratch.join("server.log"))?;
+    let mut server = start(at, "allod serve", "directory", &mut command, &scratch.join("server.log"))?;
     server.wait_for(&pds_url, "/xrpc/_health")?;
     let processes = vec![server, directory];
     let admin_password = ADMIN_PASSWORD.to_owned();
     let banner = String::new();
     Ok(Network { pds_url, second_pds_url: None, queueing_pds_url: None, plc_url, admin_password, banner, processes })
+}
+
+/// Starts a server of ours. If what servers write is searched, it logs at its most verbose to where that is done.
+fn start(at: &Surroundings<'_>, name: &str, label: &str, command: &mut Command, output: &Path) -> io::Result<Server> {
+    let Some(folder) = &at.canaries else { return Server::spawn(name, command, output) };
+    let mut count = 0;
+    let log = loop {
+        let log = folder.join(format!("clients-{label}-{count}.log"));
+        if !log.exists() {
+            break log;
+        }
+        count += 1;
+    };
+    Server::spawn_apart(name, command.env("ALLOD_LOG", "trace"), output, &log)
+}
+
+/// Notes what the clients and the servers for them keep secret.
+fn note_secrets(at: &Surroundings<'_>, admin_password: &str) -> io::Result<()> {
+    let Some(folder) = &at.canaries else { return Ok(()) };
+    let mut passwords = Vec::new();
+    for path in SOURCES_WITH_PASSWORDS {
+        let found = documents::passwords(&fs::read_to_string(at.root.join(path))?);
+        if found.is_empty() {
+            return Err(io::Error::other(format!("{path} has no password that could be looked for")));
+        }
+        passwords.extend(found);
+    }
+    let mut secrets: Vec<(&str, &str)> = passwords.iter().map(|password| ("password", password.as_str())).collect();
+    secrets.extend([("administration", admin_password), ("administration", ADMIN_PASSWORD)]);
+    secrets.extend([("key", servers::JWT_SECRET), ("key", servers::ROTATION_KEY_HEX)]);
+    canaries::note(folder, &secrets)
 }
 
 fn build(root: &Path) -> io::Result<()> {
@@ -186,7 +229,8 @@ impl Network {
     }
 
     /// Starts another server with the same directory, and gives its address.
-    fn add(&mut self, root: &Path, name: &str, environment: &[(&str, &str)]) -> io::Result<String> {
+    fn add(&mut self, at: &Surroundings<'_>, name: &str, environment: &[(&str, &str)]) -> io::Result<String> {
+        let root = at.root;
         let scratch = servers::scratch(root, &format!("clients-{name}"))?;
         let port = servers::free_port()?;
         let url = format!("http://localhost:{port}");
@@ -194,7 +238,8 @@ impl Network {
         command.arg("serve").current_dir(&scratch);
         command.envs(servers::serve_environment(port, &self.plc_url, &scratch.join("data"), ADMIN_PASSWORD));
         command.envs(environment.iter().copied());
-        let mut server = Server::spawn(&format!("the {name} allod"), &mut command, &scratch.join("server.log"))?;
+        let called = format!("the {name} allod");
+        let mut server = start(at, &called, name, &mut command, &scratch.join("server.log"))?;
         server.wait_for(&url, "/xrpc/_health")?;
         self.processes.push(server);
         Ok(url)

@@ -32,6 +32,19 @@ pub(super) fn banner_curl(banner: &str) -> Option<String> {
     (!command.is_empty()).then(|| command.join("\n") + "\n")
 }
 
+/// Takes the passwords out of a text: what is in quotes behind the word and a colon or an equals sign.
+pub(super) fn passwords(text: &str) -> Vec<String> {
+    let lower = text.to_ascii_lowercase();
+    let named = lower.match_indices("password").filter_map(|(at, word)| text.get(at + word.len()..));
+    let given = named.filter_map(|rest| {
+        let rest = rest.trim_start_matches(['\\', '"', '\'']).trim_start();
+        let rest = rest.strip_prefix([':', '='])?.trim_start().trim_start_matches('\\');
+        let rest = rest.strip_prefix(['"', '\''])?;
+        rest.split(['"', '\'', '\\', '\n']).next().map(str::to_owned)
+    });
+    given.filter(|password| !password.is_empty()).collect()
+}
+
 /// Takes the admin password out of what `allod dev` prints.
 pub(super) fn admin_password(banner: &str) -> Option<String> {
     let line = banner.lines().find_map(|line| line.trim().strip_prefix("Admin "))?;
@@ -63,6 +76,13 @@ mod tests {
         assert_eq!(banner_curl(banner).as_deref(), Some("  curl x \\\n    -d y\n"));
         assert_eq!(admin_password("nothing"), None);
         assert_eq!(banner_curl("nothing"), None);
+    }
+
+    #[test]
+    fn reads_passwords_as_they_are_written_in_scripts_and_clients() {
+        let text = "-d '{\"password\": \"one horse\"}'\n-d \"{\\\"password\\\": \\\"two\\\"}\"\nPASSWORD = 'three'\n\
+            login({ password: 'four', x })\nlogin({ password })\npassword, or x\n";
+        assert_eq!(passwords(text), ["one horse", "two", "three", "four"]);
     }
 
     #[test]

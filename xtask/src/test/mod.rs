@@ -3,6 +3,7 @@
 //! Owns the list of steps and the summary. A step that lacks a tool says which; it is skipped on a person's machine
 //! and fails in CI.
 
+mod canaries;
 mod clients;
 mod count;
 mod documents;
@@ -10,7 +11,7 @@ mod step;
 mod tools;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -51,12 +52,17 @@ pub(crate) enum TestError {
     /// `--only` names nothing.
     #[error("there is no step {0:?}; `cargo xtask test --list` shows them")]
     UnknownStep(String),
+    /// There is no room for what is to be searched.
+    #[error("the folder for what servers write can't be made: {0}")]
+    Folder(io::Error),
 }
 
 /// What a step needs to know of its surroundings.
 pub(crate) struct Surroundings<'a> {
     root: &'a Path,
     in_ci: bool,
+    /// Where everything that servers write is left for the search at the end, if there is one.
+    canaries: Option<PathBuf>,
 }
 
 /// The steps, in order.
@@ -75,6 +81,7 @@ const STEPS: &[Step] = &[
     },
     Step { name: "python", about: "PyPI atproto", run: clients::python },
     Step { name: "directory", about: "npm @did-plc/server in place of Allod's directory", run: clients::directory },
+    Step { name: "canaries", about: "no secret is in what servers logged and kept in all of this", run: canaries },
 ];
 
 /// The steps that are other people's clients.
@@ -93,12 +100,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), TestError> {
         }
         return Ok(());
     }
-    let surroundings = Surroundings { root, in_ci: options.in_ci() };
+    let is_wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    // Writing everything down takes room and some time; a person asks for it by the name of the step.
+    let is_searched = is_wanted("rust") && is_wanted("canaries") && (options.in_ci() || !options.only.is_empty());
+    let canaries = is_searched.then(|| root.join("target").join("canaries"));
+    if let Some(Err(error)) = canaries.as_deref().map(canaries::prepare) {
+        return Err(TestError::Folder(error));
+    }
+    let surroundings = Surroundings { root, in_ci: options.in_ci(), canaries };
     let mut report = Report::default();
     for step in STEPS {
-        let wanted = options.only.is_empty() || options.only.iter().any(|name| name == step.name);
         let left_out = options.no_clients && CLIENT_STEPS.contains(&step.name);
-        if wanted && !left_out {
+        if is_wanted(step.name) && !left_out {
             report.add(step, &surroundings);
         }
     }
@@ -141,8 +154,25 @@ fn rust(at: &Surroundings<'_>) -> io::Result<Outcome> {
     let mut count = Count::default();
     let mut command = cargo(at);
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    if let Some(folder) = &at.canaries {
+        command.env(canaries::FOLDER_VARIABLE, folder);
+    }
     let status = step::stream(&mut command, |line| count += Count::of_cargo(line))?;
     Ok(Outcome::Ran(count.with_status(status.success())))
+}
+
+fn canaries(at: &Surroundings<'_>) -> io::Result<Outcome> {
+    let Some(folder) = &at.canaries else {
+        let how = "nothing was written down: CI=true, or --only rust --only canaries";
+        return Ok(Outcome::NotNeeded(how.to_owned()));
+    };
+    let searched = canaries::search(folder)?;
+    let objections = searched.objections();
+    for objection in &objections {
+        crate::say(objection);
+    }
+    crate::tell(&searched.told());
+    Ok(Outcome::Ran(Count::one(objections.is_empty())))
 }
 
 /// Runs a command that is one check.
