@@ -22,8 +22,7 @@ pub struct Size {
 
 /// What tells a block from all others that a repository will ever have: 8 bytes of its hash.
 fn beginning(cid: &Cid) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *cid.digest();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    cid.digest().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Counts a repository's blocks.
