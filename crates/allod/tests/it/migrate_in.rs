@@ -10,7 +10,12 @@ struct Pds {
 }
 
 fn start(allod: &Allod, plc_url: &str, data: &str) -> Pds {
-    let environment = serve_environment(plc_url, data);
+    start_at(allod, plc_url, data, "0")
+}
+
+fn start_at(allod: &Allod, plc_url: &str, data: &str, port: &str) -> Pds {
+    let mut environment = serve_environment(plc_url, data);
+    environment.push(("PDS_PORT", port));
     let mut server = allod.start(&["serve"], &environment);
     let address = server.wait_for("\"address\":\"");
     let port = address.split('"').next().unwrap().rsplit_once(':').unwrap().1.to_owned();
@@ -26,6 +31,20 @@ async fn write(pds: &Pds, session: &Value, record: &Value) {
     let call = client().post(format!("{}/xrpc/com.atproto.repo.createRecord", pds.origin));
     let reply = call.bearer_auth(session["accessJwt"].as_str().unwrap()).json(&body).send().await.unwrap();
     assert_eq!(reply.status(), 200, "{}", reply.text().await.unwrap());
+}
+
+/// Somebody with ten records and a blob.
+async fn resident(pds: &Pds) -> Value {
+    let alice = create_account(&pds.origin, "alice.test").await;
+    let upload = client().post(format!("{}/xrpc/com.atproto.repo.uploadBlob", pds.origin));
+    let upload =
+        upload.bearer_auth(alice.get("accessJwt").unwrap().as_str().unwrap()).header("content-type", "text/plain");
+    let blob: Value = upload.body("a blob").send().await.unwrap().json().await.unwrap();
+    write(pds, &alice, &json!({ "$type": "com.example.note", "blob": blob.get("blob").unwrap() })).await;
+    for n in 0..9 {
+        write(pds, &alice, &json!({ "$type": "com.example.note", "n": n })).await;
+    }
+    alice
 }
 
 async fn code(pds: &Pds) -> String {
@@ -48,15 +67,8 @@ async fn an_account_moves_with_all_it_has_and_again_is_no_harm() {
     let plc_url = plc.wait_for("did:plc directory on ");
     let plc_url = plc_url.split(',').next().unwrap();
     let (mut old, mut new) = (start(&allod, plc_url, "old"), start(&allod, plc_url, "new"));
-    let alice = create_account(&old.origin, "alice.test").await;
+    let alice = resident(&old).await;
     let did = alice["did"].as_str().unwrap();
-    let upload = client().post(format!("{}/xrpc/com.atproto.repo.uploadBlob", old.origin));
-    let upload = upload.bearer_auth(alice["accessJwt"].as_str().unwrap()).header("content-type", "text/plain");
-    let blob: Value = upload.body("a blob").send().await.unwrap().json().await.unwrap();
-    write(&old, &alice, &json!({ "$type": "com.example.note", "blob": blob["blob"] })).await;
-    for n in 0..9 {
-        write(&old, &alice, &json!({ "$type": "com.example.note", "n": n })).await;
-    }
 
     let migrate = |more: &[&str]| -> Outcome {
         let command = ["account", "migrate-in", "alice.test", "--from", &old.origin, "--to", &new.origin, "--json"];
@@ -89,6 +101,45 @@ async fn an_account_moves_with_all_it_has_and_again_is_no_harm() {
     assert_eq!(again["state"], "done");
     for pds in [&mut old, &mut new] {
         assert_eq!(pds.server.interrupt(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_server_that_is_killed_again_and_again_has_the_account_in_the_end() {
+    let allod = Allod::new();
+    let mut plc = allod.start(&["plc", "--port", "0"], &[]);
+    let plc_url = plc.wait_for("did:plc directory on ");
+    let plc_url = plc_url.split(',').next().unwrap();
+    let old = start(&allod, plc_url, "old");
+    let mut new = start(&allod, plc_url, "new");
+    let port = new.origin.rsplit_once(':').unwrap().1.to_owned();
+    let alice = resident(&old).await;
+
+    let to = new.origin.clone();
+    let command = ["account", "migrate-in", "alice.test", "--from", &old.origin, "--to", &to];
+    // Until a line says that a step is done; what the command is at then may be done, too, or not.
+    let mut killed_after = |mark: &str, more: &[&str]| {
+        let mut migrating = allod.start_with_input(&[&command[..], more].concat(), "correct-horse\n");
+        migrating.wait_for(mark);
+        new.server.kill();
+        migrating.output();
+        new = start_at(&allod, plc_url, "new", &port);
+    };
+    for mark in ["made the account at", "brought 10 records", "brought 1 blobs", "brought the preferences"] {
+        killed_after(mark, &[]);
+    }
+    let again =
+        |more: &[&str]| allod.run_with_input(&[&command[..], &["--json"], more].concat(), "correct-horse\n").json();
+    assert_eq!(again(&[])["state"], "waits-for-code");
+    let code = code(&old).await;
+    killed_after("the identity points to the new server", &["--plc-code", &code]);
+    killed_after("activated at the new server", &[]);
+    let done = again(&[]);
+    assert_eq!((&done["state"], &done["records"], &done["blobs"]), (&json!("done"), &json!(10), &json!(1)));
+    for (pds, active) in [(&old, false), (&new, true)] {
+        let did = alice["did"].as_str().unwrap();
+        let status = get(pds, &format!("/xrpc/com.atproto.sync.getRepoStatus?did={did}")).await;
+        assert_eq!(status["active"], active);
     }
 }
 

@@ -67,22 +67,14 @@ impl Allod {
 
     /// Starts a server.
     pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
-        let mut child =
-            self.command(arguments, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let pipes: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for pipe in pipes {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    if sender.send(line).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        Server { child, lines, seen: Vec::new() }
+        Server::of(self.command(arguments, environment).stdin(Stdio::null()))
+    }
+
+    /// Starts a command that reads an input and says how far it is.
+    pub(crate) fn start_with_input(&self, arguments: &[&str], input: &str) -> Server {
+        let mut command = Server::of(self.command(arguments, &[]).stdin(Stdio::piped()));
+        command.child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        command
     }
 }
 
@@ -125,6 +117,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let pipes: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for pipe in pipes {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self { child, lines, seen: Vec::new() }
+    }
+
     /// Waits for a line that holds `mark`, and gives what follows it there.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, mark: &str) -> String {
