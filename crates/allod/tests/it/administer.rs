@@ -11,11 +11,11 @@ async fn an_owner_gets_a_recovery_key() {
     let origin = server.wait_for("  Server ").trim().to_owned();
     server.wait_for("Stop with Ctrl-C.");
     create_account(&origin, "alice.test").await;
-    assert!(allod.run(&["account", "show", "alice.test"]).ok().contains("no recovery key"));
+    assert!(allod.run(&["account", "show", "alice.test"]).ok().contains("There is no recovery key"));
     let added = allod.run(&["account", "add-recovery-key", "alice.test", "--generate", "--json"]).json();
     assert_eq!(added["rotation_keys"].as_array().unwrap().len(), 2);
     assert_eq!(added["private_key_k256_hex"].as_str().unwrap().len(), 64);
-    assert!(!allod.run(&["account", "show", "alice.test"]).ok().contains("no recovery key"));
+    assert!(!allod.run(&["account", "show", "alice.test"]).ok().contains("There is no recovery key"));
     let again = added["rotation_keys"][0].as_str().unwrap();
     assert!(allod.run(&["account", "add-recovery-key", "alice.test", again]).ok().contains(again));
     assert_eq!(allod.run(&["account", "add-recovery-key", "alice.test"]).code, 2);

@@ -23,7 +23,7 @@ async fn an_owners_key_comes_first_and_wins_the_identity_back() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
     let advised = shown(&pds, &alice).await.warnings;
-    assert!(matches!(advised.as_slice(), [advice] if advice.contains("no recovery key")), "{advised:?}");
+    assert!(matches!(advised.as_slice(), [advice] if advice.contains("There is no recovery key")), "{advised:?}");
 
     let owner = key(Curve::P256, 77);
     let server = pds.app().rotation_key.did_key();

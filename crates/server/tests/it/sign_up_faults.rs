@@ -254,11 +254,13 @@ async fn of_many_sign_ups_with_one_invite_use_one_succeeds() {
 async fn a_sign_up_whose_store_fails_comes_to_an_end() {
     // More than any sign-up needs.
     const CALLS_MAX: u64 = 60;
+    // How often the call that fails may be somebody else's.
+    const SPARED_MAX: u32 = 20;
     let body = alice();
     for fault in [Fault::Fail, Fault::UnknownLost, Fault::UnknownApplied] {
         for at_commit in [true, false] {
-            let mut tried = 0;
-            for n in 1..CALLS_MAX {
+            let (mut tried, mut spared, mut n) = (0, 0, 1);
+            while n < CALLS_MAX {
                 let mut pds = TestPds::start().await;
                 // Background work at start has its own calls.
                 pds.do_jobs().await;
@@ -283,8 +285,14 @@ async fn a_sign_up_whose_store_fails_comes_to_an_end() {
                 let there = whole_or_nothing(&pds).await;
                 if reply.status == 200 {
                     assert!(there, "{told}");
-                    break;
+                    spared += 1;
+                    // The server's own timer may have made the call that failed; then the sign-up has its turn again.
+                    if tried >= 2 || spared == SPARED_MAX {
+                        break;
+                    }
+                    continue;
                 }
+                n += 1;
                 let again = pds.xrpc_post(CREATE_ACCOUNT).json(&body).send().await;
                 assert_eq!(again.status.as_u16(), 200, "{told}: {}", again.text());
                 assert!(whole_or_nothing(&pds).await, "{told}");

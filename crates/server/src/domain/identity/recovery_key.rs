@@ -9,7 +9,7 @@ use allod_store::tables::accounts::Account;
 use super::{
     changes::{ChangeError, Planned, Turn},
     operations,
-    published::{self, Published, PublishedError},
+    published::{self, PublishedError},
 };
 use crate::app::App;
 
@@ -42,24 +42,16 @@ async fn carry_out(app: &Arc<App>, did: &Did, key: DidKey) -> Result<Vec<DidKey>
     Ok(keys)
 }
 
-/// The rotation keys that are neither the server's nor its operator's: the owner's, as far as can be told. None where the
-/// DID has no such keys.
-pub fn owners(app: &App, published: &Published) -> Option<Vec<DidKey>> {
-    let ours = [Some(app.rotation_key.did_key()), app.config.identity.recovery_key.clone()];
-    let is_owners = |key: &&DidKey| !ours.iter().flatten().any(|our| our == *key);
-    Some(published.rotation_keys.as_ref()?.iter().filter(is_owners).cloned().collect())
-}
-
 /// What an operator should know of an account's identity, as sentences.
 pub async fn advice(app: &App, account: &Account) -> Result<Vec<String>, PublishedError> {
     let expected = published::credentials(app, account).await?;
     let published = published::look_up(app, &account.did).await?;
-    let misfits = published.misfits(&expected, &app.rotation_key.did_key());
-    let mut advice: Vec<String> = misfits.iter().map(ToString::to_string).collect();
-    if owners(app, &published).is_some_and(|keys| keys.is_empty()) {
+    let ours = app.rotation_key.did_key();
+    let mut advice: Vec<String> = published.misfits(&expected, &ours).iter().map(ToString::to_string).collect();
+    if published.rotation_keys.is_some_and(|keys| keys == [ours]) {
         advice.push(
-            "The owner has no recovery key: the identity is lost with this server's rotation key. \
-             Add one with: allod account add-recovery-key"
+            "There is no recovery key: the identity is lost with this server's rotation key. \
+             Add one of the owner's with: allod account add-recovery-key"
                 .to_owned(),
         );
     }
