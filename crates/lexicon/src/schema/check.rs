@@ -5,14 +5,17 @@ use serde_json::{Map, Value};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::definition::{Definition, Integer, Object, Schema, Span, Target, Text};
-use super::invalid::{Invalid, integer, quoted, type_of};
+use super::invalid::{Invalid, integer, quoted, shown, type_of};
 use super::set::SchemaSet;
+
+/// Fields whose values are repeated nowhere.
+const SECRET_KEYS: [&str; 4] = ["password", "token", "authFactorToken", "verificationCode"];
 
 /// How deep a value is followed.
 const VALUE_DEPTH_MAX: usize = 128;
 
 /// What a value of a union is called in messages.
-const TYPED_OBJECT: &str = "an object or record which includes a \"$type\" property";
+const TYPED_OBJECT: &str = "an object which includes the \"$type\" property";
 
 /// One check, with the place it has come to.
 pub(super) struct Check<'a> {
@@ -195,16 +198,19 @@ impl<'a> Check<'a> {
     }
 
     fn wrong_type(&self, expected: &str, value: &Value) -> Result<(), Invalid> {
-        Err(Invalid::wrong_type(self.path(), expected, type_of(value)))
+        Err(Invalid::wrong_type(self.path(), expected, &self.shown(value)))
     }
 
     fn wrong_value(&self, allowed: &[String], value: &Value) -> Result<(), Invalid> {
-        let got = match value {
-            Value::String(text) => quoted(text),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => type_of(value).to_owned(),
-        };
-        Err(Invalid::wrong_value(self.path(), allowed, &got))
+        Err(Invalid::wrong_value(self.path(), allowed, &self.shown(value)))
+    }
+
+    /// Shows a value; of one that is to be kept secret, whatever is wrong with it, only the type.
+    fn shown(&self, value: &Value) -> String {
+        match self.path.last() {
+            Some(&Segment::Key(key)) if SECRET_KEYS.contains(&key) => type_of(value).to_owned(),
+            _ => shown(value),
+        }
     }
 }
 

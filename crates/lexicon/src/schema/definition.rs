@@ -43,6 +43,16 @@ pub enum RecordKeyRule {
 }
 
 impl RecordKeyRule {
+    /// Tells what is wrong with a key that is not accepted.
+    pub fn complaint(&self) -> String {
+        match self {
+            Self::Any => "Invalid record key".to_owned(),
+            Self::Tid => format!("Invalid {}", Format::Tid.title()),
+            Self::Nsid => format!("Invalid {}", Format::Nsid.title()),
+            Self::Literal(literal) => format!("Expected {literal:?}"),
+        }
+    }
+
     /// Says whether a key fits.
     pub fn accepts(&self, key: &RecordKey) -> bool {
         match self {

@@ -41,6 +41,17 @@ pub enum InvalidKind {
 }
 
 impl Invalid {
+    /// The text, with the place told from `root` on in place of `$`.
+    pub fn at(&self, root: &str) -> String {
+        format!("{} at {root}{}", self.without_place(), self.path.strip_prefix('$').unwrap_or(&self.path))
+    }
+
+    /// The text without the place: of query parameters, which have one place each.
+    pub fn without_place(&self) -> &str {
+        let place = self.message.len() - " at ".len() - self.path.len();
+        self.message.get(..place).unwrap_or(&self.message)
+    }
+
     pub(super) fn missing_key(path: String, key: &str) -> Self {
         Self::new(path, InvalidKind::MissingKey, &format!("Missing required key {}", quoted(key)))
     }
@@ -92,6 +103,38 @@ pub(super) fn quoted(text: &str) -> String {
         short.push('…');
     }
     Value::String(short).to_string()
+}
+
+/// How many elements or keys of an offending value a message repeats.
+const GOT_MEMBERS_MAX: usize = 2;
+/// How deep an offending value is repeated.
+const GOT_DEPTH_MAX: usize = 3;
+
+/// Shows a value as the reference does: texts and numbers as they are, of lists and objects the beginning.
+pub(super) fn shown(value: &Value) -> String {
+    shown_to(value, GOT_DEPTH_MAX)
+}
+
+fn shown_to(value: &Value, depth: usize) -> String {
+    let listed = |mut members: Vec<String>, count: usize, (open, close): (char, char)| {
+        if count > members.len() {
+            members.push("...".to_owned());
+        }
+        format!("{open}{}{close}", members.join(", "))
+    };
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(elements) if depth > 0 => {
+            let members = elements.iter().take(GOT_MEMBERS_MAX).map(|element| shown_to(element, depth - 1)).collect();
+            listed(members, elements.len(), ('[', ']'))
+        }
+        Value::Object(map) if type_of(value) == "object" => {
+            let members = map.keys().take(GOT_MEMBERS_MAX).map(|key| format!("{}: ...", quoted(key))).collect();
+            listed(members, map.len(), ('{', '}'))
+        }
+        Value::Array(_) | Value::Object(_) => type_of(value).to_owned(),
+    }
 }
 
 /// Names the data model type of a JSON value.

@@ -37,7 +37,7 @@ fn messages_are_those_clients_know() {
             json!({"did": did, "handle": 3}),
             "$.handle",
             InvalidKind::WrongType,
-            "Expected string value type (got integer) at $.handle",
+            "Expected string value type (got 3) at $.handle",
         ),
         (
             json!({"did": did, "handle": null}),
@@ -45,7 +45,7 @@ fn messages_are_those_clients_know() {
             InvalidKind::WrongType,
             "Expected string value type (got null) at $.handle",
         ),
-        (json!([]), "$", InvalidKind::WrongType, "Expected object value type (got array) at $"),
+        (json!([]), "$", InvalidKind::WrongType, "Expected object value type (got []) at $"),
     ];
     for (json, path, kind, message) in cases {
         let invalid = input(json);
@@ -103,12 +103,12 @@ fn wrong_parameters_are_refused_by_name() {
     };
     assert_eq!(list("limit=101"), "integer too big (maximum 100, got 101) at $.limit");
     assert_eq!(list("limit=0"), "integer too small (minimum 1, got 0) at $.limit");
-    assert_eq!(list("limit="), "Expected integer value type (got string) at $.limit");
-    assert_eq!(list("limit=1.5"), "Expected integer value type (got string) at $.limit");
-    assert_eq!(list("limit=+5"), "Expected integer value type (got string) at $.limit");
-    assert_eq!(list("limit=99999999999999999999"), "Expected integer value type (got float) at $.limit");
-    assert_eq!(list("limit=5&limit=6"), "Expected integer value type (got array) at $.limit");
-    assert_eq!(list("reverse=1"), "Expected boolean value type (got string) at $.reverse");
+    assert_eq!(list("limit="), "Expected integer value type (got \"\") at $.limit");
+    assert_eq!(list("limit=1.5"), "Expected integer value type (got \"1.5\") at $.limit");
+    assert_eq!(list("limit=+5"), "Expected integer value type (got \"+5\") at $.limit");
+    assert_eq!(list("limit=99999999999999999999"), "Expected integer value type (got 1e+20) at $.limit");
+    assert_eq!(list("limit=5&limit=6"), "Expected integer value type (got [5, 6]) at $.limit");
+    assert_eq!(list("reverse=1"), "Expected boolean value type (got \"1\") at $.reverse");
     let missing = params(LIST_RECORDS, "repo=a.test").unwrap_err();
     assert_eq!(missing.message, "Missing required key \"collection\" at $");
 }
@@ -145,7 +145,7 @@ fn closed_unions_name_what_they_take() {
     );
     assert_eq!(
         write(json!({"collection": "com.example.a", "rkey": "1"})).unwrap_err(),
-        "Expected an object or record which includes a \"$type\" property value type (got object) at $.writes[0]"
+        "Expected an object which includes the \"$type\" property value type (got {\"collection\": ..., \"rkey\": ...}) at $.writes[0]"
     );
     assert_eq!(
         write(json!({"$type": "x"})).unwrap_err(),

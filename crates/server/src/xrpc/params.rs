@@ -10,9 +10,9 @@ use crate::limits;
 /// Reads a method's parameters. Unknown ones are ignored; `key[]` is taken for `key`.
 pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
     let pairs = pairs(query.unwrap_or_default())?;
-    let params = schema::set()
-        .validate_params(M::NSID, &pairs)
-        .map_err(|invalid| XrpcError::invalid_request(format!("Invalid {} params: {invalid}", M::NSID)))?;
+    let params = schema::set().validate_params(M::NSID, &pairs).map_err(|invalid| {
+        XrpcError::invalid_request(format!("Invalid {} params: {}", M::NSID, invalid.without_place()))
+    })?;
     // What the schema takes the type takes; where it does not, it is still the client's value that is wrong.
     serde_json::from_value(params)
         .map_err(|error| XrpcError::invalid_request(format!("Invalid {} params: {error}", M::NSID)))

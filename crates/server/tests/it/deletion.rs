@@ -43,7 +43,8 @@ pub(crate) async fn is_gone(pds: &TestPds, actor: &Actor) {
         assert_eq!(rows[0].get::<i64>(0).unwrap(), 0, "{table}");
     }
     let session = pds.xrpc_get("com.atproto.server.getSession").bearer(&actor.access);
-    assert_eq!(session.error().await, refusal(400, "ExpiredToken", "Token has been revoked"));
+    let gone = format!("Could not find user info for account: {}", actor.did);
+    assert_eq!(session.error().await, refusal(400, "InvalidRequest", &gone));
     assert_eq!(pds.xrpc_post("com.atproto.server.refreshSession").bearer(&actor.refresh).send().await.status, 400);
     let body = json!({ "identifier": actor.did, "password": actor.password });
     let wrong = refusal(401, "AuthenticationRequired", "Invalid identifier or password");

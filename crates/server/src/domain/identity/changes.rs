@@ -52,7 +52,7 @@ const LOOKS_PER_PASS_MAX: i64 = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// There is no such account.
-    #[error("account not found")]
+    #[error("Account not found")]
     NotFound,
     /// The handle belongs to somebody else.
     #[error("Handle already taken: {0}")]

@@ -84,13 +84,22 @@ pub enum RecordError {
     #[error("Unknown lexicon type: {0}")]
     UnknownLexicon(Nsid),
     /// It does not fit its lexicon.
-    #[error("Invalid {0} record: {1}")]
-    Lexicon(Nsid, Invalid),
+    #[error("Invalid {collection} record: {}", invalid.at(place))]
+    Lexicon {
+        /// The lexicon.
+        collection: Nsid,
+        /// What does not fit.
+        invalid: Invalid,
+        /// Where in the request the record is, such as `$.record`.
+        place: String,
+    },
     /// Its key is not one that its type takes.
-    #[error("Invalid record key for {collection}: {key}")]
+    #[error("Invalid record key for {collection}: {expected} (got {:?}) at $", key.as_str())]
     Key {
         /// Its type.
         collection: Nsid,
+        /// What is wrong with it: which key it takes, or of which form.
+        expected: String,
         /// Its key.
         key: RecordKey,
     },
@@ -106,6 +115,17 @@ pub enum RecordError {
     /// It refers to a blob in a way that is not taken.
     #[error(transparent)]
     Blobs(#[from] ReferenceError),
+}
+
+impl RecordError {
+    /// Tells where the record is when it comes in one of several writes.
+    #[must_use]
+    pub fn in_write(mut self, index: usize) -> Self {
+        if let Self::Lexicon { place, .. } = &mut self {
+            *place = format!("$.writes[{index}].record");
+        }
+        self
+    }
 }
 
 /// Checks and encodes a record that is to stand at `collection`/`key`.
@@ -158,12 +178,19 @@ fn check_lexicon(
         };
     };
     if !rule.accepts(key) {
-        return Err(RecordError::Key { collection: collection.clone(), key: key.clone() });
+        let (collection, key) = (collection.clone(), key.clone());
+        return Err(RecordError::Key { collection, expected: rule.complaint(), key });
     }
-    set.validate_record(collection.as_str(), record)
-        .map_err(|invalid| RecordError::Lexicon(collection.clone(), invalid))?;
+    set.validate_record(collection.as_str(), record).map_err(|invalid| RecordError::Lexicon {
+        collection: collection.clone(),
+        invalid,
+        place: RECORD.to_owned(),
+    })?;
     Ok(Some(ValidationStatus::Valid))
 }
+
+/// Where the record of a request is that has one.
+const RECORD: &str = "$.record";
 
 /// The name of a field that every reference to a blob has, so that most records need not be searched for one.
 const BLOB_FIELD: &[u8] = b"mimeType";

@@ -71,7 +71,7 @@ pub struct TokenRequest<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
     /// The audience is neither a DID nor a DID with the name of a service.
-    #[error("aud must be a DID, or a DID and # and the name of one of its services")]
+    #[error("aud must be a valid atproto DID or did#serviceId reference")]
     Audience,
     /// It would have ended already.
     #[error("expiration is in past")]

@@ -232,10 +232,10 @@ pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, Sess
     if is_taken_down && scope != Scope::TakenDown {
         return Err(SessionError::TakenDown);
     }
+    let Some(account) = account else { return Err(SessionError::AccountGone(claims.sub)) };
     if !app.remembered.is_alive(&*app.db, &claims.sub, &family, clock::to_store(now)).await? {
         return Err(SessionError::Revoked);
     }
-    let account = account.ok_or(SessionError::AccountGone(claims.sub))?;
     Ok(Session { account, family, scope })
 }
 

@@ -30,8 +30,9 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<ApplyWrites, Access>) -
         return Err(WriteError::TooManyWrites.into());
     }
     let (mut writes, mut results) = (Vec::with_capacity(input.writes.len()), Vec::with_capacity(input.writes.len()));
-    for item in input.writes {
-        let (write, result) = read(&app, &account.did, item, input.validate.into())?;
+    for (index, item) in input.writes.into_iter().enumerate() {
+        let read = read(&app, &account.did, item, input.validate.into());
+        let (write, result) = read.map_err(|error| error.in_write(index))?;
         writes.push(write);
         results.push(result);
     }

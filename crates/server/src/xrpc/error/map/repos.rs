@@ -159,7 +159,7 @@ impl<E> From<RecordError> for XrpcError<E> {
             RecordError::NotAnObject
             | RecordError::Type { .. }
             | RecordError::UnknownLexicon(_)
-            | RecordError::Lexicon(..)
+            | RecordError::Lexicon { .. }
             | RecordError::Key { .. }
             | RecordError::Data(_)
             | RecordError::TooLarge { .. } => Self::invalid_request(error.to_string()),

@@ -23,7 +23,7 @@ async fn the_operator_gives_handles_also_reserved_ones() {
     let unproven = refusal(400, "InvalidRequest", "External handle did not resolve to DID");
     assert_eq!(update(&bob.did, "bob.example.com").error().await, unproven);
     let nobody = allod_atproto::Did::parse("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
-    assert_eq!(update(&nobody, "nobody.test").error().await, refusal(400, "InvalidRequest", "account not found"));
+    assert_eq!(update(&nobody, "nobody.test").error().await, refusal(400, "InvalidRequest", "Account not found"));
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ async fn malformed_requests_are_refused() {
     for (body, message) in [
         (json!({}), "Missing required key \"identifier\" at $"),
         (json!({ "identifier": "alice.test" }), "Missing required key \"password\" at $"),
-        (json!({ "identifier": 5, "password": "x" }), "Expected string value type (got integer) at $.identifier"),
+        (json!({ "identifier": 5, "password": "x" }), "Expected string value type (got 5) at $.identifier"),
         (json!({ "identifier": "x", "password": ["x"] }), "Expected string value type (got array) at $.password"),
     ] {
         assert_eq!(pds.xrpc_post(NSID).json(&body).error().await, refusal(400, "InvalidRequest", message));

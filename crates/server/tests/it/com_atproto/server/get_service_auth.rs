@@ -67,7 +67,7 @@ async fn an_end_out_of_bounds_is_refused() {
 async fn an_audience_is_a_did_or_one_of_its_services() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
-    let message = "aud must be a DID, or a DID and # and the name of one of its services";
+    let message = "aud must be a valid atproto DID or did#serviceId reference";
     for aud in ["", "api.example.com", "did:web:api.example.com#", "did:web:a.example.com#a#b"] {
         assert_eq!(ask(&pds, &alice).param("aud", aud).error().await, refusal(400, "InvalidRequest", message), "{aud}");
     }

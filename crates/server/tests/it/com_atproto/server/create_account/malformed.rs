@@ -29,8 +29,8 @@ async fn values_of_another_type_are_refused_by_place() {
     let pds = TestPds::start().await;
     for (body, message) in [
         (json!({}), "Missing required key \"handle\" at $"),
-        (json!([]), "Expected object value type (got array) at $"),
-        (json!("alice.test"), "Expected object value type (got string) at $"),
+        (json!([]), "Expected object value type (got []) at $"),
+        (json!("alice.test"), "Expected object value type (got \"alice.test\") at $"),
         (Value::Null, "Expected object value type (got null) at $"),
     ] {
         assert_eq!(refused(&pds, &body).await, refusal(400, "InvalidRequest", message), "{body}");
