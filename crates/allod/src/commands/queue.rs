@@ -8,6 +8,9 @@ use crate::{
     output,
 };
 
+/// How many are listed at once.
+const PER_PAGE: u32 = 1000;
+
 /// Carries out the command.
 pub(super) fn run(command: Queue) -> Result<(), Failure> {
     match command {
@@ -19,8 +22,7 @@ pub(super) fn run(command: Queue) -> Result<(), Failure> {
             each(&target, accounts, "let in", |account| Administration::QueueAdmit { account })
         }
         Queue::Admit { next: Some(count), target, .. } => {
-            let oldest = list(&target, None, count)?.waiting.into_iter().map(|waiting| waiting.did).collect();
-            each(&target, oldest, "let in", |account| Administration::QueueAdmit { account })
+            each(&target, oldest(&target, count)?, "let in", |account| Administration::QueueAdmit { account })
         }
         Queue::Refuse { accounts, target } => {
             each(&target, accounts, "refused", |account| Administration::QueueRefuse { account })
@@ -32,6 +34,21 @@ fn list(target: &Target, cursor: Option<String>, limit: u32) -> Result<QueuePage
     let action = Administration::QueueList { cursor, limit };
     let Answer::Queue(page) = administer(target, &Command::Administer { action })? else { return Err(unexpected()) };
     Ok(page)
+}
+
+/// The DIDs of those who wait longest, without whom is being let in already.
+fn oldest(target: &Target, count: u32) -> Result<Vec<String>, Failure> {
+    let (mut oldest, mut cursor, count) = (Vec::new(), None, usize::try_from(count).unwrap_or(usize::MAX));
+    while oldest.len() < count {
+        let page = list(target, cursor, PER_PAGE)?;
+        oldest.extend(page.waiting.into_iter().filter(|waiting| !waiting.being_let_in).map(|waiting| waiting.did));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    oldest.truncate(count);
+    Ok(oldest)
 }
 
 /// Does it to each account, also when it can't be done to another.
@@ -70,7 +87,7 @@ fn show(page: &QueuePage, json: bool) {
     if json {
         return output::json(page);
     }
-    let rows: Vec<[String; 5]> = page
+    let rows: Vec<[String; 6]> = page
         .waiting
         .iter()
         .map(|waiting| {
@@ -78,12 +95,13 @@ fn show(page: &QueuePage, json: bool) {
                 waiting.handle.clone(),
                 waiting.did.clone(),
                 waiting.since.clone(),
+                if waiting.being_let_in { "being let in" } else { "waits" }.to_owned(),
                 waiting.email.clone().unwrap_or_default(),
                 waiting.last_error.clone().unwrap_or_default(),
             ]
         })
         .collect();
-    output::text(output::table(["HANDLE", "DID", "SINCE", "EMAIL", "LAST ERROR"], &rows));
+    output::text(output::table(["HANDLE", "DID", "SINCE", "STATE", "EMAIL", "LAST ERROR"], &rows));
     if let Some(cursor) = &page.cursor {
         output::remark(format_args!("more: --cursor {cursor}"));
     }

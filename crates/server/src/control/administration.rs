@@ -214,6 +214,8 @@ pub struct QueueDetails {
     pub since: String,
     /// Whether it moves in with an identity that it has already.
     pub moves_in: bool,
+    /// Whether it is being let in, and no longer waits for anything but the did:plc directory.
+    pub being_let_in: bool,
     /// Why it could not be let in when that was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -340,6 +342,7 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
                 email: account.email,
                 since: at(waiting.since),
                 moves_in: waiting.moves_in,
+                being_let_in: waiting.let_in_at.is_some(),
                 last_error: waiting.last_error,
             });
             Ok(Answer::Queue(QueuePage { waiting: waiting.collect(), cursor }))

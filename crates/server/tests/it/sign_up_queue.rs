@@ -300,6 +300,7 @@ async fn a_directory_that_is_down_is_asked_again_and_one_that_refuses_is_told_of
     pds.plc().behave(Behaviour::Down).await;
     assert_eq!(admit(&pds, "alice.test").await.unwrap_err().error, "UpstreamFailure");
     assert_eq!(admit(&pds, "alice.test").await.unwrap_err().error, "NotFound", "that was decided already");
+    assert_eq!(names_waiting(&pds).await, ["alice.test"], "it is seen until it is in");
     pds.plc().behave(Behaviour::Work).await;
     pds.do_jobs().await;
     assert!(told(&pds).await.is_empty(), "not at once");

@@ -10,5 +10,5 @@ CREATE TABLE sign_up_queue (
     tries INTEGER NOT NULL,
     last_error TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sign_up_queue_by_age ON sign_up_queue (since, did) WHERE let_in_at IS NULL;
+CREATE INDEX sign_up_queue_by_age ON sign_up_queue (since, did);
 CREATE INDEX sign_up_queue_by_next_try ON sign_up_queue (next_try_at) WHERE let_in_at IS NOT NULL;

@@ -58,14 +58,14 @@ pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<Waiting>, Rea
     first(&rows.await?, waiting)
 }
 
-/// Reads up to `limit` accounts for which nothing was decided yet, oldest first, behind `after` (since when, and DID).
+/// Reads up to `limit` accounts that wait or are being let in, oldest first, behind `after` (since when, and DID).
 pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<Waiting>, ReadError> {
     let (since, did) = after.unwrap_or((i64::MIN, ""));
     let rows = db.read(sql!(
         concat!(
             "SELECT ",
             columns!(),
-            " FROM sign_up_queue WHERE let_in_at IS NULL AND (since, did) > ($1, $2) ORDER BY since, did LIMIT $3"
+            " FROM sign_up_queue WHERE (since, did) > ($1, $2) ORDER BY since, did LIMIT $3"
         ),
         since,
         did,

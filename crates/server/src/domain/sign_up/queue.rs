@@ -142,7 +142,7 @@ pub async fn place(app: &App, did: &Did) -> Result<Option<Place>, ReadError> {
     Ok(Some(Place { place, wait_millis }))
 }
 
-/// Lists accounts that wait, oldest first, with when they began to. A cursor that is none of ours lists from the start.
+/// Lists accounts that wait or are being let in, oldest first. A cursor that is none of ours lists from the start.
 pub async fn list(
     app: &App,
     cursor: Option<&str>,
