@@ -20,7 +20,7 @@ use crate::{
         administration::{Actor, By, identities},
         clock,
         handles::HandleError,
-        identity::recovery_key,
+        identity::published,
         invites::{self, CreateInvitesError},
         secret::Secret,
         sign_up::{SignUpError, SignUpRequest, queue, sign_up},
@@ -102,7 +102,7 @@ async fn show(app: &App, account: &Account) -> Result<AccountDetails, ControlErr
     let warnings = if queue::waits(app, account).await? {
         vec!["The account waits in the sign-up queue: allod queue admit, or allod queue refuse".to_owned()]
     } else {
-        match recovery_key::advice(app, account).await {
+        match published::advice(app, account).await {
             Ok(advice) => advice,
             Err(error) => vec![format!("Whether its DID document is right can't be told: {error}")],
         }

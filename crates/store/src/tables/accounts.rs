@@ -50,6 +50,27 @@ pub struct Account {
     pub invite_note: Option<String>,
 }
 
+impl Account {
+    /// An active account that has its names and nothing else.
+    pub fn new(did: Did, handle: Handle, created_at: i64) -> Self {
+        Self {
+            did,
+            handle,
+            email: None,
+            password_hash: None,
+            created_at,
+            email_confirmed_at: None,
+            deactivated_at: None,
+            delete_after: None,
+            takedown_ref: None,
+            invite_code: None,
+            email_auth_factor: false,
+            invites_disabled: false,
+            invite_note: None,
+        }
+    }
+}
+
 /// What [`account`] reads, in order.
 macro_rules! columns {
     () => {

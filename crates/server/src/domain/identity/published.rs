@@ -153,6 +153,22 @@ pub async fn misfits(app: &App, account: &Account) -> Result<Vec<Misfit>, Publis
     Ok(published.misfits(&expected, &app.rotation_key.did_key()))
 }
 
+/// What an operator should know of an account's identity, as sentences.
+pub async fn advice(app: &App, account: &Account) -> Result<Vec<String>, PublishedError> {
+    let expected = credentials(app, account).await?;
+    let published = look_up(app, &account.did).await?;
+    let ours = app.rotation_key.did_key();
+    let mut advice: Vec<String> = published.misfits(&expected, &ours).iter().map(ToString::to_string).collect();
+    if published.rotation_keys.is_some_and(|keys| keys == [ours]) {
+        advice.push(
+            "There is no recovery key: the identity is lost with this server's rotation key. \
+             Add one of the owner's with: allod account add-recovery-key"
+                .to_owned(),
+        );
+    }
+    Ok(advice)
+}
+
 impl Published {
     /// Reads a did:plc's state.
     pub fn of(data: &PlcData) -> Self {

@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, crypto::DidKey};
-use allod_store::tables::accounts::Account;
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    operations,
-    published::{self, PublishedError},
+    operations, published,
 };
 use crate::app::App;
 
@@ -40,20 +38,4 @@ async fn carry_out(app: &Arc<App>, did: &Did, key: DidKey) -> Result<Vec<DidKey>
     let operation = operations::sign(app, &before, data, prev)?;
     turn.submit(&account, Planned { operation, handle: None, key: None }).await?;
     Ok(keys)
-}
-
-/// What an operator should know of an account's identity, as sentences.
-pub async fn advice(app: &App, account: &Account) -> Result<Vec<String>, PublishedError> {
-    let expected = published::credentials(app, account).await?;
-    let published = published::look_up(app, &account.did).await?;
-    let ours = app.rotation_key.did_key();
-    let mut advice: Vec<String> = published.misfits(&expected, &ours).iter().map(ToString::to_string).collect();
-    if published.rotation_keys.is_some_and(|keys| keys == [ours]) {
-        advice.push(
-            "There is no recovery key: the identity is lost with this server's rotation key. \
-             Add one of the owner's with: allod account add-recovery-key"
-                .to_owned(),
-        );
-    }
-    Ok(advice)
 }

@@ -279,19 +279,12 @@ pub(super) async fn finish(app: &App, row: &SignUp, driver: Option<&str>) -> Res
 
 fn account(row: &SignUp, now: u64) -> Account {
     Account {
-        did: row.did.clone(),
-        handle: row.handle.clone(),
         email: row.email.clone(),
         password_hash: row.password_hash.clone(),
-        created_at: clock::to_store(now),
-        email_confirmed_at: None,
         deactivated_at: row.deactivated.then_some(clock::to_store(now)),
         delete_after: row.deactivated.then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
-        takedown_ref: None,
         invite_code: row.invite_code.clone(),
-        email_auth_factor: false,
-        invites_disabled: false,
-        invite_note: None,
+        ..Account::new(row.did.clone(), row.handle.clone(), clock::to_store(now))
     }
 }
 
@@ -313,20 +306,13 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     let moves_in = matches!(applicant.identity, Identity::MovesIn(_));
     let is_active = !moves_in && !applicant.waits;
     let account = Account {
-        did: did.clone(),
-        handle: applicant.handle.clone(),
         email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
         password_hash: Some(password_hash),
-        created_at: stored_now,
-        email_confirmed_at: None,
         deactivated_at: (!is_active).then_some(stored_now),
         // Whoever waits has all the time that it takes.
         delete_after: (moves_in && !applicant.waits).then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
-        takedown_ref: None,
         invite_code: applicant.invite_code.clone(),
-        email_auth_factor: false,
-        invites_disabled: false,
-        invite_note: None,
+        ..Account::new(did.clone(), applicant.handle.clone(), stored_now)
     };
     let mut txn = Txn::new();
     hold(app, &mut txn, &applicant, did, key, stored_now);

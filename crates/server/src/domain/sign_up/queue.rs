@@ -41,8 +41,6 @@ use crate::{
 pub const PLACE_MAX: i64 = 10_000;
 /// How many accounts are let in each hour at the most, when they are let in by themselves.
 pub const PER_HOUR_MAX: u32 = 5_000;
-/// How many accounts one command lets in.
-pub const LET_IN_AT_ONCE_MAX: u32 = 1_000;
 
 /// How often it is looked whose turn it is, in seconds.
 pub const PASS_EVERY_SECS: u64 = 5;
@@ -50,6 +48,8 @@ pub const PASS_EVERY_SECS: u64 = 5;
 const HOUR_MICROS: u64 = 60 * 60 * MICROS_PER_SEC;
 /// How many accounts one pass sees to.
 const LOOKS_PER_PASS_MAX: i64 = 50;
+/// How late a turn may be and still be made up for, in seconds: some passes, and no outage.
+const LATE_SECS_MAX: u64 = 60;
 /// How soon a pass looks at an account that is being let in, in seconds.
 const FIRST_LOOK_SECS: u64 = 30;
 /// The longest pause before letting an account in is tried again, in seconds.
@@ -206,16 +206,12 @@ async fn let_in_due(app: &Arc<App>, next_at: &mut Option<u64>, let_in: &mut usiz
         return Ok(());
     };
     for _ in 0..LOOKS_PER_PASS_MAX {
-        let due_at = next_at.unwrap_or(now);
-        if due_at > now {
-            break;
-        }
+        let Some(turn_at) = turn(*next_at, now) else { break };
         let Some(did) = sign_up_queue::oldest(&*app.db).await? else {
-            // What nobody used is not saved up.
             *next_at = Some(now);
             break;
         };
-        *next_at = Some(due_at + every);
+        *next_at = Some(turn_at + every);
         let outcome = match decide(app, &did, |_| ()).await {
             Ok(()) => carry_in(app, &did).await,
             Err(error) => Err(error),
@@ -228,6 +224,13 @@ async fn let_in_due(app: &Arc<App>, next_at: &mut Option<u64>, let_in: &mut usiz
 /// How far apart accounts are let in; none when they are not by themselves.
 fn every_micros(per_hour: u32) -> Option<u64> {
     HOUR_MICROS.checked_div(u64::from(per_hour))
+}
+
+/// When the turn was that is due now, or none yet. What nobody used is not saved up, nor what nobody could use: a turn that
+/// is later than [`LATE_SECS_MAX`] is now.
+fn turn(next_at: Option<u64>, now: u64) -> Option<u64> {
+    let next_at = next_at.filter(|next_at| next_at + LATE_SECS_MAX * MICROS_PER_SEC >= now).unwrap_or(now);
+    (next_at <= now).then_some(next_at)
 }
 
 /// Whether an account is in now. What concerns it alone must not hold up the others.
@@ -345,5 +348,19 @@ async fn open(app: &Arc<App>, row: &Waiting) -> Result<(), QueueError> {
             Err(QueueError::TakenDown)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_keep_their_distance_and_an_outage_is_not_made_up_for() {
+        let (now, late) = (1_000_000 * MICROS_PER_SEC, LATE_SECS_MAX * MICROS_PER_SEC);
+        assert_eq!(turn(None, now), Some(now));
+        assert_eq!(turn(Some(now + 1), now), None);
+        assert_eq!(turn(Some(now - late), now), Some(now - late), "a pass or two");
+        assert_eq!(turn(Some(now - late - 1), now), Some(now), "an outage");
     }
 }
