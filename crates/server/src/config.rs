@@ -97,7 +97,7 @@ pub struct SignUpConfig {
     pub password_chars_max: usize,
     /// Whether accounts may be on did:webs under the handle domains, whose documents this server keeps.
     pub did_web_accounts: bool,
-    /// Whether an operation brought by the caller must keep this server's rotation key.
+    /// Whether the did:plc of an account must list this server's rotation key.
     pub server_rotation_key_required: bool,
 }
 

@@ -172,7 +172,7 @@ settings! {
     ID_RESOLVER_TIMEOUT: u64 = "id_resolver_timeout", Some("PDS_ID_RESOLVER_TIMEOUT"), Literal("3000");
     /// A did:key of the operator's, put ahead of the server's own rotation key in every new did:plc: with its private half kept elsewhere, identities survive the loss of this server.
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
-    /// Whether a did:plc operation brought by the caller must list this server's rotation key.
+    /// Whether the did:plc of an account here must list this server's rotation key. Without the key the server can change neither the handle nor the signing key; the owner does, at the directory.
     SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
     /// The moderation service: tokens that it signs open what moderators need.
     MOD_SERVICE_DID: Did = "mod_service_did", Some("PDS_MOD_SERVICE_DID"), Nothing;

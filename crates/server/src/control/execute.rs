@@ -206,7 +206,6 @@ fn sign_up_refusal(error: &SignUpError) -> ControlError {
         | SignUpError::EmailMissing
         | SignUpError::Email(_)
         | SignUpError::EmailTaken(_)
-        | SignUpError::VerificationUnused
         | SignUpError::Phone(_)
         | SignUpError::Captcha(_)
         | SignUpError::OperationCantWait

@@ -59,9 +59,6 @@ pub enum CaptchaError {
     /// There is no token.
     #[error("A captcha is required: send the token of a solved one as verificationCode")]
     Missing,
-    /// There is a telephone number, which nobody would verify.
-    #[error("Phone verification is not used by this server: leave verificationPhone out")]
-    Phone,
     /// The token is wrong, used or too old.
     #[error("Could not verify the captcha. Please try again.")]
     Unsolved,

@@ -323,6 +323,9 @@ fn every_common_name_has_the_status_clients_expect() {
         (CommonError::AuthMissing, 401),
         (CommonError::AuthenticationRequired, 401),
         (CommonError::JwtExpired, 401),
+        (CommonError::UntrustedIss, 401),
+        (CommonError::AccountNotFound, 400),
+        (CommonError::WriterNotFound, 403),
         (CommonError::Forbidden, 403),
         (CommonError::NotFound, 404),
         (CommonError::RequestTimeout, 408),
@@ -337,6 +340,6 @@ fn every_common_name_has_the_status_clients_expect() {
         (CommonError::UpstreamTimeout, 504),
     ];
     for (error, status) in statuses {
-        assert_eq!(error::status::of(error.name()).as_u16(), status, "{}", error.name());
+        assert_eq!(error::status::common(error).as_u16(), status, "{}", error.name());
     }
 }

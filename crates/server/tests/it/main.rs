@@ -21,6 +21,7 @@ mod mail;
 mod mailed_codes;
 mod migration_faults;
 mod model;
+mod owners_rotation_keys;
 mod phones;
 mod published_lexicon;
 mod rate_limits;

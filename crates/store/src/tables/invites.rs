@@ -177,7 +177,7 @@ pub fn insert(txn: &mut Txn, invite: &InviteCode) {
     ));
 }
 
-/// Adds: one use of the code is taken for the DID. Conflict: [`INVITE_UNUSABLE`].
+/// Adds: one use of the code is taken for the DID, also when an account of the DID that is gone took one. Conflict: [`INVITE_UNUSABLE`].
 pub fn take_use(txn: &mut Txn, code: &str, used_by: &Did, now: i64) {
     txn.expect(
         INVITE_UNUSABLE,
@@ -192,7 +192,13 @@ pub fn take_use(txn: &mut Txn, code: &str, used_by: &Did, now: i64) {
     txn.expect(
         INVITE_UNUSABLE,
         1,
-        sql!("INSERT INTO invite_code_uses (code, used_by, used_at) VALUES ($1, $2, $3)", code, used_by.as_str(), now),
+        sql!(
+            "INSERT INTO invite_code_uses (code, used_by, used_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (code, used_by) DO UPDATE SET used_at = excluded.used_at",
+            code,
+            used_by.as_str(),
+            now
+        ),
     );
 }
 

@@ -79,6 +79,13 @@ async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), Upda
         // The directory has it already, as when the owner has changed it there.
         return Ok(turn.adopt_handle(&account, &handle).await?);
     }
+    if published::is_left_to_owner(app, &before) {
+        return if published::claimed_handle(&before.also_known_as).as_ref() == Some(&handle) {
+            Ok(turn.adopt_handle(&account, &handle).await?)
+        } else {
+            Err(UpdateHandleError::NotClaimed)
+        };
+    }
     let operation = operations::sign(app, &before, data, prev)?;
     Ok(turn.submit(&account, Planned { operation, handle: Some(handle), key: None }).await?)
 }

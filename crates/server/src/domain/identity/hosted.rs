@@ -1,6 +1,6 @@
 //! did:webs that were made here: this server keeps their documents, and answers for them without asking anybody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use allod_atproto::{
     Did, Handle,
@@ -9,25 +9,12 @@ use allod_atproto::{
     plc::{PlcData, Service},
 };
 use allod_store::{
-    CommitError, ReadError,
-    tables::{
-        did_web::{self, DID_WEB_MOVED, HostedDid},
-        signing_keys::{self, RESERVED_KEY_MOVED, WrappedKey},
-    },
+    ReadError,
+    tables::did_web::{self, HostedDid},
 };
 
-use super::{
-    changes::{ChangeError, NewKey},
-    published::{PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME},
-};
-use crate::{
-    app::App,
-    domain::{
-        clock,
-        keys::Purpose,
-        repos::{self, AnnounceError},
-    },
-};
+use super::published::{PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME};
+use crate::app::App;
 
 /// The did:web whose document is at a host.
 pub fn did_of(host: &Handle) -> Option<Did> {
@@ -71,28 +58,4 @@ pub fn rendered(did: &Did, handle: &Handle, signing_key: &DidKey, endpoint: &str
 /// Whether a DID was made here and its document says what its account here has.
 pub(super) async fn is_ours(app: &App, did: &Did) -> Result<bool, ReadError> {
     Ok(find(app, did).await?.is_some_and(|hosted| hosted.elsewhere.is_none()))
-}
-
-/// Signs with another key from now on: the document names it from the commit on that the repository is signed with it by.
-pub(super) async fn swap_key(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
-    let NewKey { signing: key, is_reserved } = key;
-    let wrapped = app.keyring.wrap(&key, Purpose::Signing(did), &*app.randomness);
-    let row = WrappedKey { did_key: key.did_key(), wrapped };
-    let (whose, now) = (did.clone(), clock::to_store(app.clock.now_micros()));
-    let swapped = repos::resign(app, did, key, move |txn| {
-        did_web::assert_here(txn, &whose);
-        if is_reserved {
-            signing_keys::consume_reserved(txn, &row.did_key);
-        }
-        signing_keys::replace(txn, &whose, &row, now);
-    });
-    match swapped.await {
-        Ok(_) => Ok(()),
-        Err(AnnounceError::NotFound(_)) => Err(ChangeError::NotFound),
-        Err(AnnounceError::Commit(CommitError::Conflict { which: DID_WEB_MOVED })) => Err(ChangeError::UnderWay),
-        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => {
-            Err(ChangeError::NotReserved)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

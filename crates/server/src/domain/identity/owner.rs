@@ -1,10 +1,10 @@
 //! did:plc operations that an account's owner asks for: signed by this server, sent through it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use allod_atproto::{
     Did,
-    plc::{Operation, UnsignedPlcOperation, VerificationKey},
+    plc::{Operation, UnsignedPlcOperation},
 };
 use allod_store::{
     Txn,
@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::{
     changes::{ChangeError, Planned, Turn},
     operations,
-    published::{self, PDS_SERVICE_NAME, PDS_SERVICE_TYPE, PublishedError, SIGNING_KEY_NAME},
+    published::{self, Misfit, Published, PublishedError, Requirements},
 };
 use crate::{
     app::App,
@@ -154,26 +154,17 @@ async fn carry_out(app: &Arc<App>, did: &Did, operation: Operation) -> Result<()
 }
 
 async fn check(app: &App, account: &Account, operation: &Operation) -> Result<(), SubmitError> {
-    let Operation::Plc(operation) = operation else { return Err(SubmitError::Invalid) };
-    if !operation.rotation_keys.contains(&app.rotation_key.did_key()) {
-        return Err(SubmitError::RotationKey);
-    }
-    let service = operation.services.get(PDS_SERVICE_NAME).filter(|service| service.kind == PDS_SERVICE_TYPE);
-    let service = service.ok_or(SubmitError::ServiceType)?;
-    if !published::is_same_endpoint(&service.endpoint, &app.config.service.public_url) {
-        return Err(SubmitError::Endpoint);
-    }
+    let data = operation.data().ok_or(SubmitError::Invalid)?;
+    let published = Published::of(&data);
     let key = signing_keys::by_did(&*app.db, &account.did).await.map_err(ChangeError::from)?;
     let key = key.ok_or_else(|| ChangeError::from(PublishedError::NoKey(account.did.clone())))?;
-    if signing_key(&operation.verification_methods).as_ref() != Some(&key.did_key) {
-        return Err(SubmitError::SigningKey);
+    let required = Requirements::new(app, &account.handle, Some(key.did_key));
+    match published.misfits(&required).first() {
+        None => Ok(()),
+        Some(Misfit::RotationKey) => Err(SubmitError::RotationKey),
+        Some(Misfit::Endpoint) if published.endpoint.is_none() => Err(SubmitError::ServiceType),
+        Some(Misfit::Endpoint) => Err(SubmitError::Endpoint),
+        Some(Misfit::SigningKey) => Err(SubmitError::SigningKey),
+        Some(Misfit::Handle) => Err(SubmitError::Handle),
     }
-    if operation.also_known_as.first() != Some(&format!("at://{}", account.handle)) {
-        return Err(SubmitError::Handle);
-    }
-    Ok(())
-}
-
-fn signing_key(methods: &BTreeMap<String, VerificationKey>) -> Option<allod_atproto::crypto::DidKey> {
-    methods.get(SIGNING_KEY_NAME).and_then(VerificationKey::did_key)
 }

@@ -48,6 +48,31 @@ pub struct Published {
     pub endpoint: Option<String>,
 }
 
+/// What a DID must say for an account to be served here: the one place that decides what is good enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirements {
+    /// The rotation key it must list; none where the operator does not ask for one.
+    rotation_key: Option<DidKey>,
+    /// The handle it must claim.
+    handle: Handle,
+    /// The key it must name; none when the caller checks the key.
+    signing_key: Option<DidKey>,
+    /// The server it must name.
+    endpoint: String,
+}
+
+impl Requirements {
+    /// For an account with this handle, and with this signing key if the key is already decided.
+    pub fn new(app: &App, handle: &Handle, signing_key: Option<DidKey>) -> Self {
+        Self {
+            rotation_key: app.config.sign_up.server_rotation_key_required.then(|| app.rotation_key.did_key()),
+            handle: handle.clone(),
+            signing_key,
+            endpoint: app.config.service.public_url.clone(),
+        }
+    }
+}
+
 /// Something in which a DID does not say what it should. The texts are the reference's, but for the handle's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
@@ -146,19 +171,36 @@ pub fn is_plc(did: &Did) -> bool {
     did.as_str().starts_with("did:plc:")
 }
 
+/// Whether a did:plc is changed by its owner alone, who keeps this server's key out of it, and the operator allows that.
+pub fn is_left_to_owner(app: &App, data: &PlcData) -> bool {
+    !app.config.sign_up.server_rotation_key_required && !data.rotation_keys.contains(&app.rotation_key.did_key())
+}
+
 /// Lists in what an account's DID does not say what it should, asked at this moment.
 pub async fn misfits(app: &App, account: &Account) -> Result<Vec<Misfit>, PublishedError> {
-    let expected = credentials(app, account).await?;
-    let published = look_up(app, &account.did).await?;
-    Ok(published.misfits(&expected, &app.rotation_key.did_key()))
+    let required = requirements(app, account).await?;
+    Ok(look_up(app, &account.did).await?.misfits(&required))
+}
+
+/// What an account's DID must say.
+async fn requirements(app: &App, account: &Account) -> Result<Requirements, PublishedError> {
+    let key = credentials(app, account).await?.signing_key;
+    Ok(Requirements::new(app, &account.handle, Some(key)))
 }
 
 /// What an operator should know of an account's identity, as sentences.
 pub async fn advice(app: &App, account: &Account) -> Result<Vec<String>, PublishedError> {
-    let expected = credentials(app, account).await?;
+    let required = requirements(app, account).await?;
     let published = look_up(app, &account.did).await?;
     let ours = app.rotation_key.did_key();
-    let mut advice: Vec<String> = published.misfits(&expected, &ours).iter().map(ToString::to_string).collect();
+    let mut advice: Vec<String> = published.misfits(&required).iter().map(ToString::to_string).collect();
+    let is_listed = published.rotation_keys.as_ref().is_none_or(|keys| keys.contains(&ours));
+    if required.rotation_key.is_none() && !is_listed {
+        advice.push(
+            "The owner alone holds the rotation keys: this server can change neither the handle nor the signing key"
+                .to_owned(),
+        );
+    }
     if published.rotation_keys.is_some_and(|keys| keys == [ours]) {
         advice.push(
             "There is no recovery key: the identity is lost with this server's rotation key. \
@@ -181,12 +223,15 @@ impl Published {
         }
     }
 
-    /// Compares it with what should be; what matters most comes first.
-    pub fn misfits(&self, expected: &Credentials, rotation_key: &DidKey) -> Vec<Misfit> {
-        let rotates = self.rotation_keys.as_ref().is_none_or(|keys| keys.contains(rotation_key));
-        let is_here = self.endpoint.as_deref().is_some_and(|endpoint| is_same_endpoint(endpoint, &expected.endpoint));
-        let is_signed = self.signing_key.as_ref() == Some(&expected.signing_key);
-        let is_named = self.handle.as_ref() == Some(&expected.handle);
+    /// Compares it with what it must say; what matters most comes first.
+    pub fn misfits(&self, required: &Requirements) -> Vec<Misfit> {
+        let rotates = match (&self.rotation_keys, &required.rotation_key) {
+            (Some(keys), Some(ours)) => keys.contains(ours),
+            (None, _) | (_, None) => true,
+        };
+        let is_here = self.endpoint.as_deref().is_some_and(|endpoint| is_same_endpoint(endpoint, &required.endpoint));
+        let is_signed = required.signing_key.is_none() || self.signing_key == required.signing_key;
+        let is_named = self.handle.as_ref() == Some(&required.handle);
         [
             (rotates, Misfit::RotationKey),
             (is_here, Misfit::Endpoint),
@@ -199,8 +244,8 @@ impl Published {
     }
 }
 
-/// The first handle that is claimed by a valid `at://` name.
-fn claimed_handle(also_known_as: &[String]) -> Option<Handle> {
+/// Gives the first handle that is claimed by a valid `at://` name.
+pub fn claimed_handle(also_known_as: &[String]) -> Option<Handle> {
     also_known_as.iter().find_map(|name| Handle::parse(name.strip_prefix("at://")?).ok())
 }
 

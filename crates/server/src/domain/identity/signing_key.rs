@@ -2,15 +2,29 @@
 
 use std::sync::Arc;
 
-use allod_atproto::{Did, crypto::DidKey};
-use allod_store::tables::signing_keys;
+use allod_atproto::{Did, crypto::DidKey, plc::VerificationKey};
+use allod_store::{
+    CommitError, Txn,
+    tables::{
+        did_web::{self, DID_WEB_MOVED},
+        signing_keys::{self, RESERVED_KEY_MOVED, WrappedKey},
+    },
+};
 
 use super::{
     changes::{ChangeError, NewKey, Planned, Turn},
     hosted, operations,
     published::{self, SIGNING_KEY_NAME},
 };
-use crate::{app::App, domain::reserved_keys};
+use crate::{
+    app::App,
+    domain::{
+        clock,
+        keys::Purpose,
+        repos::{self, AnnounceError},
+        reserved_keys,
+    },
+};
 
 /// Makes a new signing key for an account, kept before the directory hears of it; once its document names the key, the
 /// repository is signed with it, beginning with a fresh commit. Runs to its end even when the caller goes away.
@@ -44,6 +58,11 @@ async fn carry_out(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeE
         return swap_hosted(app, did, key).await;
     }
     let (before, prev) = operations::current(app, did).await?;
+    let published = before.verification_methods.get(SIGNING_KEY_NAME).and_then(VerificationKey::did_key);
+    if published.as_ref() == Some(&key.signing.did_key()) {
+        // Its owner has published it.
+        return swap(app, did, key, |_| {}).await;
+    }
     let mut data = before.clone();
     data.verification_methods.insert(SIGNING_KEY_NAME.to_owned(), key.signing.did_key().into());
     let operation = operations::sign(app, &before, data, prev)?;
@@ -55,5 +74,35 @@ async fn swap_hosted(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), Chang
     if !hosted::is_ours(app, did).await? {
         return Err(ChangeError::Operation("the DID document is not this server's to change".to_owned()));
     }
-    hosted::swap_key(app, did, key).await
+    let whose = did.clone();
+    swap(app, did, key, move |txn| did_web::assert_here(txn, &whose)).await
+}
+
+/// Signs with another key from now on, which the DID's document names already or as soon as the account has it.
+async fn swap(
+    app: &Arc<App>,
+    did: &Did,
+    key: NewKey,
+    assert: impl FnOnce(&mut Txn) + Send + 'static,
+) -> Result<(), ChangeError> {
+    let NewKey { signing: key, is_reserved } = key;
+    let wrapped = app.keyring.wrap(&key, Purpose::Signing(did), &*app.randomness);
+    let row = WrappedKey { did_key: key.did_key(), wrapped };
+    let (whose, now) = (did.clone(), clock::to_store(app.clock.now_micros()));
+    let swapped = repos::resign(app, did, key, move |txn| {
+        assert(txn);
+        if is_reserved {
+            signing_keys::consume_reserved(txn, &row.did_key);
+        }
+        signing_keys::replace(txn, &whose, &row, now);
+    });
+    match swapped.await {
+        Ok(_) => Ok(()),
+        Err(AnnounceError::NotFound(_)) => Err(ChangeError::NotFound),
+        Err(AnnounceError::Commit(CommitError::Conflict { which: DID_WEB_MOVED })) => Err(ChangeError::UnderWay),
+        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => {
+            Err(ChangeError::NotReserved)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

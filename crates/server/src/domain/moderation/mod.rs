@@ -203,7 +203,8 @@ async fn change_account(
         None => before.deactivated_at,
     };
     let is_activated = before.deactivated_at.is_some() && deactivated_at.is_none();
-    if is_activated && takedown_ref.is_some() {
+    let is_to_be_active = change.deactivated.as_ref().is_some_and(|mark| !mark.applied);
+    if is_to_be_active && takedown_ref.is_some() {
         return Err(ModerationError::TakenDown);
     }
     if is_activated && queue::waits(app, &before).await? {

@@ -4,7 +4,7 @@ mod mint;
 
 use allod_atproto::{
     Did, Nsid,
-    service_auth::{self, Audience, LABELER_SERVICE, ServiceToken, Unverified},
+    service_auth::{Audience, LABELER_SERVICE, ServiceToken, Unverified},
 };
 use allod_store::{CommitError, ReadError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
@@ -54,6 +54,17 @@ pub enum ServiceAuthError {
     },
 }
 
+/// Why a token does not speak for the moderation service.
+#[derive(Debug, thiserror::Error)]
+pub enum ModerationTokenError {
+    /// Its issuer is somebody else, or another service of the same DID.
+    #[error("Untrusted issuer")]
+    Untrusted,
+    /// It speaks for nobody.
+    #[error(transparent)]
+    Service(#[from] ServiceAuthError),
+}
+
 /// Checks a token for one method: form, audience, method, end, then the signature by the key in the issuer's document,
 /// which is fetched anew once when the kept one's key does not fit.
 pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrincipal, ServiceAuthError> {
@@ -70,14 +81,14 @@ pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrin
 
 /// Checks a token of the moderation service for one method. It speaks with its signing key, or as its labeler with the key
 /// of its labels.
-pub async fn verify_moderation(app: &App, token: &str, method: &Nsid) -> Result<Did, ServiceAuthError> {
+pub async fn verify_moderation(app: &App, token: &str, method: &Nsid) -> Result<Did, ModerationTokenError> {
     let unverified = decode(app, token, method)?;
     let moderation = app.config.moderation_service_did.as_ref();
     let key = match unverified.issuer_service() {
-        _ if moderation != Some(unverified.issuer()) => return Err(service_auth::ServiceAuthError::Issuer.into()),
+        _ if moderation != Some(unverified.issuer()) => return Err(ModerationTokenError::Untrusted),
         None => "atproto",
         Some(LABELER_SERVICE) => "atproto_label",
-        Some(_) => return Err(service_auth::ServiceAuthError::Issuer.into()),
+        Some(_) => return Err(ModerationTokenError::Untrusted),
     };
     Ok(verify_signature(app, &unverified, key).await?.iss)
 }

@@ -108,7 +108,7 @@ enum Evidence<'a> {
     Captcha { checker: &'a dyn Checker, token: String },
 }
 
-/// Finds what was sent and whether it is what is asked for; nobody is asked yet whether it is right.
+/// Finds what was sent of what is asked for, and ignores the rest; nobody is asked yet whether it is right.
 fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, SignUpError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let (number, code) = (given(&request.verification_phone), given(&request.verification_code));
@@ -116,15 +116,10 @@ fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, S
         return Ok(Evidence::NotNeeded);
     }
     if let Some(checker) = app.captcha.as_deref() {
-        return match (number, code) {
-            (None, Some(token)) => Ok(Evidence::Captcha { checker, token }),
-            (None, None) => Err(CaptchaError::Missing.into()),
-            (Some(_), _) => Err(CaptchaError::Phone.into()),
-        };
+        return code.map(|token| Evidence::Captcha { checker, token }).ok_or_else(|| CaptchaError::Missing.into());
     }
     match (&app.phone, number, code) {
-        (None, None, None) => Ok(Evidence::NotNeeded),
-        (None, ..) => Err(SignUpError::VerificationUnused),
+        (None, ..) => Ok(Evidence::NotNeeded),
         (Some(gate), Some(number), Some(code)) => Ok(Evidence::Phone { gate, number, code }),
         (Some(_), ..) => Err(PhoneError::Missing.into()),
     }
@@ -214,8 +209,8 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
     }
 }
 
-/// An existing DID moves in without an operation of its own: its document may still point elsewhere, but must be one
-/// that an account can be built on.
+/// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already, with
+/// a key of its owner's.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
     let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
         ResolveError::Unsupported(_) => {

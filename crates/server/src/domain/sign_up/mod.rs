@@ -144,9 +144,6 @@ pub enum SignUpError {
     /// The invite code has no use left, is disabled or unknown.
     #[error("Provided invite code not available")]
     InviteUnusable,
-    /// Verification by telephone was tried, which this server does not use.
-    #[error("Phone verification is not used by this server: leave verificationCode and verificationPhone out")]
-    VerificationUnused,
     /// The telephone number is not known to be the caller's, or makes no more accounts.
     #[error(transparent)]
     Phone(#[from] PhoneError),

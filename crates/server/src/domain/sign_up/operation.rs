@@ -4,19 +4,19 @@ use allod_atproto::{
     Did, Handle,
     crypto::{DidKey, SigningKey},
     did_doc::DidDocument,
-    plc::{Operation, PlcOperation, Service, UnsignedPlcOperation, VerificationKey},
+    plc::{Operation, PlcData, UnsignedPlcOperation},
 };
 use allod_store::tables::{sign_ups::KeyOrigin, signing_keys};
 
 use super::SignUpError;
 use crate::{
     app::App,
-    domain::{clock, identity::published, reserved_keys},
+    domain::{
+        clock,
+        identity::published::{self, Misfit, Published, Requirements},
+        reserved_keys,
+    },
 };
-
-const SIGNING_KEY_NAME: &str = "atproto";
-const PDS_SERVICE_NAME: &str = "atproto_pds";
-const PDS_SERVICE_TYPE: &str = "AtprotoPersonalDataServer";
 
 /// The DID of an account to be, and how it comes to be ours.
 #[expect(clippy::large_enum_variant, reason = "one for each sign-up, moved twice")]
@@ -125,7 +125,8 @@ pub(super) async fn check_brought(
             made
         }
     };
-    let key = check_contents(app, plc, &subject, handle).await?;
+    let data = operation.data().ok_or_else(|| incompatible("plcOp must be a plc_operation"))?;
+    let key = check_contents(app, &data, &subject, handle).await?;
     let document = document(&subject, &operation).unwrap_or_default();
     Ok(Identity::Submits(Submission { did: subject, operation, is_update, key, document }))
 }
@@ -145,41 +146,26 @@ async fn check_update(app: &App, did: &Did, operation: &Operation) -> Result<(),
     Ok(())
 }
 
-async fn check_contents(app: &App, plc: &PlcOperation, did: &Did, handle: &Handle) -> Result<AccountKey, SignUpError> {
+async fn check_contents(app: &App, data: &PlcData, did: &Did, handle: &Handle) -> Result<AccountKey, SignUpError> {
     let incompatible = |message: &str| SignUpError::IncompatibleDidDoc(message.to_owned());
-    let ours = app.rotation_key.did_key();
-    if app.config.sign_up.server_rotation_key_required && !plc.rotation_keys.contains(&ours) {
-        return Err(incompatible("PLC DID does not include service rotation key"));
+    let published = Published::of(data);
+    if let Some(misfit) = published.misfits(&Requirements::new(app, handle, None)).first() {
+        return Err(incompatible(match misfit {
+            Misfit::RotationKey => "PLC DID does not include service rotation key",
+            Misfit::Endpoint => "DID document pds endpoint does not match service endpoint",
+            Misfit::SigningKey => "DID document signing key does not match service signing key",
+            Misfit::Handle => "provided handle does not match DID document handle",
+        }));
     }
-    let pds = plc.services.get(PDS_SERVICE_NAME);
-    let is_here = |service: &Service| {
-        service.kind == PDS_SERVICE_TYPE && service.endpoint.trim_end_matches('/') == app.config.service.public_url
-    };
-    if !pds.is_some_and(is_here) {
-        return Err(incompatible("DID document pds endpoint does not match service endpoint"));
-    }
-    if plc.also_known_as.first() != Some(&format!("at://{handle}")) {
-        return Err(incompatible("provided handle does not match DID document handle"));
-    }
-    let signing = plc.verification_methods.get(SIGNING_KEY_NAME);
-    let signing = signing.and_then(VerificationKey::did_key);
-    let signing = signing.ok_or_else(|| incompatible("plcOp names no usable atproto signing key"))?;
+    let signing = published.signing_key.ok_or_else(|| incompatible("plcOp names no usable atproto signing key"))?;
     let reserved = reserved_key(app, &signing, did).await?;
     reserved.ok_or_else(|| incompatible("reserved signing key does not exist"))
 }
 
-/// Checks the document of a DID that moves in, and makes the account's key.
+/// Makes the key of a DID that moves in. Its document may say anything so far: the service token has proved who asks, and
+/// the account stays deactivated until the document fits.
 pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Result<Identity, SignUpError> {
-    let Some(published) = document.signing_key() else {
-        return Err(SignUpError::IncompatibleDidDoc("DID document has no usable atproto signing key".to_owned()));
-    };
-    let points_here = document.pds_endpoint().is_some_and(|e| e.trim_end_matches('/') == app.config.service.public_url);
     let key = key_for(app, &did).await?;
-    if points_here && published != key.signing.did_key() {
-        return Err(SignUpError::IncompatibleDidDoc(
-            "DID document points to this server with a signing key that was not reserved here".to_owned(),
-        ));
-    }
     Ok(Identity::MovesIn(AtOnce { did, key, document: document.json().clone() }))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         administration::{Actor, AdminScope, By, tokens},
         secret::Secret,
-        service_auth::{self, ServiceAuthError},
+        service_auth::{self, ModerationTokenError, ServiceAuthError},
     },
     xrpc::error::{CommonError, XrpcError},
 };
@@ -107,11 +107,17 @@ async fn holder(app: &App, credential: &Credential<'_>) -> Result<Option<(Actor,
 
 async fn moderation_service(request: &AuthRequest<'_, App>, token: &str) -> Result<Moderator, AuthError> {
     let method = Nsid::parse(request.nsid).map_err(XrpcError::internal)?;
-    match service_auth::verify_moderation(request.state, token, &method).await {
-        Ok(did) => Ok(Moderator(Actor::ModerationService(did))),
-        Err(ServiceAuthError::Token(error)) => Err(error.into()),
-        Err(ServiceAuthError::Read(error)) => Err(error.into()),
-        Err(error @ (ServiceAuthError::Unresolvable { .. } | ServiceAuthError::NoKey { .. })) => {
+    let error = match service_auth::verify_moderation(request.state, token, &method).await {
+        Ok(did) => return Ok(Moderator(Actor::ModerationService(did))),
+        Err(error @ ModerationTokenError::Untrusted) => {
+            return Err(XrpcError::common(CommonError::UntrustedIss, error.to_string()));
+        }
+        Err(ModerationTokenError::Service(error)) => error,
+    };
+    match error {
+        ServiceAuthError::Token(error) => Err(error.into()),
+        ServiceAuthError::Read(error) => Err(error.into()),
+        error @ (ServiceAuthError::Unresolvable { .. } | ServiceAuthError::NoKey { .. }) => {
             tracing::info!(%error, "a token of the moderation service can't be checked");
             Err(XrpcError::common(CommonError::AuthenticationRequired, error.to_string()))
         }

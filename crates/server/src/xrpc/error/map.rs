@@ -141,7 +141,6 @@ impl From<SignUpError> for XrpcError<server::create_account::Error> {
             | SignUpError::EmailMissing
             | SignUpError::Email(_)
             | SignUpError::EmailTaken(_)
-            | SignUpError::VerificationUnused
             | SignUpError::OperationCantWait
             | SignUpError::RecoveryKey
             | SignUpError::RecoveryKeyUnused

@@ -92,8 +92,10 @@ pub enum CommonError {
     AccountTakedown,
     /// The account is deactivated.
     AccountDeactivated,
-    /// There is no such account.
+    /// There is no such account, or it is taken down.
     AccountNotFound,
+    /// `AccountNotFound` of a write to a repository, which has a status of its own.
+    WriterNotFound,
     /// There is no such repository; for methods whose lexicon names no error.
     RepoNotFound,
     /// The repository's account was taken down; likewise.
@@ -118,6 +120,8 @@ pub enum CommonError {
     BadJwtIss,
     /// A service token's signature is wrong.
     BadJwtSignature,
+    /// A service token's issuer is not one that may call this method.
+    UntrustedIss,
     /// The caller may not do this.
     Forbidden,
     /// There is no such thing.
@@ -167,7 +171,7 @@ impl CommonError {
             Self::ExpiredToken => "ExpiredToken",
             Self::AccountTakedown => "AccountTakedown",
             Self::AccountDeactivated => "AccountDeactivated",
-            Self::AccountNotFound => "AccountNotFound",
+            Self::AccountNotFound | Self::WriterNotFound => "AccountNotFound",
             Self::RepoNotFound => "RepoNotFound",
             Self::RepoTakendown => "RepoTakendown",
             Self::RepoDeactivated => "RepoDeactivated",
@@ -180,6 +184,7 @@ impl CommonError {
             Self::BadJwtLexiconMethod => "BadJwtLexiconMethod",
             Self::BadJwtIss => "BadJwtIss",
             Self::BadJwtSignature => "BadJwtSignature",
+            Self::UntrustedIss => "UntrustedIss",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "NotFound",
             Self::BlobNotFound => "BlobNotFound",
@@ -216,15 +221,14 @@ pub fn respond<E: DeclaredError>(
     challenge: &'static str,
     request: RequestId,
 ) -> Response<ResponseBody> {
-    let (name, message, retry_after_secs) = match error {
-        XrpcError::Declared(error, message) => (error.name(), message, None),
-        XrpcError::Common(error, message) => (error.name(), message, error.retry_after_secs()),
+    let (status, name, message, retry_after_secs) = match error {
+        XrpcError::Declared(error, message) => (status::of(error.name()), error.name(), message, None),
+        XrpcError::Common(error, message) => (status::common(error), error.name(), message, error.retry_after_secs()),
         XrpcError::Internal(source) => {
             tracing::error!(%request, error = %Chain(&*source), "internal error");
-            (status::INTERNAL, Message::Borrowed("Internal Server Error"), None)
+            (StatusCode::INTERNAL_SERVER_ERROR, status::INTERNAL, Message::Borrowed("Internal Server Error"), None)
         }
     };
-    let status = status::of(name);
     if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR {
         tracing::warn!(%request, name, %message, "request refused");
     }

@@ -2,8 +2,19 @@
 
 use http::StatusCode;
 
+use super::CommonError;
+
 /// The name of every fault of ours.
 pub const INTERNAL: &str = "InternalServerError";
+
+/// Tells the status of a name that any method may answer.
+pub fn common(error: CommonError) -> StatusCode {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the one name that has two statuses")]
+    match error {
+        CommonError::WriterNotFound => StatusCode::FORBIDDEN,
+        error => of(error.name()),
+    }
+}
 
 /// Tells the status of an error name.
 ///
@@ -22,8 +33,9 @@ pub fn of(name: &str) -> StatusCode {
         | "BadJwtAudience"
         | "BadJwtLexiconMethod"
         | "BadJwtIss"
-        | "BadJwtSignature" => StatusCode::UNAUTHORIZED,
-        "Forbidden" | "AccountNotFound" => StatusCode::FORBIDDEN,
+        | "BadJwtSignature"
+        | "UntrustedIss" => StatusCode::UNAUTHORIZED,
+        "Forbidden" => StatusCode::FORBIDDEN,
         "NotFound" => StatusCode::NOT_FOUND,
         "MethodNotAllowed" => StatusCode::METHOD_NOT_ALLOWED,
         "UpgradeRequired" => StatusCode::UPGRADE_REQUIRED,

@@ -10,7 +10,7 @@ impl<E> From<CaptchaError> for XrpcError<E> {
     fn from(error: CaptchaError) -> Self {
         let message = error.to_string();
         match error {
-            CaptchaError::Missing | CaptchaError::Phone | CaptchaError::Unsolved => Self::invalid_request(message),
+            CaptchaError::Missing | CaptchaError::Unsolved => Self::invalid_request(message),
             CaptchaError::Unavailable(reason) => {
                 tracing::warn!(reason, "captchas can't be checked at the moment");
                 let later = CommonError::NotEnoughResources { retry_after_secs: PROVIDER_RETRY_SECS };

@@ -57,7 +57,8 @@ impl<E> From<AnnounceError> for XrpcError<E> {
 impl<E> From<ActivateError> for XrpcError<E> {
     fn from(error: ActivateError) -> Self {
         match error {
-            ActivateError::NotFound | ActivateError::Misfit(_) => Self::invalid_request(error.to_string()),
+            ActivateError::NotFound => Self::common(CommonError::AccountNotFound, error.to_string()),
+            ActivateError::Misfit(_) => Self::invalid_request(error.to_string()),
             ActivateError::Published(error) => error.into(),
             ActivateError::Announce(error) => error.into(),
         }

@@ -172,7 +172,7 @@ impl<E> From<NotAllowed> for XrpcError<E> {
     fn from(error: NotAllowed) -> Self {
         let message = error.to_string();
         match error {
-            NotAllowed::NoAccount => Self::common(CommonError::AccountNotFound, message),
+            NotAllowed::NoAccount => Self::common(CommonError::WriterNotFound, message),
             NotAllowed::NotTheirs => Self::common(CommonError::AuthenticationRequired, message),
             NotAllowed::TakenDown => Self::common(CommonError::AccountTakedown, message),
             NotAllowed::Deactivated => Self::common(CommonError::AccountDeactivated, message),

@@ -88,10 +88,27 @@ async fn what_excludes_itself_or_is_not_there_is_refused_and_changes_nothing() {
         assert_eq!(refused(&pds, &json!({ "subject": subject, "takedown": on })).await, missing);
     }
     assert_eq!(pds.events().await.len(), events);
+}
+
+#[tokio::test]
+async fn a_taken_down_account_is_not_activated_and_nobody_is_told() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
     seen::take_down(&pds, &alice.did).await;
+    let activate = json!({ "subject": repo_ref(&alice), "deactivated": { "applied": false } });
+    let not_found = refusal(400, "AccountNotFound", "user not found");
+    let events = pds.events().await.len();
+    assert_eq!(refused(&pds, &activate).await, not_found);
     seen::deactivate(&pds, &alice.did).await;
-    let activate = json!({ "subject": repo_ref(&alice), "deactivated": off });
-    assert_eq!(refused(&pds, &activate).await.1, "AccountNotFound");
+    assert_eq!(refused(&pds, &activate).await, not_found);
+    assert_eq!(pds.events().await.len(), events);
+    let both = json!({
+        "subject": repo_ref(&alice),
+        "takedown": { "applied": false },
+        "deactivated": { "applied": false },
+    });
+    update(&pds, &both).ok().await;
+    assert_eq!(told(&pds).await, (true, None));
 }
 
 #[tokio::test]

@@ -33,13 +33,13 @@ async fn an_operation_that_fits_is_sent_and_told_of() {
     let alice = pds.account("alice").await;
     let mut wanted = next(&pds, &alice).await;
     wanted.rotation_keys.insert(0, key(Curve::K256, 77).did_key());
-    wanted.also_known_as.push("https://alice.example.com".to_owned());
+    wanted.also_known_as.insert(0, "https://alice.example.com".to_owned());
     let operation = wanted.sign(&pds.app().rotation_key);
     assert_eq!(submit(&pds, &alice, &operation.to_json()).send().await.status.as_u16(), 200);
     assert_eq!(directory(&pds).last_operation(&alice.did).await.unwrap().unwrap(), operation);
     assert_eq!(seen::handles_told(&pds, &alice.did).await, ["alice.test", "alice.test"]);
     let document = pds.xrpc_get("com.atproto.identity.resolveDid").param("did", &alice.did).ok().await;
-    assert_eq!(document["didDoc"]["alsoKnownAs"][1], "https://alice.example.com", "what was kept is refreshed");
+    assert_eq!(document["didDoc"]["alsoKnownAs"][0], "https://alice.example.com", "what was kept is refreshed");
     // Sent once more, as by somebody who did not get the answer.
     assert_eq!(submit(&pds, &alice, &operation.to_json()).send().await.status.as_u16(), 200);
 

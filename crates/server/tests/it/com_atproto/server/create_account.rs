@@ -9,6 +9,7 @@ mod invites;
 mod malformed;
 mod moving_in;
 mod moving_in_refused;
+mod owned_documents;
 mod phone;
 mod recovery_key;
 

@@ -73,9 +73,9 @@ async fn nobody_else_speaks_for_it() {
     for (number, payload, name) in [
         (2, payload(&pds, SERVICE), "BadJwtSignature"),
         (1, payload(&pds, &labeler), "BadJwtSignature"),
-        (1, payload(&pds, &format!("{SERVICE}#other")), "BadJwtIss"),
-        (11, payload(&pds, "did:web:other.example.com"), "BadJwtIss"),
-        (1, payload(&pds, alice.did.as_str()), "BadJwtIss"),
+        (1, payload(&pds, &format!("{SERVICE}#other")), "UntrustedIss"),
+        (11, payload(&pds, "did:web:other.example.com"), "UntrustedIss"),
+        (1, payload(&pds, alice.did.as_str()), "UntrustedIss"),
         (1, changed(SERVICE, "lxm", json!("com.atproto.admin.getSubjectStatus")), "BadJwtLexiconMethod"),
         (1, changed(SERVICE, "lxm", Value::Null), "BadJwtLexiconMethod"),
         (1, changed(SERVICE, "aud", json!("did:web:elsewhere.example.com")), "BadJwtAudience"),
@@ -84,6 +84,9 @@ async fn nobody_else_speaks_for_it() {
         let token = token(&key(Curve::K256, number), &payload, None);
         let (status, error, message) = pds.xrpc_post(UPDATE).bearer(&token).json(&body).error().await;
         assert_eq!((status, error.as_str()), (401, name), "{payload}: {message}");
+        if name == "UntrustedIss" {
+            assert_eq!(message, "Untrusted issuer");
+        }
     }
     let admin_only = "com.atproto.admin.updateAccountEmail";
     let token = token(&key(Curve::K256, 1), &changed(SERVICE, "lxm", json!(admin_only)), None);

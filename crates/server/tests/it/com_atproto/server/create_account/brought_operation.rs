@@ -106,7 +106,7 @@ async fn a_new_identity_must_fit_this_server() {
         (changed(&|o| o.services.clear()), endpoint),
         (moved_here(&pds, &owner, "bob.test", &reserved).sign(&owner), handle),
         (changed(&|o| o.also_known_as.clear()), handle),
-        (changed(&|o| o.also_known_as.insert(0, "https://alice.test".to_owned())), handle),
+        (changed(&|o| o.also_known_as.insert(0, "at://bob.test".to_owned())), handle),
         (changed(&|o| drop(o.rotation_keys.pop())), rotation),
         (right().sign(&key(Curve::K256, 41)), signature),
         (changed(&|o| o.verification_methods.clear()), no_key),
@@ -117,7 +117,9 @@ async fn a_new_identity_must_fit_this_server() {
         assert_eq!(refused(&pds, &bringing(&operation)).await, incompatible(message), "{}", operation.to_json());
     }
     seen::nothing_happened(&pds).await;
-    created(&pds, &bringing(&right().sign(&owner))).await;
+    // What is no handle may stand before the first that is one.
+    let with_a_page = changed(&|o| o.also_known_as.insert(0, "https://alice.test".to_owned()));
+    created(&pds, &bringing(&with_a_page)).await;
 }
 
 #[tokio::test]

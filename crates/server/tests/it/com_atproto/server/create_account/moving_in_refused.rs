@@ -168,18 +168,6 @@ async fn a_document_without_a_usable_key() {
 }
 
 #[tokio::test]
-async fn a_document_that_points_here_with_a_key_from_elsewhere() {
-    let pds = TestPds::start().await;
-    let alice = Resident::new(&pds, 50).await;
-    let operation = alice.move_here(&pds, "alice.test", &alice.signing.did_key()).sign(&alice.rotation);
-    alice.publish(&pds, &operation).await;
-    let message = "DID document points to this server with a signing key that was not reserved here";
-    let expected = refusal(400, "IncompatibleDidDoc", message);
-    assert_eq!(refused(&pds, &alice.did, &alice.token(&pds)).await, expected);
-    seen::nothing_happened(&pds).await;
-}
-
-#[tokio::test]
 async fn somebody_with_an_account_here() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
