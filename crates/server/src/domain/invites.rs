@@ -9,8 +9,8 @@ use allod_store::{
 };
 
 pub use listing::{
-    CODES_PER_PAGE_MAX, CODES_SHOWN_MAX, DisableError, ListError, Listed, Page, Sort, USES_SHOWN_MAX, disable, listed,
-    page, show,
+    CODES_PER_PAGE_MAX, CODES_SHOWN_MAX, DisableError, ENTRIES_PER_ANSWER_MAX, ListError, Listed, Page, Sort,
+    USES_SHOWN_MAX, disable, listed, listed_of_owner, page, show,
 };
 
 use super::{clock, randomness};

@@ -127,6 +127,16 @@ pub async fn uses_of(db: &dyn Database, code: &str, limit: i64) -> Result<Vec<In
     all(&rows.await?, |row| Ok(InviteUse { code: row.get(0)?, used_by: row.get(1)?, used_at: row.get(2)? }))
 }
 
+/// Reads when a DID used a code.
+pub async fn use_by(db: &dyn Database, code: &str, used_by: &Did) -> Result<Option<InviteUse>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT code, used_by, used_at FROM invite_code_uses WHERE code = $1 AND used_by = $2",
+        code,
+        used_by.as_str()
+    ));
+    first(&rows.await?, |row| Ok(InviteUse { code: row.get(0)?, used_by: row.get(1)?, used_at: row.get(2)? }))
+}
+
 /// Adds: the code makes no account any more.
 pub fn disable(txn: &mut Txn, code: &str) {
     txn.run(sql!("UPDATE invite_codes SET disabled = 1 WHERE code = $1", code));

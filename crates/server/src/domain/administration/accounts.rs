@@ -21,7 +21,7 @@ use crate::{
             password::{self, PasswordError},
         },
         emails::{self, EmailAddress},
-        invites::{CODES_SHOWN_MAX, Listed, listed},
+        invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
         mail::{self, Content, Letter},
         secret::Secret,
     },
@@ -94,18 +94,30 @@ pub enum AdminError {
 /// Tells of an account.
 pub async fn report(app: &App, did: &Did) -> Result<Report, AdminError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(AdminError::NotFound)?;
-    Ok(report_on(app, account).await?)
+    let mut report = report_in_list(app, account).await?;
+    if let Some(by) = report.invited_by.take() {
+        report.invited_by = Some(listed(app, by.invite, USES_SHOWN_MAX).await?);
+    }
+    Ok(report)
 }
 
-/// Tells of those accounts that are here, each once, in the order asked for.
+/// Tells of those accounts that are here, each once, in the order asked for. The last of them are told of without their
+/// codes when those of the others come to [`ENTRIES_PER_ANSWER_MAX`].
 pub async fn reports(app: &App, dids: &[Did]) -> Result<Vec<Report>, AdminError> {
     let mut reports: Vec<Report> = Vec::new();
+    let mut entries_left = ENTRIES_PER_ANSWER_MAX;
     for did in dids {
         if reports.iter().any(|report| report.account.did == *did) {
             continue;
         }
         if let Some(account) = accounts::by_did(&*app.db, did).await? {
-            reports.push(report_on(app, account).await?);
+            let report = if entries_left > 0 {
+                report_in_list(app, account).await?
+            } else {
+                Report { account, invited_by: None, invites: Vec::new() }
+            };
+            entries_left -= report.entries();
+            reports.push(report);
         }
     }
     Ok(reports)
@@ -116,13 +128,21 @@ pub async fn search(app: &App, email: Option<&str>, after: Option<&str>, limit: 
     let prefix = email.map(emails::lookup_key).unwrap_or_default();
     let limit = limit.clamp(1, FOUND_PER_PAGE_MAX);
     let found = accounts::by_email_prefix(&*app.db, &prefix, after.unwrap_or_default(), limit).await?;
-    let is_full = i64::try_from(found.len()).is_ok_and(|count| count == limit);
-    let cursor = found.last().filter(|_| is_full).map(|(email_key, _)| email_key.clone());
-    let mut accounts = Vec::with_capacity(found.len());
-    for (_, account) in found {
-        accounts.push(report_on(app, account).await?);
+    let count = found.len();
+    let mut last_key = None;
+    let mut accounts = Vec::with_capacity(count);
+    let mut entries_left = ENTRIES_PER_ANSWER_MAX;
+    for (email_key, account) in found {
+        if entries_left <= 0 {
+            break;
+        }
+        let report = report_in_list(app, account).await?;
+        entries_left -= report.entries();
+        accounts.push(report);
+        last_key = Some(email_key);
     }
-    Ok(Found { accounts, cursor })
+    let may_go_on = accounts.len() < count || i64::try_from(count).is_ok_and(|count| count == limit);
+    Ok(Found { accounts, cursor: last_key.filter(|_| may_go_on) })
 }
 
 /// Opens or closes an account's invites. Codes it has stay as they are; closed, none of them makes an account.
@@ -244,18 +264,26 @@ async fn commit(app: &App, txn: Txn) -> Result<(), AdminError> {
     }
 }
 
-async fn report_on(app: &App, account: Account) -> Result<Report, ReadError> {
+impl Report {
+    /// How many codes and uses it lists.
+    fn entries(&self) -> i64 {
+        self.invites.iter().chain(&self.invited_by).map(Listed::entries).sum()
+    }
+}
+
+/// Tells of one account among others: of the code that it was made with, only its own use.
+async fn report_in_list(app: &App, account: Account) -> Result<Report, ReadError> {
     let invited_by = match &account.invite_code {
         Some(code) => invites::by_code(&*app.db, code).await?,
         None => None,
     };
     let invited_by = match invited_by {
-        Some(invite) => Some(listed(app, invite).await?),
+        Some(invite) => {
+            let uses = invites::use_by(&*app.db, &invite.code, &account.did).await?.into_iter().collect();
+            Some(Listed { invite, uses })
+        }
         None => None,
     };
-    let mut own = Vec::new();
-    for invite in invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await? {
-        own.push(listed(app, invite).await?);
-    }
-    Ok(Report { account, invited_by, invites: own })
+    let own = invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await?;
+    Ok(Report { invites: listed_of_owner(app, own).await?, account, invited_by })
 }

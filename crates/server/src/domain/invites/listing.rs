@@ -20,6 +20,9 @@ pub const CODES_SHOWN_MAX: i64 = 1_000;
 /// How many uses of one code are shown, the oldest.
 pub const USES_SHOWN_MAX: i64 = 1_000;
 
+/// How many codes and uses of codes make one answer long enough.
+pub const ENTRIES_PER_ANSWER_MAX: i64 = 5_000;
+
 /// A code and who used it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -100,29 +103,55 @@ pub async fn page(app: &App, sort: Sort, cursor: Option<&str>, limit: i64) -> Re
         Sort::Recent => invites::page_by_age(&*app.db, after, limit).await?,
         Sort::Usage => invites::page_by_uses(&*app.db, after, limit).await?,
     };
-    let is_full = i64::try_from(invites.len()).is_ok_and(|count| count == limit);
-    let cursor = invites.last().filter(|_| is_full).map(|last| match sort {
+    let count = invites.len();
+    let mut codes = Vec::with_capacity(count);
+    let mut entries_left = ENTRIES_PER_ANSWER_MAX;
+    for invite in invites {
+        if entries_left <= 0 {
+            break;
+        }
+        let code = listed(app, invite, USES_SHOWN_MAX).await?;
+        entries_left -= code.entries();
+        codes.push(code);
+    }
+    let may_go_on = codes.len() < count || i64::try_from(count).is_ok_and(|count| count == limit);
+    let cursor = codes.last().filter(|_| may_go_on).map(|Listed { invite: last, .. }| match sort {
         Sort::Recent => format!("{}::{}", last.created_at, last.code),
         Sort::Usage => format!("{}::{}", last.uses_max - last.uses_left, last.code),
     });
-    let mut codes = Vec::with_capacity(invites.len());
-    for invite in invites {
-        codes.push(listed(app, invite).await?);
-    }
     Ok(Page { codes, cursor })
 }
 
-/// Tells who used a code.
-pub async fn listed(app: &App, invite: InviteCode) -> Result<Listed, ReadError> {
-    let is_unused = invite.uses_left == invite.uses_max;
-    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, USES_SHOWN_MAX).await? };
+impl Listed {
+    /// How many codes and uses it lists.
+    pub fn entries(&self) -> i64 {
+        i64::try_from(self.uses.len()).unwrap_or(i64::MAX).saturating_add(1)
+    }
+}
+
+/// Tells who used a code, at most `uses_max` of them.
+pub async fn listed(app: &App, invite: InviteCode, uses_max: i64) -> Result<Listed, ReadError> {
+    let is_unused = invite.uses_left == invite.uses_max || uses_max <= 0;
+    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, uses_max).await? };
     Ok(Listed { invite, uses })
+}
+
+/// Tells who used an owner's codes: all codes together show no more uses than one may.
+pub async fn listed_of_owner(app: &App, codes: Vec<InviteCode>) -> Result<Vec<Listed>, ReadError> {
+    let mut shown: Vec<Listed> = Vec::with_capacity(codes.len());
+    let mut uses_left = USES_SHOWN_MAX;
+    for code in codes {
+        let code = listed(app, code, uses_left).await?;
+        uses_left -= code.entries() - 1;
+        shown.push(code);
+    }
+    Ok(shown)
 }
 
 /// Finds a code and tells who used it.
 pub async fn show(app: &App, code: &str) -> Result<Option<Listed>, ReadError> {
     match invites::by_code(&*app.db, code).await? {
-        Some(invite) => listed(app, invite).await.map(Some),
+        Some(invite) => listed(app, invite, USES_SHOWN_MAX).await.map(Some),
         None => Ok(None),
     }
 }

@@ -8,7 +8,7 @@ use allod_store::{
     },
 };
 
-use super::{ADMIN, CODES_SHOWN_MAX, Listed, listed, new_code};
+use super::{ADMIN, CODES_SHOWN_MAX, Listed, listed_of_owner, new_code};
 use crate::{app::App, domain::clock};
 
 /// How many unused codes an account has at the most, but for those that the operator gives it.
@@ -47,13 +47,8 @@ pub async fn of_account(
     if make_due {
         codes.extend(make(app, account, &codes).await?);
     }
-    let mut shown = Vec::with_capacity(codes.len());
-    for code in codes {
-        if !code.disabled && (used_too || code.uses_left > 0) {
-            shown.push(listed(app, code).await?);
-        }
-    }
-    Ok(shown)
+    codes.retain(|code| !code.disabled && (used_too || code.uses_left > 0));
+    Ok(listed_of_owner(app, codes).await?)
 }
 
 async fn make(app: &App, account: &Account, codes: &[InviteCode]) -> Result<Vec<InviteCode>, OwnCodesError> {
