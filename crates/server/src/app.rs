@@ -25,6 +25,7 @@ use crate::{
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
         sessions::SessionKeys,
+        shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
     },
 };
@@ -97,6 +98,8 @@ pub struct App {
     pub repos: Repositories,
     /// The imports under way.
     pub imports: Imports,
+    /// The bytes of answers that are held in memory.
+    pub answers: AnswerBudget,
     /// The event stream and who listens to it.
     pub firehose: Arc<Firehose>,
     /// Sends what waits in the outbox.
@@ -162,6 +165,7 @@ impl App {
             timetable: Timetable::default(),
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             imports: Imports::new(imports_directory),
+            answers: AnswerBudget::default(),
             firehose: Firehose::new(Arc::clone(&db), &config.firehose),
             mail,
             mailbox,

@@ -24,6 +24,66 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 128;
 /// How many requests may run at once on one HTTP/2 connection.
 pub const H2_STREAMS_MAX: u32 = 100;
 
+/// How many bytes of one answer HTTP/2 buffers beyond what is being written.
+pub const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How often the client of a quiet HTTP/2 connection is asked for a sign of life.
+pub const H2_PING_SECS: u64 = 30;
+
+/// How long it may take to answer that.
+pub const H2_PONG_SECS: u64 = 20;
+
+/// How long a client may take nothing of an answer that it asked for.
+pub const ANSWER_STALL_SECS: u64 = 30;
+
+/// How long a client is waited for in all before the minimum rate counts.
+pub const ANSWER_GRACE_SECS: u64 = 30;
+
+/// The slowest rate at which an answer is sent, in bytes a second of waiting for the client.
+pub const ANSWER_BYTES_PER_SEC_MIN: u64 = 4 * 1024;
+
+/// How long sending one answer may take in all.
+pub const ANSWER_SECS_MAX: u64 = 4 * 60 * 60;
+
+/// How many bytes of an answer are handed to the connection at once.
+pub const ANSWER_PIECE_BYTES: usize = 64 * 1024;
+
+/// The largest answer that counts as small, in bytes.
+pub const SMALL_ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// How many bytes of small answers are held in memory at once; requests beyond are told to come back.
+pub const SMALL_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How many bytes of small answers are held for one address.
+pub const SMALL_ANSWERS_PER_ADDRESS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many bytes of large answers are held in memory at once; requests beyond are told to come back.
+pub const LARGE_ANSWERS_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// How many bytes of large answers are held for one address, but for one answer that is larger by itself.
+pub const LARGE_ANSWERS_PER_ADDRESS_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// How many bytes an answer that is sent piece by piece counts as holding; more if a piece is larger.
+pub const STREAM_HELD_BYTES: usize = 256 * 1024;
+
+/// How many pages of records are read and written as JSON at once; further ones wait.
+pub const RECORD_PAGES_AT_ONCE_MAX: usize = 16;
+
+/// After how many bytes of stored records a page of them ends.
+pub const RECORD_PAGE_BYTES_MAX: usize = 512 * 1024;
+
+/// The smallest answer that is coded for the way, in bytes.
+pub const CODED_ANSWER_BYTES_MIN: usize = 1024;
+
+/// Above how many bytes an answer is coded on a thread for blocking work.
+pub const CODED_INLINE_BYTES_MAX: usize = 32 * 1024;
+
+/// How many answers are coded there at once; further ones are sent as they are.
+pub const CODED_AT_ONCE_MAX: usize = 4;
+
+/// After how many bytes of JSON a page of a list ends.
+pub const LIST_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long accepting pauses after the system refused a connection, e.g. for want of file descriptors.
 pub const ACCEPT_RETRY_MILLIS: u64 = 50;
 
@@ -54,7 +114,16 @@ pub const JSON_DEPTH_MAX: usize = 64;
 /// How many content codings a request body may be wrapped in.
 pub const CONTENT_CODINGS_MAX: usize = 2;
 
-/// How many bytes of a blob are written, read or decoded at once; also how much of one is held in memory.
+/// The slowest blob upload taken, in bytes a second of waiting.
+pub const UPLOAD_BYTES_PER_SEC_MIN: u64 = 4 * 1024;
+
+/// How long a blob upload may take in all.
+pub const UPLOAD_SECS_MAX: u64 = 60 * 60;
+
+/// How many bytes of a blob are read and held for a client that downloads it.
+pub const BLOB_READ_BYTES: usize = 64 * 1024;
+
+/// How many bytes of a blob are written or decoded at once; also how much of an upload is held in memory.
 pub const BLOB_PIECE_BYTES: usize = 256 * 1024;
 
 /// How many of a blob's first bytes are looked at to find out what it is.
@@ -63,8 +132,11 @@ pub const BLOB_HEAD_BYTES: usize = 8 * 1024;
 /// How many blobs may be on their way in at once; further ones are told to come back.
 pub const UPLOADS_MAX: usize = 256;
 
+/// How many of these may come from one address.
+pub const UPLOADS_PER_ADDRESS_MAX: usize = 64;
+
 /// How many of these may be one account's.
-pub const UPLOADS_PER_ACCOUNT_MAX: usize = 32;
+pub const UPLOADS_PER_ACCOUNT_MAX: usize = 16;
 
 /// How many parameters a query string may have.
 pub const QUERY_PARAMS_MAX: usize = 200;
@@ -87,6 +159,12 @@ pub const WEBSOCKET_SILENCE_SECS: u64 = 4 * WEBSOCKET_PING_SECS;
 /// How long a write to a WebSocket may make no progress before the client is too slow.
 pub const WEBSOCKET_STALL_SECS: u64 = 20;
 
+/// How long a WebSocket's client is waited for in all before the minimum rate counts.
+pub const WEBSOCKET_GRACE_SECS: u64 = 60;
+
+/// The slowest rate at which a WebSocket's client takes messages that wait, in bytes a second of waiting.
+pub const WEBSOCKET_BYTES_PER_SEC_MIN: u64 = 1024;
+
 /// How long a WebSocket that ends is given to take its last messages and to agree.
 pub const WEBSOCKET_CLOSE_SECS: u64 = 3;
 
@@ -105,20 +183,41 @@ pub const REMEMBERED_SESSIONS_MAX: usize = 20_000;
 /// How many callers' windows are kept to count what they do; about 100 bytes each.
 pub const RATE_LIMIT_WINDOWS_MAX: usize = 100_000;
 
-/// How many readers may read repositories at length at once; further ones are told to come back.
+/// How many exports of repositories run at once; further ones are told to come back.
 pub const SNAPSHOTS_MAX: usize = 256;
+
+/// How many of these may be for one address.
+pub const SNAPSHOTS_PER_ADDRESS_MAX: usize = 32;
+
+/// How many of these may be for one signed-in account.
+pub const SNAPSHOTS_PER_ACCOUNT_MAX: usize = 8;
+
+/// How many searches of repositories for single blocks may be under way; one is carried out, the others wait.
+pub const BLOCK_SEARCHES_MAX: usize = 64;
+
+/// How many of these may be one address's or account's.
+pub const BLOCK_SEARCHES_PER_CALLER_MAX: usize = 8;
 
 /// How many bytes of replaced and deleted records are kept for all those readers together. One who needs more is cut off.
 pub const SNAPSHOTS_REPLACED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How many bytes of records make one read of an export long enough.
-pub const RECORD_BYTES_PER_READ: usize = 256 * 1024;
+pub const RECORD_BYTES_PER_READ: usize = 128 * 1024;
 
 /// How many bytes make a piece of a CAR file large enough to be sent.
-pub const CAR_CHUNK_BYTES: usize = 128 * 1024;
+pub const CAR_CHUNK_BYTES: usize = 64 * 1024;
 
 /// How many repositories are imported at once.
 pub const IMPORTS_AT_ONCE_MAX: usize = 4;
+
+/// How many of these may come from one address.
+pub const IMPORTS_PER_ADDRESS_MAX: usize = 2;
+
+/// The slowest import taken, in bytes a second of waiting.
+pub const IMPORT_BYTES_PER_SEC_MIN: u64 = 16 * 1024;
+
+/// How long receiving an imported CAR file may take in all.
+pub const IMPORT_RECEIVE_SECS_MAX: u64 = 2 * 60 * 60;
 
 /// How many blocks an imported CAR file may have, doubles included; each takes 24 bytes of memory.
 pub const IMPORT_BLOCKS_MAX: usize = 4_000_000;

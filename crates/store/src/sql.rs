@@ -15,6 +15,17 @@ pub enum SqlValue {
     Blob(Bytes),
 }
 
+impl SqlValue {
+    /// How many bytes of text or of a blob it has.
+    pub fn content_bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Integer(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Blob(blob) => blob.len(),
+        }
+    }
+}
+
 macro_rules! value_from {
     ($($from:ty => |$v:ident| $to:expr),* $(,)?) => {$(
         impl From<$from> for SqlValue { fn from($v: $from) -> Self { $to } }

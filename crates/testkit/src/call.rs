@@ -145,7 +145,11 @@ impl Reply {
         }
     }
 
+    /// Whether it is JSON as it came, not coded for the way.
     fn is_json(&self) -> bool {
+        if self.headers.contains_key(header::CONTENT_ENCODING) {
+            return false;
+        }
         let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         content_type.is_some_and(|value| value.starts_with("application/json"))
     }

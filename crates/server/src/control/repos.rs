@@ -22,6 +22,7 @@ use crate::{
             import::{Import, ImportError},
             verify::{self, VerifyError},
         },
+        shares::Taker,
     },
 };
 
@@ -129,7 +130,9 @@ async fn verify_one(
 /// Gives a repository as a CAR file, piece by piece.
 pub(super) async fn export(app: &Arc<App>, account: &str, peer: &mut dyn Peer) -> Result<RepoExported, ControlError> {
     let did = find(app, account).await?.did;
-    let mut file = export::whole(app, &did, &Reader::Admin, None).await.map_err(|error| export_refusal(&error))?;
+    let mut file = export::whole(app, &did, &Reader::Admin, &Taker::OPERATOR, None)
+        .await
+        .map_err(|error| export_refusal(&error))?;
     let mut file_bytes = 0;
     while let Some(piece) = file.next_chunk().await.map_err(|error| export_refusal(&error))? {
         file_bytes += piece.len() as u64;
@@ -146,7 +149,8 @@ pub(super) async fn import(
     peer: &mut dyn Peer,
 ) -> Result<RepoImported, ControlError> {
     let did = find(app, account).await?.did;
-    let mut import = Import::begin(app, &did, Some(file_bytes)).await.map_err(|error| import_refusal(&error))?;
+    let mut import =
+        Import::begin(app, &did, &Taker::OPERATOR, Some(file_bytes)).await.map_err(|error| import_refusal(&error))?;
     let mut left = file_bytes;
     while left > 0 {
         let Some(piece) = peer.input().await.map_err(|error| failure(&error))? else {
@@ -188,7 +192,7 @@ async fn find(app: &App, account: &str) -> Result<Account, ControlError> {
 fn export_refusal(error: &RepoError) -> ControlError {
     match error {
         RepoError::NotFound(_) => refusal("NotFound", error.to_string()),
-        RepoError::TooManyReaders => refusal("NotEnoughResources", error.to_string()),
+        RepoError::TooManyReaders(_) => refusal("NotEnoughResources", error.to_string()),
         RepoError::TakenDown(_)
         | RepoError::Deactivated(_)
         | RepoError::Open(_)
@@ -216,7 +220,7 @@ fn import_refusal(error: &ImportError) -> ControlError {
         | ImportError::Path(_)
         | ImportError::Collections
         | ImportError::Moved => refusal("InvalidRequest", error.to_string()),
-        ImportError::Crowded | ImportError::UnderWay | ImportError::Busy(_) | ImportError::BrokenOff => {
+        ImportError::Crowded(_) | ImportError::UnderWay | ImportError::Busy(_) | ImportError::BrokenOff => {
             refusal("NotEnoughResources", error.to_string())
         }
         ImportError::Unresolvable(_) => refusal("UpstreamFailure", error.to_string()),

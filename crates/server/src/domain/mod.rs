@@ -28,4 +28,5 @@ pub mod reserved_keys;
 pub mod secret;
 pub mod service_auth;
 pub mod sessions;
+pub mod shares;
 pub mod sign_up;

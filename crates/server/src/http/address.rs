@@ -1,14 +1,11 @@
 //! Who is at the other end: the client's address behind proxies, and how many connections an address holds.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+pub use crate::domain::shares::network;
 use crate::limits;
 
 /// Tells whether a peer at this address is one of the operator's own proxies: loopback, link-local and private
@@ -77,14 +74,6 @@ impl Drop for Counted {
                 counts.remove(&self.key);
             }
         }
-    }
-}
-
-/// What counts as one client: an IPv4 address, or an IPv6 /64.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Request and response bodies: plain enums, so that the usual cases need no boxing, and the minimum rate of uploads.
+//! Request and response bodies: the usual cases need no boxing; what comes has a minimum rate, what goes is watched.
 
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,13 +13,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
 
-use crate::limits;
+use super::{connection::InFlight, outgoing::Outgoing};
+use crate::{domain::shares::Place, limits};
 
 /// Why a request body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The client sent less than [`limits::BODY_BYTES_PER_SEC_MIN`].
+    /// The client sent less than the minimum rate, or took longer than allowed in all.
     #[error("the request body came too slowly")]
     TooSlow,
     /// The connection broke, or the body's framing was wrong.
@@ -48,6 +51,14 @@ impl RequestBody {
     /// Takes a body that is there already.
     pub fn memory(bytes: impl Into<Bytes>) -> Self {
         Self { source: Source::Memory(Full::new(bytes.into())), pace: Pace::default() }
+    }
+
+    /// Demands another rate than [`limits::BODY_BYTES_PER_SEC_MIN`], and an end within so many seconds from now.
+    #[must_use]
+    pub fn at_pace(mut self, bytes_per_sec_min: u64, secs_max: u64) -> Self {
+        self.pace.bytes_per_sec_min = bytes_per_sec_min.max(1);
+        self.pace.ends_at = Some(Instant::now() + Duration::from_secs(secs_max));
+        self
     }
 }
 
@@ -90,6 +101,7 @@ impl Body for RequestBody {
             Source::Network(incoming) => Pin::new(incoming).poll_frame(cx),
         };
         match polled {
+            Poll::Ready(Some(_)) if this.pace.is_late() => Poll::Ready(Some(Err(BodyError::TooSlow))),
             Poll::Ready(frame) => {
                 this.pace.received(frame.as_ref());
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
@@ -115,14 +127,33 @@ impl Body for RequestBody {
 }
 
 /// Holds a sender to the minimum rate. Only time spent waiting for the sender counts against it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pace {
+    bytes_per_sec_min: u64,
+    /// When the last byte must be here, if ever.
+    ends_at: Option<Instant>,
     bytes: u64,
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            bytes_per_sec_min: limits::BODY_BYTES_PER_SEC_MIN,
+            ends_at: None,
+            bytes: 0,
+            waited: Duration::ZERO,
+            waiting: None,
+        }
+    }
+}
+
 impl Pace {
+    fn is_late(&self) -> bool {
+        self.ends_at.is_some_and(|ends_at| ends_at <= Instant::now())
+    }
+
     fn received<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>) {
         if let Some((since, _)) = self.waiting.take() {
             self.waited += since.elapsed();
@@ -135,11 +166,12 @@ impl Pace {
     }
 
     fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let allowed =
-            Duration::from_secs(limits::BODY_GRACE_SECS.saturating_add(self.bytes / limits::BODY_BYTES_PER_SEC_MIN));
+        let allowed = Duration::from_secs(limits::BODY_GRACE_SECS.saturating_add(self.bytes / self.bytes_per_sec_min));
         let (_, sleep) = self.waiting.get_or_insert_with(|| {
-            let left = allowed.saturating_sub(self.waited);
-            (Instant::now(), Box::pin(tokio::time::sleep(left)))
+            let now = Instant::now();
+            let by_rate = now + allowed.saturating_sub(self.waited);
+            let until = self.ends_at.map_or(by_rate, |ends_at| by_rate.min(ends_at));
+            (now, Box::pin(tokio::time::sleep_until(until)))
         });
         sleep.as_mut().poll(cx)
     }
@@ -148,12 +180,19 @@ impl Pace {
 /// What a streamed response may fail with; the connection is then cut, so that the client sees it is incomplete.
 pub type StreamError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A response body.
+/// A response body. It is given in pieces, which tell when the client has taken them.
 #[derive(Debug)]
-pub enum ResponseBody {
-    /// All of it.
-    Bytes(Full<Bytes>),
-    /// Piece by piece.
+pub struct ResponseBody {
+    content: Content,
+    /// What is left of a streamed piece that was too large to be given at once.
+    rest: Bytes,
+    held: Option<Place>,
+    outgoing: Option<Arc<Outgoing>>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Memory(Bytes),
     Stream(UnsyncBoxBody<Bytes, StreamError>),
 }
 
@@ -165,7 +204,7 @@ impl ResponseBody {
 
     /// Answers these bytes.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::Bytes(Full::new(bytes.into()))
+        Self::of(Content::Memory(bytes.into()))
     }
 
     /// Answers piece by piece.
@@ -173,7 +212,74 @@ impl ResponseBody {
     where
         B: Body<Data = Bytes, Error = StreamError> + Send + 'static,
     {
-        Self::Stream(body.boxed_unsync())
+        Self::of(Content::Stream(body.boxed_unsync()))
+    }
+
+    fn of(content: Content) -> Self {
+        Self { content, rest: Bytes::new(), held: None, outgoing: None }
+    }
+
+    /// The whole body, if it is in memory.
+    pub fn as_bytes(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes),
+            Content::Stream(_) => None,
+        }
+    }
+
+    /// How many bytes of memory it counts as holding until the client has taken it.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.as_bytes().map_or(limits::STREAM_HELD_BYTES, Bytes::len)
+    }
+
+    /// Keeps the room that was taken for it.
+    pub(super) fn holding(self, place: Place) -> Self {
+        Self { held: Some(place), ..self }
+    }
+
+    /// Counts what the client takes. Nothing is counted of an empty body.
+    pub(super) fn watched(
+        mut self,
+        cut: Option<CancellationToken>,
+        in_flight: InFlight,
+    ) -> (Self, Option<Arc<Outgoing>>) {
+        if self.is_end_stream() {
+            return (self, None);
+        }
+        let outgoing = Outgoing::new(self.held.take(), cut, in_flight);
+        self.outgoing = Some(Arc::clone(&outgoing));
+        (self, Some(outgoing))
+    }
+
+    fn next_piece(from: &mut Bytes) -> Option<Bytes> {
+        let bytes = from.len().min(limits::ANSWER_PIECE_BYTES);
+        (bytes > 0).then(|| from.split_to(bytes))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        loop {
+            let source = match &mut self.content {
+                Content::Memory(bytes) => {
+                    return Poll::Ready(Self::next_piece(bytes).map(|piece| Ok(Frame::data(piece))));
+                }
+                Content::Stream(stream) => stream,
+            };
+            if let Some(piece) = Self::next_piece(&mut self.rest) {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let Some(frame) = std::task::ready!(Pin::new(source).poll_frame(cx)?) else { return Poll::Ready(None) };
+            match frame.into_data() {
+                Ok(data) => {
+                    if let Some(outgoing) = &self.outgoing
+                        && outgoing.hold_piece(data.len()).is_err()
+                    {
+                        return Poll::Ready(Some(Err("the answers that are held come to too many bytes".into())));
+                    }
+                    self.rest = data;
+                }
+                Err(other) => return Poll::Ready(Some(Ok(other))),
+            }
+        }
     }
 }
 
@@ -182,23 +288,29 @@ impl Body for ResponseBody {
     type Error = StreamError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
-        match self.get_mut() {
-            Self::Bytes(full) => Pin::new(full).poll_frame(cx).map_err(|never: Infallible| match never {}),
-            Self::Stream(stream) => Pin::new(stream).poll_frame(cx),
+        let this = self.get_mut();
+        let polled = this.poll_piece(cx);
+        let Some(outgoing) = &this.outgoing else { return polled };
+        if polled.is_pending() {
+            outgoing.wait_for_server();
+        } else {
+            outgoing.wait_for_client();
         }
+        polled.map_ok(|frame| frame.map_data(|piece| outgoing.piece(piece)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Bytes(full) => full.is_end_stream(),
-            Self::Stream(stream) => stream.is_end_stream(),
+        match &self.content {
+            Content::Memory(bytes) => bytes.is_empty(),
+            Content::Stream(stream) => self.rest.is_empty() && stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Bytes(full) => full.size_hint(),
-            Self::Stream(stream) => stream.size_hint(),
+        match &self.content {
+            Content::Memory(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(stream) if self.rest.is_empty() => stream.size_hint(),
+            Content::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -230,6 +342,21 @@ mod tests {
         let start = Instant::now();
         poll_fn(|cx| pace.poll_too_slow(cx)).await;
         assert_eq!(start.elapsed().as_secs(), limits::BODY_GRACE_SECS + 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_keeps_the_rate_has_an_end_all_the_same() {
+        let body = RequestBody::memory(Bytes::new()).at_pace(16 * 1024, 100);
+        let mut pace = body.pace;
+        let start = Instant::now();
+        loop {
+            receive(&mut pace, 16 * 1024);
+            let wait = tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| pace.poll_too_slow(cx)));
+            if wait.await.is_ok() || pace.is_late() {
+                break;
+            }
+        }
+        assert_eq!(start.elapsed().as_secs(), 100);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -19,9 +19,10 @@ use std::{
 use http::{Request, Version, header::UPGRADE};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -31,14 +32,19 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http::{Service, address::Counted, body::RequestBody},
+    http::{
+        Service,
+        address::Counted,
+        body::RequestBody,
+        outgoing::{EndConnection, Outgoing},
+    },
     limits,
 };
 
 /// What all connections of a listener share.
 pub(super) struct Connections<S> {
     service: Arc<S>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<auto::Builder<Streams>>,
     stopping: CancellationToken,
     aborting: CancellationToken,
     tasks: TaskTracker,
@@ -75,7 +81,7 @@ impl<S: Service> Connections<S> {
         aborting: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(Streams);
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -86,6 +92,9 @@ impl<S: Service> Connections<S> {
         builder
             .http2()
             .timer(TokioTimer::new())
+            .keep_alive_interval(Some(Duration::from_secs(limits::H2_PING_SECS)))
+            .keep_alive_timeout(Duration::from_secs(limits::H2_PONG_SECS))
+            .max_send_buf_size(limits::H2_SEND_BUFFER_BYTES)
             .max_concurrent_streams(limits::H2_STREAMS_MAX)
             .max_header_list_size(limits::HEADER_BYTES_MAX as u32);
         Self { service, builder: Arc::new(builder), stopping, aborting, tasks }
@@ -116,11 +125,15 @@ impl<S: Service> Connections<S> {
                 if request.headers().contains_key(UPGRADE) {
                     request.extensions_mut().insert(tether.clone());
                 }
+                let activity = Arc::clone(&answering);
                 let in_flight = InFlight::begin(Arc::clone(&answering), request.version());
                 async move {
                     let response = service.call(peer, request.map(RequestBody::network)).await;
-                    drop(in_flight);
-                    Ok::<_, Infallible>(response)
+                    Ok::<_, Infallible>(response.map(|body| {
+                        let (body, outgoing) = body.watched(Streams::current(), in_flight);
+                        activity.outgoing(outgoing);
+                        body
+                    }))
                 }
             });
             let connection = builder.serve_connection_with_upgrades(io, answer);
@@ -156,6 +169,34 @@ impl<S: Service> Connections<S> {
     }
 }
 
+tokio::task_local! {
+    /// Ends the HTTP/2 stream whose task this is.
+    static CUT: CancellationToken;
+}
+
+/// Runs each HTTP/2 stream as a task that can be ended apart from its connection: what is dropped with the task is
+/// reset on the wire.
+#[derive(Debug, Clone, Copy)]
+struct Streams;
+
+impl Streams {
+    /// What ends the stream whose task this is; nothing on HTTP/1.
+    fn current() -> Option<CancellationToken> {
+        CUT.try_with(CancellationToken::clone).ok()
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let cut = CancellationToken::new();
+        tokio::spawn(CUT.scope(cut.clone(), async move { cut.run_until_cancelled(stream).await }));
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Fine,
@@ -166,7 +207,8 @@ enum Verdict {
 }
 
 /// What a connection is doing, in milliseconds since it was accepted. Zero means "not".
-struct Activity {
+#[derive(Debug)]
+pub(super) struct Activity {
     accepted: Instant,
     in_flight: AtomicU32,
     is_h2: AtomicBool,
@@ -174,8 +216,10 @@ struct Activity {
     head_since: AtomicU64,
     /// When a write began to wait for the client.
     write_since: AtomicU64,
-    /// When last a request ended or response bytes left.
+    /// When last an answer was taken whole, or given up.
     last_progress: AtomicU64,
+    /// The answers that are not taken yet, and some that are.
+    outgoing: Mutex<Vec<Weak<Outgoing>>>,
 }
 
 impl Activity {
@@ -187,6 +231,7 @@ impl Activity {
             head_since: AtomicU64::new(1),
             write_since: AtomicU64::new(0),
             last_progress: AtomicU64::new(1),
+            outgoing: Mutex::default(),
         }
     }
 
@@ -202,7 +247,26 @@ impl Activity {
 
     fn wrote(&self) {
         self.write_since.store(0, Relaxed);
-        self.last_progress.store(self.now(), Relaxed);
+    }
+
+    /// An answer goes out.
+    fn outgoing(&self, answer: Option<Arc<Outgoing>>) {
+        let Some(answer) = answer else { return };
+        let mut outgoing = self.outgoing.lock();
+        outgoing.retain(|answer| answer.strong_count() > 0);
+        outgoing.push(Arc::downgrade(&answer));
+    }
+
+    /// Ends answers whose clients don't take them; gives when to look again.
+    fn judge_answers(&self) -> Result<Option<Instant>, EndConnection> {
+        // Collected first: the last of an answer may be dropped here, and that is noted under the same lock.
+        let answers: Vec<_> = self.outgoing.lock().iter().filter_map(Weak::upgrade).collect();
+        let mut next: Option<Instant> = None;
+        for answer in answers {
+            let until = answer.judge()?;
+            next = Some(next.map_or(until, |next| next.min(until)));
+        }
+        Ok(next)
     }
 
     fn write_waits(&self) {
@@ -225,6 +289,9 @@ impl Activity {
     }
 
     fn verdict(&self) -> Verdict {
+        if self.judge_answers().is_err() {
+            return Verdict::Stuck;
+        }
         let now = self.now();
         let passed = self.deadlines().into_iter().flatten().find(|(deadline, _)| *deadline <= now);
         passed.map_or(Verdict::Fine, |(_, verdict)| verdict)
@@ -234,12 +301,14 @@ impl Activity {
     fn next_check(&self) -> Instant {
         let soonest = self.now().saturating_add(limits::HEADER_TIMEOUT_SECS * 1000);
         let next = self.deadlines().into_iter().flatten().map(|(deadline, _)| deadline).fold(soonest, u64::min);
-        self.accepted + Duration::from_millis(next)
+        let next = self.accepted + Duration::from_millis(next);
+        self.judge_answers().ok().flatten().map_or(next, |answers| next.min(answers))
     }
 }
 
-/// A request being answered.
-struct InFlight(Arc<Activity>);
+/// A request whose answer is not taken yet.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Activity>);
 
 impl InFlight {
     fn begin(activity: Arc<Activity>, version: Version) -> Self {
@@ -353,7 +422,6 @@ mod tests {
         let in_flight = InFlight::begin(Arc::clone(&activity), Version::HTTP_11);
         pass(10 * limits::CONNECTION_IDLE_SECS).await;
         assert_eq!(activity.verdict(), Verdict::Fine);
-        drop(in_flight);
         activity.write_waits();
         pass(limits::CONNECTION_IDLE_SECS / 2).await;
         activity.wrote();
@@ -362,6 +430,7 @@ mod tests {
         assert_eq!(activity.verdict(), Verdict::Fine);
         pass(1).await;
         assert_eq!(activity.verdict(), Verdict::Stuck);
+        drop(in_flight);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,8 +4,10 @@
 
 pub mod address;
 pub mod body;
+mod coding;
 mod connection;
 pub mod cors;
+mod outgoing;
 pub mod reply;
 mod service;
 pub mod websocket;

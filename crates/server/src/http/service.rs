@@ -9,9 +9,10 @@ use std::{
     },
 };
 
+use allod_atproto::Did;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, RANGE, RETRY_AFTER},
     request::Parts,
 };
 use http_body::Body;
@@ -21,14 +22,24 @@ use super::{
     Service,
     address::client_address,
     body::{RequestBody, ResponseBody},
+    coding::{Accepted, Coder},
     cors, reply,
 };
 use crate::{
     app::App,
-    domain::randomness,
+    domain::{
+        randomness,
+        shares::{Crowded, Taker},
+    },
     jetstream, pages, well_known,
     xrpc::{self, Routes},
 };
+
+/// When a caller for whose answer there was no room comes back, in seconds.
+const ANSWER_RETRY_SECS: u32 = 5;
+
+/// How often the log says that there is no room for answers.
+const NO_ROOM_EVERY_MICROS: u64 = 60 * 1_000_000;
 
 /// Names a request in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,18 +72,61 @@ pub struct RequestContext {
     pub client: IpAddr,
 }
 
+impl RequestContext {
+    /// Whose share of limited places the request takes; `account` is who is signed in.
+    pub fn taker(&self, account: Option<&Did>) -> Taker {
+        Taker::new(self.client, account.cloned())
+    }
+}
+
 /// The PDS's answers to HTTP requests.
 pub struct PdsService {
     app: Arc<App>,
     routes: Routes<App>,
     next_id: AtomicU64,
+    coder: Coder,
+    /// When the log last said that there is no room for answers; 0 for never.
+    no_room_told_at: AtomicU64,
 }
 
 impl PdsService {
     /// Answers for this server.
     pub fn new(app: Arc<App>) -> Self {
         let first_id = u64::from_be_bytes(randomness::bytes(&*app.randomness));
-        Self { app, routes: xrpc::routes(), next_id: AtomicU64::new(first_id) }
+        Self {
+            app,
+            routes: xrpc::routes(),
+            next_id: AtomicU64::new(first_id),
+            coder: Coder::default(),
+            no_room_told_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes room for an answer's bytes until the client has taken them, or refuses to give it.
+    fn within_budget(&self, response: Response<ResponseBody>, context: RequestContext) -> Response<ResponseBody> {
+        let taker = context.taker(None);
+        match self.app.answers.take(&taker, response.body().held_bytes()) {
+            Ok(place) => response.map(|body| body.holding(place)),
+            Err(crowded) => {
+                self.tell_no_room(context, crowded);
+                let message = "Too many answers are on their way at the moment; try again";
+                let mut refusal = reply::error(StatusCode::SERVICE_UNAVAILABLE, "NotEnoughResources", message);
+                refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ANSWER_RETRY_SECS));
+                cors::allow(refusal.headers_mut());
+                refusal
+            }
+        }
+    }
+
+    /// Logs a refusal, one in a minute: a client can cause any number.
+    fn tell_no_room(&self, context: RequestContext, crowded: Crowded) {
+        let now = self.app.clock.now_micros();
+        let due = |before: u64| before == 0 || now.saturating_sub(before) >= NO_ROOM_EVERY_MICROS;
+        let told = self.no_room_told_at.fetch_update(Relaxed, Relaxed, |before| due(before).then_some(now));
+        if told.is_ok() {
+            let held_bytes = self.app.answers.held_bytes();
+            tracing::warn!(client = %context.client, ?crowded, held_bytes, "no room in memory for an answer");
+        }
     }
 
     async fn answer(&self, parts: Parts, body: RequestBody, context: RequestContext) -> Response<ResponseBody> {
@@ -130,18 +184,26 @@ impl Area {
 
 impl Service for PdsService {
     async fn call(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let id = RequestId(self.next_id.fetch_add(1, Relaxed));
         let context = RequestContext { id, client: client_address(peer.ip(), &parts.headers) };
         let span = tracing::info_span!("request", %id, path = parts.uri.path());
         let is_head = parts.method == Method::HEAD;
+        if parts.method != Method::GET {
+            // Ranges are defined for GET alone: RFC 9110, section 14.2.
+            parts.headers.remove(RANGE);
+        }
+        // Pages of development mode show secrets, and others are short.
+        let accepted =
+            Accepted::read(&parts.method, &parts.headers).filter(|_| Area::of(parts.uri.path()).0 == Area::Xrpc);
         let answered = async {
             let response = self.answer(parts, body, context).await;
+            let response = self.coder.code(accepted, response).await;
             tracing::debug!(status = response.status().as_u16(), client = %context.client, "answered");
             response
         };
         let response = answered.instrument(span).await;
-        if is_head { without_body(response) } else { response }
+        if is_head { without_body(response) } else { self.within_budget(response, context) }
     }
 }
 

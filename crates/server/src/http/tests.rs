@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -141,6 +142,81 @@ async fn a_client_that_does_not_read_is_cut() {
     server.stop();
     (&mut server.task).await.unwrap();
     assert!(start.elapsed().as_secs() < limits::CONNECTION_IDLE_SECS + limits::SHUTDOWN_SECS);
+}
+
+/// An HTTP/2 client whose streams take `window` bytes, and who asks for a sign of life every few seconds.
+async fn h2(server: &Server, window: u32) -> h2::client::SendRequest<Bytes> {
+    let stream = server.connect().await;
+    let (client, mut connection) =
+        h2::client::Builder::new().initial_window_size(window).handshake::<_, Bytes>(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    tokio::spawn(connection);
+    tokio::spawn(async move {
+        while pings.ping(h2::Ping::opaque()).await.is_ok() {
+            time::sleep(Duration::from_secs(5)).await;
+        }
+    });
+    client
+}
+
+async fn get(client: &h2::client::SendRequest<Bytes>, path: &str) -> Response<h2::RecvStream> {
+    let mut client = client.clone().ready().await.unwrap();
+    let request = Request::get(format!("http://a{path}")).body(()).unwrap();
+    client.send_request(request, true).unwrap().0.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_stream_that_is_not_taken_is_reset_and_the_connection_goes_on() {
+    let server = Server::start().await;
+    for window in [0, 1] {
+        let client = h2(&server, window).await;
+        let start = Instant::now();
+        let mut body = get(&client, "/large").await.into_body();
+        let error = loop {
+            match body.data().await.unwrap() {
+                Ok(data) => assert!(data.len() <= window as usize),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.reason(), Some(h2::Reason::CANCEL), "{error}");
+        let latest = limits::ANSWER_STALL_SECS + limits::HEADER_TIMEOUT_SECS;
+        assert!((limits::ANSWER_STALL_SECS..=latest).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert_eq!(get(&client, "/").await.status(), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_reset_ends_with_its_connection() {
+    let server = Server::start().await;
+    // A short answer, all of which HTTP/2 has taken over.
+    let client = h2(&server, 1).await;
+    let start = Instant::now();
+    let mut ready = client.clone().ready().await.unwrap();
+    let request = Request::post("http://a/").body(()).unwrap();
+    let (answer, mut body) = ready.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"some bytes"), true).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    while let Some(Ok(data)) = body.data().await {
+        assert!(data.len() <= 1);
+    }
+    let latest = limits::ANSWER_STALL_SECS + limits::CONNECTION_CLOSE_SECS + limits::HEADER_TIMEOUT_SECS;
+    assert!((limits::ANSWER_STALL_SECS..=latest).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_keep_no_connection_open() {
+    let server = Server::start().await;
+    let client = h2(&server, 65_535).await;
+    let start = Instant::now();
+    assert_eq!(get(&client, "/").await.status(), 200);
+    loop {
+        time::sleep(Duration::from_secs(1)).await;
+        if client.clone().ready().await.is_err() {
+            break;
+        }
+        assert!(start.elapsed().as_secs() <= 2 * limits::CONNECTION_IDLE_SECS, "it is still open");
+    }
+    assert!(start.elapsed().as_secs() >= limits::CONNECTION_IDLE_SECS);
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,7 +247,7 @@ async fn check_store(pds: &TestPds, did: &Did, expected: &Expectation) -> Result
 
     let collection_of = |path: &String| path.split_once('/').unwrap().0.to_owned();
     let collections: BTreeSet<String> = found.keys().map(collection_of).collect();
-    let listed = repos::collections_of(db, did).await.unwrap();
+    let listed = repos::collections_of(db, did, usize::MAX).await.unwrap();
     prop_assert_eq!(listed, collections.into_iter().collect::<Vec<_>>());
 
     let subjects: BTreeSet<&String> = expected.subjects.values().collect();

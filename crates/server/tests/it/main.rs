@@ -17,6 +17,7 @@ mod histories;
 mod identity_faults;
 mod jetstream;
 mod key_rotation;
+mod load;
 mod mail;
 mod mailed_codes;
 mod migration_faults;

@@ -8,6 +8,7 @@ use super::Engine;
 use crate::{
     CommitError, Db, Txn, sql,
     tables::{
+        PageSize,
         blobs::{self, Blob, NewBlob, Usage},
         denied_blobs,
         records::RecordSet,
@@ -325,15 +326,19 @@ pub(super) async fn what_records_refer_to_is_listed_in_pages(engine: Arc<dyn Eng
 
     cids.retain(|listed| *listed != cid("content 0"));
     let missing = async |after: Option<&Cid>, limit: i64| {
-        let missing = blobs::missing(&*db, &alice, after, limit).await.expect("a read");
-        missing.into_iter().map(|missing| (missing.cid, missing.path)).collect::<Vec<_>>()
+        let size = PageSize { rows: limit, bytes: usize::MAX };
+        let missing = blobs::missing(&*db, &alice, after, size).await.expect("a read");
+        missing.items.into_iter().map(|missing| (missing.cid, missing.path)).collect::<Vec<_>>()
     };
     let all = missing(None, 10).await;
+    let short = blobs::missing(&*db, &alice, None, PageSize { rows: 10, bytes: 1 }).await.expect("a read");
+    assert_eq!((short.items.len(), short.may_go_on), (1, true));
     assert_eq!(all.iter().map(|(cid, _)| *cid).collect::<Vec<_>>(), cids);
     assert!(all.iter().all(|(_, path)| path.starts_with("app.bsky.feed.post/")));
     assert_eq!(missing(None, 3).await, all[..3]);
     assert_eq!(missing(Some(&cids[2]), 3).await, all[3..]);
-    assert_eq!(blobs::missing(&*db, &did("bob"), None, 10).await.expect("a read"), []);
+    let nothing = blobs::missing(&*db, &did("bob"), None, PageSize { rows: 10, bytes: usize::MAX }).await;
+    assert_eq!(nothing.expect("a read").items, []);
     db.close().await;
 }
 

@@ -36,11 +36,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
         let mut values = Vec::with_capacity(columns);
         for index in 0..columns {
             let value = portable(index, row.get_ref(index)?, &mut room)?;
-            bytes += match &value {
-                SqlValue::Null | SqlValue::Integer(_) => 0,
-                SqlValue::Text(text) => text.len(),
-                SqlValue::Blob(blob) => blob.len(),
-            };
+            bytes += value.content_bytes();
             values.push(value);
         }
         all.push(Row(values));

@@ -7,7 +7,7 @@
 use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 
 use super::{
-    all, first, parsed,
+    Page, PageSize, all, first, parsed,
     records::{RecordSet, rev_number},
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
@@ -331,9 +331,9 @@ pub async fn missing(
     db: &dyn Database,
     did: &Did,
     after: Option<&Cid>,
-    limit: i64,
-) -> Result<Vec<MissingBlob>, ReadError> {
-    let rows = db.read(sql!(
+    size: PageSize,
+) -> Result<Page<MissingBlob>, ReadError> {
+    let query = sql!(
         "SELECT r.cid, MIN(r.path) FROM repos p JOIN record_blobs r ON r.record_set = p.record_set \
          WHERE p.did = $1 AND r.cid > $2 \
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.did = $1 AND b.cid = r.cid) \
@@ -341,9 +341,9 @@ pub async fn missing(
          GROUP BY r.cid ORDER BY r.cid LIMIT $3",
         did.as_str(),
         after_param(after),
-        limit
-    ));
-    all(&rows.await?, |row| Ok(MissingBlob { cid: cid_at(row, 0)?, path: row.get(1)? }))
+        size.rows
+    );
+    size.read(db, query, |row| Ok(MissingBlob { cid: cid_at(row, 0)?, path: row.get(1)? })).await
 }
 
 /// No identifier sorts before or with no bytes.

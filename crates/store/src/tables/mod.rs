@@ -24,7 +24,39 @@ pub mod sign_ups;
 pub mod signing_keys;
 pub mod used_tokens;
 
-use crate::{ReadError, Row, Rows};
+use crate::{Database, ReadError, Row, Rows, SqlValue, Statement};
+
+/// How large a page of a list is at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize {
+    /// In rows.
+    pub rows: i64,
+    /// In bytes of texts and blobs; the row that reaches them is the page's last.
+    pub bytes: usize,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Whether there may be more behind the last of them.
+    pub may_go_on: bool,
+}
+
+impl PageSize {
+    async fn read<T>(
+        self,
+        db: &dyn Database,
+        query: Statement,
+        read: impl FnMut(&Row) -> Result<T, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
+        let rows = db.read(query.up_to_bytes(self.bytes)).await?;
+        let bytes: usize = rows.iter().flat_map(|row| &row.0).map(SqlValue::content_bytes).sum();
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= self.rows) || bytes >= self.bytes;
+        Ok(Page { items: all(&rows, read)?, may_go_on: is_full && !rows.is_empty() })
+    }
+}
 
 fn first<T>(rows: &Rows, read: impl FnOnce(&Row) -> Result<T, ReadError>) -> Result<Option<T>, ReadError> {
     rows.first().map(read).transpose()

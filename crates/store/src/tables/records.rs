@@ -3,7 +3,7 @@
 use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 use bytes::Bytes;
 
-use super::{all, first, parsed};
+use super::{Page, PageSize, all, first, parsed};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when a record is not as the repository's tree says.
@@ -115,16 +115,16 @@ pub async fn of_active(db: &dyn Database, did: &Did, path: &RecordPath) -> Resul
     first(&rows.await?, record)
 }
 
-/// Reads up to `limit` records of a collection that are not taken down, of an account that takes part in the network:
-/// in the order given, with keys strictly between `above` and `below` where these are given.
+/// Reads records of a collection that are not taken down, of an account that takes part in the network: in the order
+/// given, with keys strictly between `above` and `below` where these are given.
 pub async fn page(
     db: &dyn Database,
     did: &Did,
     collection: &str,
     (above, below): (Option<&str>, Option<&str>),
     order: Order,
-    limit: i64,
-) -> Result<Vec<Record>, ReadError> {
+    size: PageSize,
+) -> Result<Page<Record>, ReadError> {
     const ASCENDING: &str = "SELECT r.path, r.cid, r.rev, r.takedown_ref, r.block \
          FROM accounts a JOIN repos p ON p.did = a.did JOIN records r ON r.record_set = p.record_set \
          WHERE a.did = $1 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL \
@@ -140,7 +140,7 @@ pub async fn page(
     // "0" is the character behind "/".
     let above = format!("{collection}/{}", above.unwrap_or_default());
     let below = below.map_or_else(|| format!("{collection}0"), |key| format!("{collection}/{key}"));
-    all(&db.read(sql!(text, did.as_str(), above, below, limit)).await?, record)
+    size.read(db, sql!(text, did.as_str(), above, below, size.rows), record).await
 }
 
 /// Reads up to `limit` paths and CIDs of a set in the order of the tree's keys, behind `after`.

@@ -3,7 +3,7 @@
 use allod_atproto::{Cid, Did, Tid};
 use bytes::Bytes;
 
-use super::{all, first, parsed, records::RecordSet};
+use super::{Page, PageSize, all, first, parsed, records::RecordSet};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when a repository's head is not the expected one.
@@ -58,20 +58,20 @@ pub async fn head_of(db: &dyn Database, did: &Did) -> Result<Option<Head>, ReadE
     first(&rows.await?, head)
 }
 
-/// Reads up to `limit` repositories in order of their accounts' age, behind the one named by `after` (creation time
+/// Reads repositories in order of their accounts' age, behind the one named by `after` (creation time
 /// and DID).
-pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<Listed>, ReadError> {
+pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, size: PageSize) -> Result<Page<Listed>, ReadError> {
     let (time, did) = after.unwrap_or((i64::MIN, ""));
-    let rows = db.read(sql!(
+    let query = sql!(
         "SELECT a.did, r.head, r.rev, a.created_at, a.deactivated_at IS NOT NULL, a.takedown_ref IS NOT NULL \
          FROM accounts a JOIN repos r ON r.did = a.did \
          WHERE (a.created_at, a.did) > ($1, $2) AND NOT EXISTS (SELECT 1 FROM sign_up_queue q WHERE q.did = a.did) \
          ORDER BY a.created_at, a.did LIMIT $3",
         time,
         did,
-        limit
-    ));
-    all(&rows.await?, |row| {
+        size.rows
+    );
+    let listed = |row: &Row| {
         Ok(Listed {
             did: parsed("repos.did", Did::parse(&row.get::<String>(0)?))?,
             commit: parsed("repos.head", Cid::parse(&row.get::<String>(1)?))?,
@@ -80,7 +80,8 @@ pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> 
             deactivated: row.get(4)?,
             taken_down: row.get(5)?,
         })
-    })
+    };
+    size.read(db, query, listed).await
 }
 
 /// Reads up to `limit` active accounts that have records of a collection, in the order of their DIDs, behind `after`.
@@ -88,24 +89,23 @@ pub async fn with_collection(
     db: &dyn Database,
     collection: &str,
     after: &str,
-    limit: i64,
-) -> Result<Vec<Did>, ReadError> {
-    let rows = db.read(sql!(
+    size: PageSize,
+) -> Result<Page<Did>, ReadError> {
+    let query = sql!(
         "SELECT c.did FROM repo_collections c JOIN accounts a ON a.did = c.did \
          WHERE c.collection = $1 AND c.did > $2 AND a.deactivated_at IS NULL AND a.takedown_ref IS NULL \
          ORDER BY c.did LIMIT $3",
         collection,
         after,
-        limit
-    ));
-    all(&rows.await?, |row| parsed("repo_collections.did", Did::parse(&row.get::<String>(0)?)))
+        size.rows
+    );
+    size.read(db, query, |row| parsed("repo_collections.did", Did::parse(&row.get::<String>(0)?))).await
 }
 
-/// Reads the collections that a repository has records of, sorted.
-pub async fn collections_of(db: &dyn Database, did: &Did) -> Result<Vec<String>, ReadError> {
-    let rows =
-        db.read(sql!("SELECT collection FROM repo_collections WHERE did = $1 ORDER BY collection", did.as_str()));
-    all(&rows.await?, |row| row.get(0))
+/// Reads the collections that a repository has records of, sorted, as far as they come to `bytes_max` bytes.
+pub async fn collections_of(db: &dyn Database, did: &Did, bytes_max: usize) -> Result<Vec<String>, ReadError> {
+    let query = sql!("SELECT collection FROM repo_collections WHERE did = $1 ORDER BY collection", did.as_str());
+    all(&db.read(query.up_to_bytes(bytes_max)).await?, |row| row.get(0))
 }
 
 /// Adds a repository's first head. Conflict: [`HEAD_MOVED`] when it has one.

@@ -172,8 +172,8 @@ impl Inner {
         use std::io::Read as _;
 
         self.before(DiskStep::Read)?;
-        let wanted = bytes_left.min(limits::BLOB_PIECE_BYTES as u64);
-        let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(limits::BLOB_PIECE_BYTES));
+        let wanted = bytes_left.min(limits::BLOB_READ_BYTES as u64);
+        let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(limits::BLOB_READ_BYTES));
         file.take(wanted).read_to_end(&mut piece)?;
         Ok(piece.into())
     }

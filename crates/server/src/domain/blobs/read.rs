@@ -5,13 +5,17 @@ use std::ops::Range;
 use allod_atproto::{Cid, Did, Tid};
 use allod_store::{
     ReadError,
-    tables::blobs::{self, Blob, MissingBlob},
+    tables::{
+        PageSize,
+        blobs::{self, Blob, MissingBlob},
+    },
 };
 
 use super::objects::{Folder, ObjectError, Opened};
 use crate::{
     app::App,
     domain::repos::{self, Reader, RepoError},
+    limits::LIST_ANSWER_BYTES_MAX,
 };
 
 /// Why a blob is not shown.
@@ -68,18 +72,15 @@ pub async fn list(
 ) -> Result<Page<Cid>, RepoError> {
     let head = repos::readable_head(app, did, reader).await?;
     let items = blobs::referenced(&*app.db, head.record_set, since, after.as_ref(), limit).await?;
-    let cursor = items.last().copied();
-    Ok(page(items, cursor, limit))
+    let is_full = i64::try_from(items.len()).is_ok_and(|count| count >= limit);
+    let cursor = items.last().copied().filter(|_| is_full);
+    Ok(Page { items, cursor })
 }
 
 /// Lists the blobs that an account's records refer to and that are not stored.
 pub async fn missing(app: &App, did: &Did, after: Option<Cid>, limit: i64) -> Result<Page<MissingBlob>, ReadError> {
-    let items = blobs::missing(&*app.db, did, after.as_ref(), limit).await?;
-    let cursor = items.last().map(|missing| missing.cid);
-    Ok(page(items, cursor, limit))
-}
-
-fn page<T>(items: Vec<T>, last: Option<Cid>, limit: i64) -> Page<T> {
-    let is_full = i64::try_from(items.len()).is_ok_and(|count| count >= limit);
-    Page { items, cursor: last.filter(|_| is_full) }
+    let size = PageSize { rows: limit, bytes: LIST_ANSWER_BYTES_MAX };
+    let page = blobs::missing(&*app.db, did, after.as_ref(), size).await?;
+    let cursor = page.items.last().filter(|_| page.may_go_on).map(|missing| missing.cid);
+    Ok(Page { items: page.items, cursor })
 }

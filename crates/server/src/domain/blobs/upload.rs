@@ -13,11 +13,18 @@ use allod_store::{
 use bytes::Bytes;
 
 use super::{
-    Crowded, Slot, kind,
+    kind,
     objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
     references::BlobRef,
 };
-use crate::{app::App, domain::clock, domain::randomness, limits};
+use crate::{
+    app::App,
+    domain::{
+        clock, randomness,
+        shares::{Crowded, Place, Taker},
+    },
+    limits,
+};
 
 /// How often an upload that meets a change of the blob's row looks again.
 const TRIES_MAX: usize = 5;
@@ -31,9 +38,9 @@ pub enum UploadError {
     /// Too many uploads are under way.
     #[error("Too many uploads at the moment; try again")]
     Crowded,
-    /// Too many uploads of this account are under way.
+    /// Too many uploads of this account or from this address are under way.
     #[error("Too many uploads at once; try again when others are done")]
-    AccountCrowded,
+    CallerCrowded,
     /// The account would hold more than it may.
     #[error("The account's blobs would come to more than it may hold ({quota_bytes} bytes)")]
     OverQuota {
@@ -78,7 +85,7 @@ pub struct Upload<'a> {
     pieces: Vec<Bytes>,
     pieces_bytes: usize,
     bytes: u64,
-    _slot: Slot,
+    _place: Place,
 }
 
 impl fmt::Debug for Upload<'_> {
@@ -89,16 +96,16 @@ impl fmt::Debug for Upload<'_> {
 
 impl<'a> Upload<'a> {
     /// Begins. `declared_bytes` is how much the client says will come.
-    pub fn begin(app: &'a App, did: &Did, declared_bytes: Option<u64>) -> Result<Self, UploadError> {
+    pub fn begin(app: &'a App, did: &Did, taker: &Taker, declared_bytes: Option<u64>) -> Result<Self, UploadError> {
         if declared_bytes.is_some_and(|bytes| bytes > app.config.blob_upload_bytes_max) {
             return Err(UploadError::TooLarge);
         }
-        let slot = app.blobs.slot(did).map_err(|crowded| match crowded {
+        let place = app.blobs.uploads.take(taker, 1).map_err(|crowded| match crowded {
             Crowded::Server => UploadError::Crowded,
-            Crowded::Account => UploadError::AccountCrowded,
+            Crowded::Address | Crowded::Account => UploadError::CallerCrowded,
         })?;
         let object = app.blobs.objects.create();
-        Ok(Self { app, did: did.clone(), object, pieces: Vec::new(), pieces_bytes: 0, bytes: 0, _slot: slot })
+        Ok(Self { app, did: did.clone(), object, pieces: Vec::new(), pieces_bytes: 0, bytes: 0, _place: place })
     }
 
     /// Takes the next bytes.
@@ -136,7 +143,7 @@ impl<'a> Upload<'a> {
         }
         let Finished { cid, size, head } = self.object.finish().await?;
         let mime_type = kind::media_type(&head, said);
-        let Self { app, did, object, _slot, .. } = self;
+        let Self { app, did, object, _place, .. } = self;
         let mut staged = Staged { app, did: &did, cid, size, object: Some(object), kept: None };
         let stored = staged.store(mime_type).await;
         staged.clean_up(&stored).await;

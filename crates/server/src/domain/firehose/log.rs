@@ -1,9 +1,9 @@
 //! Pages of the event log, without the events of accounts that are no longer shown.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use allod_store::{Event, EventKind, ReadError, Seq, tables::accounts};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Firehose, wire::Told};
 
@@ -13,15 +13,20 @@ pub(super) struct Page<B> {
     pub(super) batch: B,
     /// The page has every event up to this number.
     pub(super) upto: Seq,
-    /// One of the pages that may be held at once.
-    _held: Option<OwnedSemaphorePermit>,
+    /// One of the pages that may be held at once, for the address and in all.
+    _held: [Option<OwnedSemaphorePermit>; 2],
 }
 
 /// Reads a page for somebody who catches up: events of accounts that were taken down or deleted are left out, but for
 /// those that say so.
-pub(super) async fn page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
-    // The semaphore is never closed; without a permit the page is still a page.
-    let held = firehose.pages.clone().acquire_owned().await.ok();
+pub(super) async fn page<B: Told>(
+    firehose: &Firehose,
+    of_address: Arc<Semaphore>,
+    after: Seq,
+) -> Result<Page<B>, ReadError> {
+    // The semaphores are never closed; without a permit the page is still a page.
+    let of_address = of_address.acquire_owned().await.ok();
+    let held = [of_address, firehose.pages.clone().acquire_owned().await.ok()];
     let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
     let shown = shown(firehose, &events).await?;
     let is_shown = |event: &Event| event.kind == EventKind::Account || shown.contains(event.did.as_str());
@@ -31,7 +36,7 @@ pub(super) async fn page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Pag
 /// Reads a page for the ring, as it is.
 pub(super) async fn live_page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
     let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
-    Ok(Page { batch: B::encode(&events, &|_| true), upto, _held: None })
+    Ok(Page { batch: B::encode(&events, &|_| true), upto, _held: [None, None] })
 }
 
 /// The oldest event there is.

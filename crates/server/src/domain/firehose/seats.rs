@@ -11,12 +11,17 @@ use std::{
 
 use allod_store::Seq;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+use crate::domain::shares::network;
 
 /// How many streams are served at once.
 pub const SUBSCRIBERS_MAX: usize = 10_000;
-/// How many streams one address may have at once. The operator's own networks, where proxies are, are exempt.
+/// How many streams one address (IPv6: one /64) may have at once. The operator's own networks, where proxies are, are
+/// exempt.
 pub const SUBSCRIBERS_PER_ADDRESS_MAX: usize = 64;
+/// How many pages of the log are held at once for the streams of one address; the others wait for theirs.
+pub const PAGES_PER_ADDRESS_MAX: usize = 16;
 
 /// The form in which a stream tells events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +83,17 @@ struct Entry {
     position: Arc<AtomicI64>,
 }
 
+/// What the streams of one address share.
+#[derive(Debug)]
+struct OfAddress {
+    streams: usize,
+    pages: Arc<Semaphore>,
+}
+
 #[derive(Debug, Default)]
 struct Taken {
     entries: BTreeMap<u64, Entry>,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, OfAddress>,
     next: u64,
 }
 
@@ -101,6 +113,7 @@ pub struct Seat {
     address: IpAddr,
     form: Form,
     position: Arc<AtomicI64>,
+    pages: Arc<Semaphore>,
 }
 
 impl Default for Seats {
@@ -117,17 +130,21 @@ impl Seats {
             return Err(SeatError::Full);
         }
         let address = origin.address;
-        let of_address = taken.by_address.entry(address).or_insert(0);
-        if *of_address >= SUBSCRIBERS_PER_ADDRESS_MAX && !origin.is_exempt {
+        let of_address = taken
+            .by_address
+            .entry(network(address))
+            .or_insert_with(|| OfAddress { streams: 0, pages: Arc::new(Semaphore::new(PAGES_PER_ADDRESS_MAX)) });
+        if of_address.streams >= SUBSCRIBERS_PER_ADDRESS_MAX && !origin.is_exempt {
             return Err(SeatError::AddressFull);
         }
-        *of_address += 1;
+        of_address.streams += 1;
+        let pages = Arc::clone(&of_address.pages);
         let number = taken.next;
         taken.next += 1;
         let position = Arc::new(AtomicI64::new(0));
         taken.entries.insert(number, Entry { address, form, since_micros, position: Arc::clone(&position) });
         self.counter(form).send_modify(|count| *count += 1);
-        Ok(Seat { seats: Arc::clone(self), number, address, form, position })
+        Ok(Seat { seats: Arc::clone(self), number, address, form, position, pages })
     }
 
     /// Tells how many listeners of a form there are, and wakes when that changes.
@@ -160,16 +177,22 @@ impl Seat {
     pub fn at(&self, position: Seq) {
         self.position.store(position, Relaxed);
     }
+
+    /// The pages of the log that are held at once for streams of this address.
+    pub(super) fn pages(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.pages)
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock();
         taken.entries.remove(&self.number);
-        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                taken.by_address.remove(&self.address);
+        let network = network(self.address);
+        if let Some(of_address) = taken.by_address.get_mut(&network) {
+            of_address.streams -= 1;
+            if of_address.streams == 0 {
+                taken.by_address.remove(&network);
             }
         }
         self.seats.counter(self.form).send_modify(|count| *count -= 1);
@@ -180,8 +203,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn origin(last: u16, is_exempt: bool) -> Origin {
-        Origin { address: IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]), is_exempt }
+    fn origin(net: u16, is_exempt: bool) -> Origin {
+        Origin { address: IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, 1]), is_exempt }
     }
 
     #[test]
@@ -190,6 +213,8 @@ mod tests {
         let take = |origin| seats.take(origin, Form::Frames, 0);
         let mut held: Vec<Seat> = (0..SUBSCRIBERS_PER_ADDRESS_MAX).map(|_| take(origin(1, false)).unwrap()).collect();
         assert_eq!(take(origin(1, false)).unwrap_err(), SeatError::AddressFull);
+        let beside = Origin { address: IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 2]), is_exempt: false };
+        assert_eq!(take(beside).unwrap_err(), SeatError::AddressFull);
         held.push(take(origin(1, true)).unwrap());
         held.push(take(origin(2, false)).unwrap());
         assert_eq!(*seats.count(Form::Frames).borrow(), SUBSCRIBERS_PER_ADDRESS_MAX + 2);

@@ -126,7 +126,7 @@ impl<B: Told> Subscription<B> {
                         self.stage = Stage::Live;
                         continue;
                     }
-                    let page = backfill.step(&self.firehose, before).await?;
+                    let page = backfill.step(&self.firehose, &self.seat, before).await?;
                     self.position = page.upto;
                     if page.batch.events() > 0 {
                         give(&page.batch, before);
@@ -184,8 +184,8 @@ impl<B: Told> Subscription<B> {
 
 impl<B: Told> Backfill<B> {
     /// Reads the page behind `position` and begins to read the next.
-    async fn step(&mut self, firehose: &Arc<Firehose>, position: Seq) -> Result<&Page<B>, End> {
-        let next = self.next.get_or_insert_with(|| read_ahead(firehose, position));
+    async fn step(&mut self, firehose: &Arc<Firehose>, seat: &Seat, position: Seq) -> Result<&Page<B>, End> {
+        let next = self.next.get_or_insert_with(|| read_ahead(firehose, seat, position));
         let page = match next.await {
             Ok(page) => page,
             Err(gone) => Err(ReadError::Unavailable { reason: gone.to_string() }),
@@ -193,7 +193,7 @@ impl<B: Told> Backfill<B> {
         self.next = None;
         let page = page?;
         if page.upto < self.until {
-            self.next = Some(read_ahead(firehose, page.upto));
+            self.next = Some(read_ahead(firehose, seat, page.upto));
         }
         Ok(self.given.insert(page))
     }
@@ -207,7 +207,11 @@ async fn changed(heads: &mut watch::Receiver<Seq>) {
     }
 }
 
-fn read_ahead<B: Told>(firehose: &Arc<Firehose>, after: Seq) -> AbortOnDropHandle<Result<Page<B>, ReadError>> {
-    let firehose = Arc::clone(firehose);
-    AbortOnDropHandle::new(tokio::spawn(async move { log::page(&firehose, after).await }))
+fn read_ahead<B: Told>(
+    firehose: &Arc<Firehose>,
+    seat: &Seat,
+    after: Seq,
+) -> AbortOnDropHandle<Result<Page<B>, ReadError>> {
+    let (firehose, of_address) = (Arc::clone(firehose), seat.pages());
+    AbortOnDropHandle::new(tokio::spawn(async move { log::page(&firehose, of_address, after).await }))
 }

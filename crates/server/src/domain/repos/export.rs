@@ -3,20 +3,33 @@
 //! A file is made piece by piece, in memory that does not grow with the repository, and is what one commit has however
 //! long it takes and whatever is written meanwhile. When that can't be kept up, it ends with an error in its middle.
 
-use std::{collections::HashMap, iter::Peekable, sync::Arc, vec::IntoIter};
+use std::{
+    collections::{HashMap, HashSet},
+    iter::Peekable,
+    sync::Arc,
+    vec::IntoIter,
+};
 
 use allod_atproto::{
     Cid, Did, Tid,
     car::Writer,
+    cid::Codec,
     repo::{NodeRef, RecordPath, Step, Tree, Walk},
 };
-use allod_store::tables::records::{self, BlockRow};
+use allod_store::{
+    ReadError,
+    tables::records::{self, BlockRow},
+};
 use bytes::Bytes;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{OpenRepo, Reader, RepoError, open, readable, snapshot::Snapshot};
 use crate::{
     app::App,
-    limits::{CAR_CHUNK_BYTES, RECORD_BYTES_PER_READ, RECORD_KEYS_PER_READ},
+    domain::shares::{Bounds, Places, Taker},
+    limits::{
+        BLOCK_SEARCHES_MAX, BLOCK_SEARCHES_PER_CALLER_MAX, CAR_CHUNK_BYTES, RECORD_BYTES_PER_READ, RECORD_KEYS_PER_READ,
+    },
 };
 
 /// A CAR file that is being made.
@@ -55,9 +68,15 @@ pub enum BlocksError {
 ///
 /// With `since`, of the records only those written after that revision. All nodes are there all the same: which of them
 /// are new depends on what was deleted since, which nobody keeps.
-pub async fn whole(app: &Arc<App>, did: &Did, reader: &Reader, since: Option<Tid>) -> Result<CarFile, RepoError> {
+pub async fn whole(
+    app: &Arc<App>,
+    did: &Did,
+    reader: &Reader,
+    taker: &Taker,
+    since: Option<Tid>,
+) -> Result<CarFile, RepoError> {
     readable(app, did, reader).await?;
-    let snapshot = Snapshot::take(app, did).await?;
+    let snapshot = Snapshot::take(app, did, taker).await?;
     let head = &snapshot.repo().head;
     let mut car = Writer::new(&head.commit);
     car.block(&head.commit, &head.commit_block);
@@ -67,10 +86,20 @@ pub async fn whole(app: &Arc<App>, did: &Did, reader: &Reader, since: Option<Tid
 }
 
 /// Begins a file of single blocks, in the order asked for.
-pub async fn blocks(app: &Arc<App>, did: &Did, reader: &Reader, cids: &[Cid]) -> Result<CarFile, BlocksError> {
+///
+/// Finding them may take a walk through the whole tree, which is done on a thread of its own, one at a time.
+pub async fn blocks(
+    app: &Arc<App>,
+    did: &Did,
+    reader: &Reader,
+    taker: &Taker,
+    cids: &[Cid],
+) -> Result<CarFile, BlocksError> {
     readable(app, did, reader).await?;
-    let snapshot = Snapshot::take(app, did).await?;
-    let mut found = find(snapshot.repo(), cids);
+    let searching = app.repos.searches.places.take(taker, 1).map_err(RepoError::TooManyReaders)?;
+    let snapshot = Snapshot::take(app, did, taker).await?;
+    let mut found = app.repos.searches.find(&snapshot, cids).await?;
+    drop(searching);
     let missing: Vec<Cid> = cids.iter().filter(|cid| !found.contains_key(cid)).copied().collect();
     if !missing.is_empty() {
         return Err(BlocksError::NotFound(missing));
@@ -81,7 +110,13 @@ pub async fn blocks(app: &Arc<App>, did: &Did, reader: &Reader, cids: &[Cid]) ->
 }
 
 /// Makes the proof of what is, or is not, at a path: the commit, the nodes down to it, and the record if there is one.
-pub async fn proof(app: &Arc<App>, did: &Did, reader: &Reader, path: &RecordPath) -> Result<Bytes, RepoError> {
+pub async fn proof(
+    app: &Arc<App>,
+    did: &Did,
+    reader: &Reader,
+    taker: &Taker,
+    path: &RecordPath,
+) -> Result<Bytes, RepoError> {
     readable(app, did, reader).await?;
     let repo = open::open(app, did).await?;
     let Some(cid) = repo.tree.get(path.as_str()) else { return Ok(proof_file(&repo, path, None)) };
@@ -89,8 +124,8 @@ pub async fn proof(app: &Arc<App>, did: &Did, reader: &Reader, path: &RecordPath
     if let Some(record) = record.filter(|record| record.cid == cid) {
         return Ok(proof_file(&repo, path, Some((cid, record.block))));
     }
-    // Somebody was quicker.
-    let snapshot = Snapshot::take(app, did).await?;
+    // The record changed meanwhile.
+    let snapshot = Snapshot::take(app, did, taker).await?;
     let record = match snapshot.repo().tree.get(path.as_str()) {
         Some(cid) => Some((cid, snapshot.record(path.as_str(), &cid).await?)),
         None => None,
@@ -110,16 +145,52 @@ fn proof_file(repo: &OpenRepo, path: &RecordPath, record: Option<(Cid, Bytes)>) 
     car.finish()
 }
 
-/// Looks for blocks in the commit and its tree.
-fn find(repo: &OpenRepo, cids: &[Cid]) -> HashMap<Cid, Place> {
-    let mut found = HashMap::new();
-    let mut wanted: Vec<Cid> = cids.to_vec();
-    wanted.sort_unstable();
-    wanted.dedup();
-    if wanted.contains(&repo.head.commit) {
-        found.insert(repo.head.commit, Place::Commit);
+/// The searches for blocks: who waits for one, and the one that is carried out.
+pub(super) struct Searches {
+    places: Arc<Places>,
+    thread: Arc<Semaphore>,
+}
+
+impl Default for Searches {
+    fn default() -> Self {
+        let bounds = Bounds {
+            total: BLOCK_SEARCHES_MAX,
+            per_address: BLOCK_SEARCHES_PER_CALLER_MAX,
+            per_account: BLOCK_SEARCHES_PER_CALLER_MAX,
+        };
+        Self { places: Places::new(bounds), thread: Arc::new(Semaphore::new(1)) }
     }
-    for step in repo.tree.walk() {
+}
+
+impl Searches {
+    /// Looks for blocks in the commit and its tree.
+    async fn find(&self, snapshot: &Snapshot, cids: &[Cid]) -> Result<HashMap<Cid, Place>, RepoError> {
+        // Commits, nodes and records are CBOR.
+        let wanted: HashSet<Cid> = cids.iter().copied().filter(|cid| cid.codec() == Codec::DagCbor).collect();
+        let mut found = HashMap::new();
+        if wanted.contains(&snapshot.repo().head.commit) {
+            found.insert(snapshot.repo().head.commit, Place::Commit);
+        }
+        if found.len() == wanted.len() {
+            return Ok(found);
+        }
+        let tree = snapshot.repo().tree.clone();
+        let turn = Arc::clone(&self.thread).acquire_owned().await;
+        // A search goes on when nobody waits for it any more, and so does its turn.
+        let search = spawn_blocking(move || {
+            let found = search(&tree, &wanted, found);
+            drop(turn);
+            found
+        });
+        search.await.map_err(|_| {
+            RepoError::Read(ReadError::Unavailable { reason: "the search for blocks was broken off".to_owned() })
+        })
+    }
+}
+
+/// Walks through the tree until everything was found.
+fn search(tree: &Tree, wanted: &HashSet<Cid>, mut found: HashMap<Cid, Place>) -> HashMap<Cid, Place> {
+    for step in tree.walk() {
         if found.len() == wanted.len() {
             break;
         }
@@ -127,7 +198,7 @@ fn find(repo: &OpenRepo, cids: &[Cid]) -> HashMap<Cid, Place> {
             Step::Node(node) => (node.cid(), Place::Node(node)),
             Step::Entry { key, value } => (value, Place::Record(key)),
         };
-        if wanted.binary_search(&cid).is_ok() {
+        if wanted.contains(&cid) {
             found.entry(cid).or_insert(place);
         }
     }
@@ -248,7 +319,11 @@ impl Export {
         snapshot.pass(key);
         let db = &*snapshot.app().db;
         let between = (self.after.as_str(), self.to.as_str());
-        let rows = records::blocks(db, snapshot.record_set(), between, self.since, RECORD_BYTES_PER_READ).await?;
+        let mut rows = records::blocks(db, snapshot.record_set(), between, self.since, RECORD_BYTES_PER_READ).await?;
+        // A large record behind others is read when it is needed: a reader who stops before it must not hold it.
+        if rows.len() > 1 && rows.last().is_some_and(|row| row.block.len() > CAR_CHUNK_BYTES) {
+            rows.pop();
+        }
         match rows.last() {
             Some(last) => self.after.clone_from(&last.path),
             None => self.is_all_read = !self.widen(),

@@ -3,10 +3,13 @@
 use allod_atproto::{Did, Nsid};
 use allod_store::{
     ReadError,
-    tables::repos::{self, Listed},
+    tables::{
+        PageSize,
+        repos::{self, Listed},
+    },
 };
 
-use crate::app::App;
+use crate::{app::App, limits::LIST_ANSWER_BYTES_MAX};
 
 /// A page of a list.
 #[derive(Debug)]
@@ -31,9 +34,10 @@ pub enum ListError {
 /// Lists repositories in the order of their accounts' age, whatever their status.
 pub async fn all(app: &App, cursor: Option<&str>, limit: i64) -> Result<Page<Listed>, ListError> {
     let after = cursor.map(parse).transpose()?;
-    let repos = repos::page(&*app.db, after.as_ref().map(|(time, did)| (*time, did.as_str())), limit).await?;
-    let cursor = if is_full(&repos, limit) { repos.last().map(cursor_behind) } else { None };
-    Ok(Page { repos, cursor })
+    let after = after.as_ref().map(|(time, did)| (*time, did.as_str()));
+    let page = repos::page(&*app.db, after, size(limit)).await?;
+    let cursor = page.items.last().filter(|_| page.may_go_on).map(cursor_behind);
+    Ok(Page { repos: page.items, cursor })
 }
 
 /// Lists the active accounts that have records of a collection, in the order of their DIDs.
@@ -45,13 +49,13 @@ pub async fn with_collection(
 ) -> Result<Page<Did>, ListError> {
     let after = cursor.map(Did::parse).transpose().map_err(|_| ListError::Cursor)?;
     let after = after.as_ref().map_or("", Did::as_str);
-    let repos = repos::with_collection(&*app.db, collection.as_str(), after, limit).await?;
-    let cursor = if is_full(&repos, limit) { repos.last().map(Did::to_string) } else { None };
-    Ok(Page { repos, cursor })
+    let page = repos::with_collection(&*app.db, collection.as_str(), after, size(limit)).await?;
+    let cursor = page.items.last().filter(|_| page.may_go_on).map(Did::to_string);
+    Ok(Page { repos: page.items, cursor })
 }
 
-fn is_full<T>(page: &[T], limit: i64) -> bool {
-    i64::try_from(page.len()).is_ok_and(|len| len >= limit)
+fn size(rows: i64) -> PageSize {
+    PageSize { rows, bytes: LIST_ANSWER_BYTES_MAX }
 }
 
 fn cursor_behind(last: &Listed) -> String {

@@ -35,7 +35,7 @@ pub use open::{OpenError, OpenRepo, Repositories, open};
 pub use size::{Size, size};
 pub use turns::{Busy, Turn, turn};
 
-use super::accounts::Status;
+use super::{accounts::Status, shares::Crowded};
 use crate::app::App;
 
 /// Who asks to read a repository.
@@ -47,6 +47,16 @@ pub enum Reader {
     Account(Did),
     /// The operator.
     Admin,
+}
+
+impl Reader {
+    /// The account that is signed in.
+    pub fn account(&self) -> Option<&Did> {
+        match self {
+            Self::Account(did) => Some(did),
+            Self::Public | Self::Admin => None,
+        }
+    }
 }
 
 /// Why a repository is not shown.
@@ -75,9 +85,9 @@ pub enum RepoError {
     /// It changed in more places than could be remembered while it was read, or another has taken its place.
     #[error("The repo has changed too much while it was read: {0}; try again")]
     Overtaken(Did),
-    /// As many readers as the bound read repositories at length.
+    /// As many exports as allowed are under way: in all, or of the caller's.
     #[error("Too many repos are being read at the moment; try again")]
-    TooManyReaders,
+    TooManyReaders(Crowded),
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -22,9 +22,10 @@ use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    export::Searches,
     snapshot::Snapshots,
     turns::{self, Busy, Job, Turns},
 };
@@ -34,7 +35,7 @@ use crate::{
         keys::{Purpose, UnwrapError},
         randomness::{self, Randomness},
     },
-    limits::RECORD_KEYS_PER_READ,
+    limits::{RECORD_KEYS_PER_READ, RECORD_PAGES_AT_ONCE_MAX},
 };
 
 /// What an open repository takes beside its tree, in bytes; an estimate.
@@ -109,6 +110,9 @@ impl From<UnwrapError> for OpenError {
 pub struct Repositories {
     pub(super) turns: Turns,
     pub(super) snapshots: Snapshots,
+    pub(super) searches: Searches,
+    /// The pages of records that are read and written as JSON at once.
+    pub(super) pages: Arc<Semaphore>,
     cache: Cache<Did, Arc<OpenRepo>, ByBytes>,
     /// The last used repository that is too large for the cache.
     oversized: Mutex<Option<(Did, Arc<OpenRepo>)>>,
@@ -139,12 +143,19 @@ impl Repositories {
         Self {
             turns: Turns::default(),
             snapshots: Snapshots::default(),
+            searches: Searches::default(),
+            pages: Arc::new(Semaphore::new(RECORD_PAGES_AT_ONCE_MAX)),
             cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
             oversized: Mutex::default(),
             oversized_bytes_min: cache_bytes_max / 2,
             clock_id: u16::from_be_bytes(randomness::bytes(randomness)) & CLOCK_ID_MASK,
             last_key: Mutex::default(),
         }
+    }
+
+    /// How many exports are under way.
+    pub fn exports(&self) -> usize {
+        self.snapshots.count()
     }
 
     /// Makes a record key later than every one this process made before.

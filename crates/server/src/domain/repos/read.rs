@@ -1,15 +1,19 @@
 //! Records as apps read them: one, a page of a collection, and what there is in a repository.
 
+use std::sync::Arc;
+
 use allod_atproto::{AtIdentifier, Cid, Did, Nsid, RecordKey, json, repo::RecordPath};
 use allod_store::{
     ReadError,
     tables::{
+        PageSize,
         accounts::{self, Account},
         records::{self, Order, Record},
         repos,
     },
 };
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::RepoError;
 use crate::{
@@ -18,6 +22,7 @@ use crate::{
         accounts::Status,
         identity::{Freshness, ResolveError, resolve_document},
     },
+    limits::{LIST_ANSWER_BYTES_MAX, RECORD_PAGE_BYTES_MAX},
 };
 
 /// A record as it is shown.
@@ -25,12 +30,14 @@ use crate::{
 pub struct Shown {
     did: Did,
     record: Record,
+    /// One of the pages that are read and written as JSON at once.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Shown {
     /// Writes it as getRecord and listRecords show it: JSON with its URI, CID and value.
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), ShowError> {
-        let Self { did, record } = self;
+        let Self { did, record, .. } = self;
         // URIs and CIDs have nothing that JSON would write otherwise.
         for part in [b"{\"uri\":\"at://", did.as_str().as_bytes(), b"/", record.path.as_bytes()] {
             out.extend_from_slice(part);
@@ -47,7 +54,11 @@ impl Shown {
 
     /// About how many bytes [`Self::write_json`] writes.
     pub fn json_bytes(&self) -> usize {
-        self.record.block.len() * 2 + self.record.path.len() + 192
+        self.record.block.len() + self.record.block.len() / 4 + self.record.path.len() + 192
+    }
+
+    fn key(&self) -> &str {
+        self.record.path.split_once('/').map_or("", |(_, key)| key)
     }
 }
 
@@ -56,8 +67,38 @@ impl Shown {
 pub struct Page {
     /// The records.
     pub records: Vec<Shown>,
-    /// What asks for the next page; none at the end.
-    pub cursor: Option<String>,
+    /// Whether there may be more behind the last of them.
+    pub may_go_on: bool,
+    /// One of the pages that are read and written as JSON at once.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Page {
+    /// Writes the page as listRecords shows it. It ends before its last record when it gets too long.
+    pub fn write_json(&self) -> Result<Vec<u8>, ShowError> {
+        let bytes: usize = self.records.iter().map(Shown::json_bytes).sum();
+        let mut json = Vec::with_capacity(bytes + 64);
+        json.extend_from_slice(b"{\"records\":[");
+        let mut last = None;
+        for record in &self.records {
+            if last.is_some() {
+                if json.len() >= LIST_ANSWER_BYTES_MAX {
+                    break;
+                }
+                json.push(b',');
+            }
+            record.write_json(&mut json)?;
+            last = Some(record);
+        }
+        json.push(b']');
+        let is_cut = last.map(Shown::key) != self.records.last().map(Shown::key);
+        if let Some(last) = last.filter(|_| is_cut || self.may_go_on) {
+            // A record key has nothing that JSON would write otherwise.
+            json.extend_from_slice(format!(",\"cursor\":\"{}\"", last.key()).as_bytes());
+        }
+        json.push(b'}');
+        Ok(json)
+    }
 }
 
 /// Which page of a collection is asked for.
@@ -81,7 +122,7 @@ pub struct Description {
     pub account: Account,
     /// Its DID document.
     pub document: Value,
-    /// Its collections, sorted.
+    /// Its collections, sorted; not all, where they come to more than an answer has room for.
     pub collections: Vec<Nsid>,
     /// Whether the document names the account's handle.
     pub handle_is_correct: bool,
@@ -128,9 +169,10 @@ pub async fn record(
     let missing = || ShowError::NoRecord { repo: repo.clone(), collection: collection.clone(), key: key.clone() };
     let did = active_did(app, repo).await?.ok_or_else(missing)?;
     let path = RecordPath::new(collection, key);
+    let turn = turn(app).await;
     let record = records::of_active(&*app.db, &did, &path).await?;
     let record = record.filter(|record| record.takedown_ref.is_none() && cid.is_none_or(|cid| cid == record.cid));
-    Ok(Shown { record: record.ok_or_else(missing)?, did })
+    Ok(Shown { record: record.ok_or_else(missing)?, did, _turn: turn })
 }
 
 /// Shows a page of a collection of an active account.
@@ -142,17 +184,17 @@ pub async fn records(app: &App, request: PageRequest<'_>) -> Result<Page, ShowEr
     } else {
         ((None, request.cursor), Order::Descending)
     };
-    let rows = records::page(&*app.db, &did, request.collection.as_str(), between, order, request.limit).await?;
-    if rows.is_empty() {
+    let turn = turn(app).await;
+    let size = PageSize { rows: request.limit, bytes: RECORD_PAGE_BYTES_MAX };
+    let page = records::page(&*app.db, &did, request.collection.as_str(), between, order, size).await?;
+    if page.items.is_empty() {
         let account = accounts::by_did(&*app.db, &did).await?;
         if account.is_none_or(|account| !Status::of(&account).is_active()) {
             return Err(missing());
         }
     }
-    let last_key = rows.last().and_then(|record| record.path.split_once('/')).map(|(_, key)| key.to_owned());
-    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == request.limit);
-    let records = rows.into_iter().map(|record| Shown { did: did.clone(), record }).collect();
-    Ok(Page { records, cursor: last_key.filter(|_| is_full) })
+    let records = page.items.into_iter().map(|record| Shown { did: did.clone(), record, _turn: None }).collect();
+    Ok(Page { records, may_go_on: page.may_go_on, _turn: turn })
 }
 
 /// Tells what there is in a repository.
@@ -175,13 +217,18 @@ pub async fn describe(app: &App, repo: &AtIdentifier) -> Result<Description, Sho
             return Err(ShowError::Unresolvable(account.did));
         }
     };
-    let collections = repos::collections_of(&*app.db, &account.did).await?;
+    let collections = repos::collections_of(&*app.db, &account.did, LIST_ANSWER_BYTES_MAX).await?;
     Ok(Description {
         handle_is_correct: document.handle().as_ref() == Some(&account.handle),
         document: document.json().clone(),
         collections: collections.iter().filter_map(|name| Nsid::parse(name).ok()).collect(),
         account,
     })
+}
+
+/// Waits until a page may be read, so that those held at once are few. The semaphore is never closed.
+async fn turn(app: &App) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&app.repos.pages).acquire_owned().await.ok()
 }
 
 /// The DID that an identifier stands for here; a DID stands for itself, whether or not it has an account.

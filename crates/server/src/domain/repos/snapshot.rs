@@ -19,18 +19,18 @@ use allod_store::tables::{
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{OpenRepo, RepoError, open, turns};
 use crate::{
     app::App,
-    limits::{SNAPSHOTS_MAX, SNAPSHOTS_REPLACED_BYTES_MAX},
+    domain::shares::{Bounds, Place, Places, Taker},
+    limits::{SNAPSHOTS_MAX, SNAPSHOTS_PER_ACCOUNT_MAX, SNAPSHOTS_PER_ADDRESS_MAX, SNAPSHOTS_REPLACED_BYTES_MAX},
 };
 
 /// The snapshots that are held.
 pub(super) struct Snapshots {
     by_did: Mutex<HashMap<Did, Vec<Arc<Held>>>>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// How many bytes of replaced records all of them keep.
     replaced_bytes: AtomicUsize,
 }
@@ -39,9 +39,19 @@ impl Default for Snapshots {
     fn default() -> Self {
         Self {
             by_did: Mutex::default(),
-            places: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
+            places: Places::new(Bounds {
+                total: SNAPSHOTS_MAX,
+                per_address: SNAPSHOTS_PER_ADDRESS_MAX,
+                per_account: SNAPSHOTS_PER_ACCOUNT_MAX,
+            }),
             replaced_bytes: AtomicUsize::new(0),
         }
+    }
+}
+
+impl Snapshots {
+    pub(super) fn count(&self) -> usize {
+        self.places.taken()
     }
 }
 
@@ -74,14 +84,13 @@ pub(super) struct Snapshot {
     app: Arc<App>,
     did: Did,
     held: Arc<Held>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Snapshot {
     /// Holds the repository as it is now.
-    pub(super) async fn take(app: &Arc<App>, did: &Did) -> Result<Self, RepoError> {
-        let place = Arc::clone(&app.repos.snapshots.places).try_acquire_owned();
-        let place = place.map_err(|_| RepoError::TooManyReaders)?;
+    pub(super) async fn take(app: &Arc<App>, did: &Did, taker: &Taker) -> Result<Self, RepoError> {
+        let place = app.repos.snapshots.places.take(taker, 1).map_err(RepoError::TooManyReaders)?;
         // In the turn, so that no write that is under way has missed it.
         let _turn = turns::turn(app, did).await.map_err(open::OpenError::from)?;
         let held = Arc::new(Held { repo: open::load(app, did).await?, progress: Mutex::default() });

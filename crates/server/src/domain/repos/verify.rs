@@ -181,7 +181,7 @@ async fn look(
     if found != Some(head.data) {
         report.add(Problem::Tree { expected: head.data, found });
     }
-    let listed: BTreeSet<String> = repos::collections_of(&*app.db, did).await?.into_iter().collect();
+    let listed: BTreeSet<String> = repos::collections_of(&*app.db, did, usize::MAX).await?.into_iter().collect();
     for collection in listed.symmetric_difference(&collections) {
         report.add(Problem::Collection(collection.clone()));
     }

@@ -15,6 +15,8 @@ pub(super) struct Outbox {
     pub(super) pieces: VecDeque<Bytes>,
     /// How many bytes of the first piece are written.
     written: usize,
+    /// How many bytes were written in all.
+    pub(super) total_bytes: u64,
 }
 
 impl Outbox {
@@ -36,6 +38,7 @@ impl Outbox {
         if bytes == 0 && !self.is_empty() {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.total_bytes = self.total_bytes.saturating_add(bytes as u64);
         self.advance(bytes);
         Ok(())
     }
@@ -123,7 +126,7 @@ mod tests {
     async fn everything_is_written_in_order_however_little_at_a_time() {
         let all = messages().concat();
         for step in [1, 7, 1_000, 100_000] {
-            let mut outbox = Outbox { pieces: messages().into(), written: 0 };
+            let mut outbox = Outbox { pieces: messages().into(), ..Outbox::default() };
             let mut to = Narrow(step, Vec::new());
             while !outbox.is_empty() {
                 outbox.write(&mut to).await.unwrap();
@@ -141,7 +144,7 @@ mod tests {
         }
         for written in (0..all.len()).step_by(11).chain(ends.clone()) {
             let pieces = [Bytes::from(all.clone()), Bytes::from_static(b"more")];
-            let mut outbox = Outbox { pieces: pieces.into(), written: 0 };
+            let mut outbox = Outbox { pieces: pieces.into(), ..Outbox::default() };
             outbox.advance(written);
             outbox.cut_short();
             let left: usize = outbox.pieces.iter().map(Bytes::len).sum::<usize>() - outbox.written;

@@ -116,6 +116,8 @@ struct Session<I, S> {
     heard_at: Instant,
     asked_at: Instant,
     progress_at: Instant,
+    /// How long the client was waited for in all, to the tick.
+    waited_secs: u64,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
@@ -132,6 +134,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
             heard_at: now,
             asked_at: now,
             progress_at: now,
+            waited_secs: 0,
         }
     }
 
@@ -183,7 +186,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
 
     fn look_at_clocks(&mut self, is_writing: bool) -> Result<(), End> {
         if is_writing {
-            if self.progress_at.elapsed().as_secs() >= limits::WEBSOCKET_STALL_SECS {
+            self.waited_secs += TICK_SECS;
+            let paid_secs = self.outbox.total_bytes / limits::WEBSOCKET_BYTES_PER_SEC_MIN;
+            let trickles = self.waited_secs > limits::WEBSOCKET_GRACE_SECS.saturating_add(paid_secs);
+            if trickles || self.progress_at.elapsed().as_secs() >= limits::WEBSOCKET_STALL_SECS {
                 return Err(End::Ours(self.source.too_slow()));
             }
         } else {
@@ -377,7 +383,7 @@ mod tests {
     async fn a_client_that_reads_a_little_now_and_then_is_not_stalled() {
         let (mut client, stopping, session) = start(vec![message(5_000)]);
         let mut read = vec![0; 500];
-        for _ in 0..10 {
+        for _ in 0..5 {
             time::sleep(Duration::from_secs(limits::WEBSOCKET_STALL_SECS - 2 * TICK_SECS)).await;
             client.read_exact(&mut read).await.unwrap();
         }
@@ -385,6 +391,22 @@ mod tests {
         stopping.cancel();
         drop(client);
         session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_trickles_for_long_is_let_go() {
+        let (mut client, _stopping, session) = start(vec![message(50_000)]);
+        let begun = Instant::now();
+        let mut read = [0; 500];
+        while !session.is_finished() {
+            time::sleep(Duration::from_secs(5)).await;
+            if client.read_exact(&mut read).await.is_err() {
+                break;
+            }
+        }
+        session.await.unwrap();
+        let secs = begun.elapsed().as_secs();
+        assert!((limits::WEBSOCKET_GRACE_SECS..2 * limits::WEBSOCKET_GRACE_SECS).contains(&secs), "{secs} s");
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use super::{CommonError, XrpcError};
 use crate::{
     domain::{
         firehose::seats::SeatError, handles::HandleError, invites::CreateInvitesError, passwords::HashError,
-        reserved_keys::ReserveKeyError, sign_up::SignUpError,
+        reserved_keys::ReserveKeyError, shares::Crowded, sign_up::SignUpError,
     },
     http::websocket::HandshakeError,
 };
@@ -36,6 +36,14 @@ const STORE_RETRY_SECS: u32 = 5;
 
 /// When a stream's client that found no place comes back, in seconds.
 const SEAT_RETRY_SECS: u32 = 30;
+
+/// How a caller is refused for whom there is no place: one who has its share did too much at once.
+fn crowded(crowded: Crowded, retry_after_secs: u32) -> CommonError {
+    match crowded {
+        Crowded::Server => CommonError::NotEnoughResources { retry_after_secs },
+        Crowded::Address | Crowded::Account => CommonError::RateLimitExceeded { retry_after_secs },
+    }
+}
 
 impl<E> From<HandshakeError> for XrpcError<E> {
     fn from(error: HandshakeError) -> Self {

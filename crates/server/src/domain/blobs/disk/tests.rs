@@ -54,7 +54,7 @@ impl Rig {
         let mut bytes = opened.first.to_vec();
         if let Some(rest) = opened.rest {
             let pieces: Vec<Bytes> = rest.try_collect().await.unwrap();
-            assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= limits::BLOB_PIECE_BYTES));
+            assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= limits::BLOB_READ_BYTES));
             bytes.extend(pieces.concat());
         }
         Some((opened.size, bytes))

@@ -25,16 +25,21 @@ use allod_atproto::{
 use allod_store::{CommitError, ReadError};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{sync::OwnedSemaphorePermit, sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use self::{reading::Reading, spool::Spool};
 use super::turns::Busy;
 use crate::{
     app::App,
-    domain::{identity::ResolveError, keys::UnwrapError, randomness},
+    domain::{
+        identity::ResolveError,
+        keys::UnwrapError,
+        randomness,
+        shares::{Bounds, Crowded, Place, Places, Taker},
+    },
     limits::{
         IMPORT_BLOCK_BYTES_MAX, IMPORT_BLOCKS_MAX, IMPORT_COLLECTIONS_MAX, IMPORT_PIECE_BYTES,
-        IMPORT_REV_AHEAD_SECS_MAX, IMPORTS_AT_ONCE_MAX,
+        IMPORT_REV_AHEAD_SECS_MAX, IMPORTS_AT_ONCE_MAX, IMPORTS_PER_ADDRESS_MAX,
     },
 };
 
@@ -50,33 +55,41 @@ pub struct ImportConfig {
 /// The imports under way.
 pub struct Imports {
     directory: PathBuf,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     accounts: Arc<Mutex<HashSet<Did>>>,
 }
 
 impl Imports {
     /// Imports that use this directory for what they have received.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, places: Arc::new(Semaphore::new(IMPORTS_AT_ONCE_MAX)), accounts: Arc::default() }
+        // That an account has one at a time holds for the operator's imports too, and is seen to by `accounts`.
+        let bounds =
+            Bounds { total: IMPORTS_AT_ONCE_MAX, per_address: IMPORTS_PER_ADDRESS_MAX, per_account: usize::MAX };
+        Self { directory, places: Places::new(bounds), accounts: Arc::default() }
     }
 
-    fn place(&self, did: &Did) -> Result<Place, ImportError> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ImportError::Crowded)?;
+    /// How many imports are under way.
+    pub fn count(&self) -> usize {
+        self.places.taken()
+    }
+
+    fn slot(&self, did: &Did, taker: &Taker) -> Result<Slot, ImportError> {
+        let place = self.places.take(taker, 1).map_err(ImportError::Crowded)?;
         if !self.accounts.lock().insert(did.clone()) {
             return Err(ImportError::UnderWay);
         }
-        Ok(Place { did: did.clone(), accounts: Arc::clone(&self.accounts), _permit: permit })
+        Ok(Slot { did: did.clone(), accounts: Arc::clone(&self.accounts), _place: place })
     }
 }
 
-/// One of the places for imports; free again when it is dropped.
-struct Place {
+/// One of the places for imports, and the account's only one; free again when it is dropped.
+struct Slot {
     did: Did,
     accounts: Arc<Mutex<HashSet<Did>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.accounts.lock().remove(&self.did);
     }
@@ -102,9 +115,9 @@ pub enum ImportError {
     /// The file is larger than taken.
     #[error("request entity too large")]
     TooLarge,
-    /// Too many imports are under way.
+    /// Too many imports are under way: in all, or of the caller's.
     #[error("Too many imports at the moment; try again")]
-    Crowded,
+    Crowded(Crowded),
     /// Another import of the account is under way.
     #[error("Another import of this repository is under way; try again when it is done")]
     UnderWay,
@@ -219,22 +232,27 @@ pub struct Import {
     receiving: Option<Receiving>,
     pieces: Vec<Bytes>,
     pieces_bytes: usize,
-    place: Place,
+    slot: Slot,
 }
 
 impl Import {
     /// Begins. `declared_bytes` is how much the sender says will come.
-    pub async fn begin(app: &Arc<App>, did: &Did, declared_bytes: Option<u64>) -> Result<Self, ImportError> {
+    pub async fn begin(
+        app: &Arc<App>,
+        did: &Did,
+        taker: &Taker,
+        declared_bytes: Option<u64>,
+    ) -> Result<Self, ImportError> {
         let file_bytes_max = app.config.imports.file_bytes_max;
         if declared_bytes.is_some_and(|bytes| bytes > file_bytes_max) {
             return Err(ImportError::TooLarge);
         }
-        let place = app.imports.place(did)?;
+        let slot = app.imports.slot(did, taker)?;
         let directory = app.imports.directory.clone();
         let name = format!("{:016x}.part", u64::from_be_bytes(randomness::bytes(&*app.randomness)));
         let receiving = blocking(move || Receiving::new(&directory, &name, file_bytes_max)).await?;
         let (app, did, receiving) = (Arc::clone(app), did.clone(), Some(receiving));
-        Ok(Self { app, did, receiving, pieces: Vec::new(), pieces_bytes: 0, place })
+        Ok(Self { app, did, receiving, pieces: Vec::new(), pieces_bytes: 0, slot })
     }
 
     /// Takes the next bytes of the file.
@@ -260,10 +278,10 @@ impl Import {
     pub async fn finish(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Result<Imported, ImportError> {
         self.hand_over().await?;
         let receiving = self.receiving.take().ok_or(ImportError::BrokenOff)?;
-        let Self { app, did, place, .. } = self;
+        let Self { app, did, slot, .. } = self;
         let carried_out = tokio::spawn(async move {
             let outcome = carry_out(&app, &did, receiving, &progress).await;
-            drop(place);
+            drop(slot);
             outcome
         });
         carried_out.await.map_err(|_| ImportError::BrokenOff)?

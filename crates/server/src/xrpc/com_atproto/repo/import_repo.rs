@@ -17,15 +17,19 @@ use crate::{
             import::{self, Import},
             write::NotAllowed,
         },
+        shares::Taker,
     },
     http::body::RequestBody,
+    limits::{IMPORT_BYTES_PER_SEC_MIN, IMPORT_RECEIVE_SECS_MAX},
     xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Access, body, route},
 };
 
 /// Takes the CAR file as it comes and answers when the repository is the account's, which may be deactivated.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<ImportRepo, Access>) -> XrpcResult<ImportRepo> {
-    let XrpcRequest { auth: Access(session), headers, raw_body: mut sent, .. } = request;
-    match take(&app, &session.account, &headers, &mut sent).await {
+    let XrpcRequest { auth: Access(session), headers, raw_body, context, .. } = request;
+    let mut sent = raw_body.at_pace(IMPORT_BYTES_PER_SEC_MIN, IMPORT_RECEIVE_SECS_MAX);
+    let taker = context.taker(Some(&session.account.did));
+    match take(&app, &session.account, &taker, &headers, &mut sent).await {
         Ok(()) => Ok(XrpcResponse::new(NoBody {})),
         Err(error) => {
             route::drain(&headers, sent).await;
@@ -37,6 +41,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<ImportRepo, Access>) ->
 async fn take(
     app: &Arc<App>,
     account: &Account,
+    taker: &Taker,
     headers: &HeaderMap,
     sent: &mut RequestBody,
 ) -> Result<(), XrpcError<NoErrors>> {
@@ -50,7 +55,7 @@ async fn take(
         ));
     }
     import::check_accepted(app)?;
-    let mut import = Import::begin(app, &account.did, body::declared_bytes(headers)).await?;
+    let mut import = Import::begin(app, &account.did, taker, body::declared_bytes(headers)).await?;
     while let Some(frame) = sent.frame().await {
         if let Ok(piece) = frame.map_err(|error| body::refuse_broken(&error))?.into_data() {
             import.push(piece).await?;

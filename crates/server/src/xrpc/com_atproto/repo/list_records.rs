@@ -8,7 +8,7 @@ use allod_lexicon::com_atproto::repo::list_records::ListRecords;
 
 use crate::{
     app::App,
-    domain::repos::read::{self, PageRequest, Shown},
+    domain::repos::read::{self, PageRequest},
     http::reply,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
@@ -27,20 +27,5 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<ListRecords, Anonymous>
         },
     )
     .await?;
-    let bytes: usize = page.records.iter().map(Shown::json_bytes).sum();
-    let mut body = Vec::with_capacity(bytes + 64);
-    body.extend_from_slice(b"{\"records\":[");
-    for (index, record) in page.records.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        record.write_json(&mut body)?;
-    }
-    body.push(b']');
-    if let Some(cursor) = &page.cursor {
-        // A record key has nothing that JSON would write otherwise.
-        body.extend_from_slice(format!(",\"cursor\":\"{cursor}\"").as_bytes());
-    }
-    body.push(b'}');
-    Ok(XrpcResponse::bytes(reply::JSON, body))
+    Ok(XrpcResponse::bytes(reply::JSON, page.write_json()?))
 }

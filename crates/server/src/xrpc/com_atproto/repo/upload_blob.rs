@@ -15,15 +15,21 @@ use http_body_util::BodyExt as _;
 
 use crate::{
     app::App,
-    domain::blobs::{references::BlobRef, upload::Upload},
+    domain::{
+        blobs::{references::BlobRef, upload::Upload},
+        shares::Taker,
+    },
     http::body::RequestBody,
+    limits::{UPLOAD_BYTES_PER_SEC_MIN, UPLOAD_SECS_MAX},
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Uploader, body, route},
 };
 
 /// Takes the bytes as they come and answers when the blob is durable.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<UploadBlob, Uploader>) -> XrpcResult<UploadBlob> {
-    let XrpcRequest { auth: Uploader(did), headers, raw_body: mut sent, .. } = request;
-    match take(&app, &did, &headers, &mut sent).await {
+    let XrpcRequest { auth: Uploader(did), headers, raw_body, context, .. } = request;
+    let mut sent = raw_body.at_pace(UPLOAD_BYTES_PER_SEC_MIN, UPLOAD_SECS_MAX);
+    let taker = context.taker(Some(&did));
+    match take(&app, &did, &taker, &headers, &mut sent).await {
         Ok(BlobRef { cid, mime_type, size }) => {
             Ok(XrpcResponse::new(Output { blob: Blob { link: CidLink(cid), mime_type, size } }))
         }
@@ -37,12 +43,13 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<UploadBlob, Uploader>) 
 async fn take(
     app: &App,
     did: &Did,
+    taker: &Taker,
     headers: &HeaderMap,
     sent: &mut RequestBody,
 ) -> Result<BlobRef, XrpcError<NoErrors>> {
     let decoder = body::coding::decoder(headers.get_all(CONTENT_ENCODING))?;
     let declared_bytes = body::declared_bytes(headers);
-    let mut upload = Upload::begin(app, did, declared_bytes)?;
+    let mut upload = Upload::begin(app, did, taker, declared_bytes)?;
     while let Some(frame) = sent.frame().await {
         if let Ok(piece) = frame.map_err(|error| body::refuse_broken(&error))?.into_data() {
             upload.push(piece).await?;

@@ -16,5 +16,6 @@ use crate::{
 /// [`QUERY_PARAMS_MAX`](crate::limits::QUERY_PARAMS_MAX).
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetBlocks, RepoReader>) -> XrpcResult<GetBlocks> {
     let params = request.params;
-    super::car(export::blocks(&app, &params.did, &request.auth.0, &params.cids).await?).await
+    let taker = request.context.taker(request.auth.0.account());
+    super::car(export::blocks(&app, &params.did, &request.auth.0, &taker, &params.cids).await?).await
 }

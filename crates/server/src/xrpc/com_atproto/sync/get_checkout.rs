@@ -14,5 +14,6 @@ use crate::{
 
 /// Exports the whole repository.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetCheckout, RepoReader>) -> XrpcResult<GetCheckout> {
-    super::car(export::whole(&app, &request.params.did, &request.auth.0, None).await?).await
+    let taker = request.context.taker(request.auth.0.account());
+    super::car(export::whole(&app, &request.params.did, &request.auth.0, &taker, None).await?).await
 }

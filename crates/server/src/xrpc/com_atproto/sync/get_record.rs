@@ -17,6 +17,7 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetRecord, RepoReader>) -> XrpcResult<GetRecord> {
     let params = request.params;
     let path = RecordPath::new(&params.collection, &params.rkey);
-    let file = export::proof(&app, &params.did, &request.auth.0, &path).await?;
+    let taker = request.context.taker(request.auth.0.account());
+    let file = export::proof(&app, &params.did, &request.auth.0, &taker, &path).await?;
     Ok(XrpcResponse::bytes(super::CAR, file))
 }

@@ -15,5 +15,6 @@ use crate::{
 /// Exports the repository; to a reader who has part of it, without the records of that part.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetRepo, RepoReader>) -> XrpcResult<GetRepo> {
     let params = request.params;
-    super::car(export::whole(&app, &params.did, &request.auth.0, params.since).await?).await
+    let taker = request.context.taker(request.auth.0.account());
+    super::car(export::whole(&app, &params.did, &request.auth.0, &taker, params.since).await?).await
 }

@@ -56,7 +56,7 @@ fn cut_off(error: RepoError) -> StreamError {
         | RepoError::Deactivated(_)
         | RepoError::Open(_)
         | RepoError::Overtaken(_)
-        | RepoError::TooManyReaders
+        | RepoError::TooManyReaders(_)
         | RepoError::Read(_) => tracing::warn!(%error, "a CAR file was cut off"),
     }
     error.into()

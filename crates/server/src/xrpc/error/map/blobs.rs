@@ -33,7 +33,7 @@ impl<E> From<UploadError> for XrpcError<E> {
             UploadError::Crowded | UploadError::Contended => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs }, message)
             }
-            UploadError::AccountCrowded => Self::common(CommonError::RateLimitExceeded { retry_after_secs }, message),
+            UploadError::CallerCrowded => Self::common(CommonError::RateLimitExceeded { retry_after_secs }, message),
             UploadError::OverQuota { .. } | UploadError::TakenDown | UploadError::Undecodable => {
                 Self::invalid_request(message)
             }

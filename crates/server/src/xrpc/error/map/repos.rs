@@ -40,7 +40,7 @@ macro_rules! repo_error {
                     RepoError::Open(_)
                     | RepoError::RecordMissing { .. }
                     | RepoError::Overtaken(_)
-                    | RepoError::TooManyReaders
+                    | RepoError::TooManyReaders(_)
                     | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
                 }
             }
@@ -60,7 +60,7 @@ impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
             | RepoError::Open(_)
             | RepoError::RecordMissing { .. }
             | RepoError::Overtaken(_)
-            | RepoError::TooManyReaders
+            | RepoError::TooManyReaders(_)
             | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
         }
     }
@@ -78,7 +78,7 @@ impl From<RepoError> for XrpcError<sync::get_head::Error> {
             | RepoError::Open(_)
             | RepoError::RecordMissing { .. }
             | RepoError::Overtaken(_)
-            | RepoError::TooManyReaders
+            | RepoError::TooManyReaders(_)
             | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
         }
     }
@@ -93,7 +93,8 @@ impl From<RepoError> for XrpcError<NoErrors> {
             }
             RepoError::TakenDown(_) => Self::common(CommonError::RepoTakendown, message),
             RepoError::Deactivated(_) => Self::common(CommonError::RepoDeactivated, message),
-            RepoError::Overtaken(_) | RepoError::TooManyReaders | RepoError::Open(OpenError::Busy(_)) => {
+            RepoError::TooManyReaders(crowded) => Self::common(super::crowded(crowded, STORE_RETRY_SECS), message),
+            RepoError::Overtaken(_) | RepoError::Open(OpenError::Busy(_)) => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
             }
             RepoError::Open(
@@ -263,9 +264,8 @@ impl<E> From<ImportError> for XrpcError<E> {
                 Self::common(CommonError::UpstreamFailure, "The account's DID document can't be had; try again")
             }
             ImportError::TooLarge => Self::common(CommonError::PayloadTooLarge, message),
-            ImportError::Crowded | ImportError::UnderWay | ImportError::Busy(_) | ImportError::BrokenOff => {
-                Self::common(retry, message)
-            }
+            ImportError::Crowded(crowded) => Self::common(super::crowded(crowded, IMPORT_RETRY_SECS), message),
+            ImportError::UnderWay | ImportError::Busy(_) | ImportError::BrokenOff => Self::common(retry, message),
             ImportError::NotFound(_) => Self::common(CommonError::RepoNotFound, message),
             ImportError::Disk(reason) if reason.kind() == io::ErrorKind::StorageFull => {
                 tracing::warn!(%reason, "a repository was not imported");

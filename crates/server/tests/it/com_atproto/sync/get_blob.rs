@@ -50,6 +50,22 @@ async fn gives_the_bytes_as_they_were_uploaded() {
 }
 
 #[tokio::test]
+async fn ranges_are_for_get_alone() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    let bytes = content(1, 1_000);
+    let cid = uploaded(&pds, &alice, &bytes).await;
+    refer(&pds, &alice.did, "a", 1, &[cid]).await;
+    let url = format!("{}/xrpc/{GET}?did={}&cid={cid}", pds.url(), alice.did);
+    for range in ["bytes=0-9", "bytes=2000-"] {
+        let head = pds.client().head(&url).header("range", range).send().await.unwrap();
+        assert_eq!(head.status().as_u16(), 200, "{range}");
+        assert_eq!(head.headers()["content-length"], "1000");
+        assert!(!head.headers().contains_key("content-range"));
+    }
+}
+
+#[tokio::test]
 async fn gives_a_part() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;

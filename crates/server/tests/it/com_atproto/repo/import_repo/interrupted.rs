@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use allod_server::domain::repos::import::{Import, ImportError};
+use allod_server::domain::{
+    repos::import::{Import, ImportError},
+    shares::{Crowded, Taker},
+};
 use allod_store::fault::Fault;
 use allod_testkit::{Actor, TestPds};
 
@@ -129,11 +132,14 @@ async fn only_so_many_at_once() {
     let mover = Mover::new(&pds).await;
     let mut held = Vec::new();
     loop {
+        let number = u8::try_from(held.len()).unwrap();
         let did = format!("did:plc:{:a>24}", ["a", "b", "c", "d", "e"][held.len()]);
-        match Import::begin(pds.app(), &allod_atproto::Did::parse(&did).unwrap(), None).await {
+        let did = allod_atproto::Did::parse(&did).unwrap();
+        let taker = Taker::new(std::net::IpAddr::from([192, 0, 2, number]), Some(did.clone()));
+        match Import::begin(pds.app(), &did, &taker, None).await {
             Ok(import) => held.push(import),
             Err(error) => {
-                assert!(matches!(error, ImportError::Crowded), "{error}");
+                assert!(matches!(error, ImportError::Crowded(Crowded::Server)), "{error}");
                 break;
             }
         }

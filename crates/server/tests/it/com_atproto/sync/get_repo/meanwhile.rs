@@ -1,9 +1,12 @@
 //! Exports that last while something happens.
 
 use allod_atproto::repo::Tree;
-use allod_server::domain::repos::{
-    Reader, RepoError,
-    export::{self, CarFile},
+use allod_server::domain::{
+    repos::{
+        Reader, RepoError,
+        export::{self, CarFile},
+    },
+    shares::Taker,
 };
 use allod_store::{Txn, sql};
 use allod_testkit::{Actor, TestPds};
@@ -18,7 +21,7 @@ const RECORDS: usize = 400;
 
 async fn begin(pds: &TestPds, actor: &Actor, since: Option<&str>) -> CarFile {
     let since = since.map(|since| since.parse().unwrap());
-    export::whole(pds.app(), &actor.did, &Reader::Public, since).await.unwrap()
+    export::whole(pds.app(), &actor.did, &Reader::Public, &Taker::OPERATOR, since).await.unwrap()
 }
 
 /// Takes the rest of a file.

@@ -1,0 +1,72 @@
+//! The bytes of answers that are held.
+
+use allod_server::limits;
+use allod_testkit::{Actor, TestPds};
+use http::{Request, Response};
+use serde_json::json;
+
+use super::{Stalled, until};
+
+const LIST: &str = "com.atproto.repo.listRecords";
+const NOTES: &str = "com.example.note";
+
+/// Creates large records.
+async fn fill(pds: &TestPds, actor: &Actor, records: usize) {
+    for n in 0..records {
+        let record = json!({ "$type": NOTES, "n": n, "text": "x".repeat(900_000) });
+        let body = json!({ "repo": actor.did, "collection": NOTES, "record": record });
+        pds.xrpc_post("com.atproto.repo.createRecord").bearer(&actor.access).json(&body).ok().await;
+    }
+}
+
+fn list(pds: &TestPds, actor: &Actor, address: &str) -> Request<()> {
+    let url = format!("{}/xrpc/{LIST}?repo={}&collection={NOTES}&limit=100", pds.url(), actor.did);
+    Request::get(url).header("x-forwarded-for", address).body(()).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_has_its_share_and_the_others_theirs() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    fill(&pds, &alice, 3).await;
+    let stalled = Stalled::connect(&pds).await;
+    let mut answers: Vec<Response<h2::RecvStream>> = Vec::new();
+    for _ in 0..40 {
+        let (answer, _) = stalled.open(list(&pds, &alice, "198.51.100.1"), true).await;
+        answers.push(answer.await.unwrap());
+    }
+    let held = pds.app().answers.held_bytes();
+    assert!(held > limits::LARGE_ANSWERS_PER_ADDRESS_BYTES_MAX / 2, "{held}");
+    let most = limits::LARGE_ANSWERS_PER_ADDRESS_BYTES_MAX + limits::SMALL_ANSWERS_PER_ADDRESS_BYTES_MAX;
+    assert!(held <= most, "{held}");
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status() == 503).collect();
+    assert!(refused.len() > 5, "{}", refused.len());
+    assert_eq!(refused[0].headers()["retry-after"], "5");
+    assert_eq!(refused[0].headers()["access-control-allow-origin"], "*");
+
+    let other = |address: &str| {
+        let call = pds.xrpc_get(LIST).param("repo", &alice.did).param("collection", NOTES);
+        call.header("x-forwarded-for", address)
+    };
+    other("198.51.100.2").ok().await;
+    assert_eq!(other("198.51.100.1").error().await.1, "NotEnoughResources");
+    let small = pds.xrpc_get("com.atproto.server.describeServer").header("x-forwarded-for", "198.51.100.1");
+    small.ok().await;
+
+    drop((answers, stalled));
+    until("what was held is given back", || pds.app().answers.held_bytes() == 0).await;
+    other("198.51.100.1").ok().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_that_is_not_taken_is_not_read_ahead() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    fill(&pds, &alice, 6).await;
+    let stalled = Stalled::connect(&pds).await;
+    let url = format!("{}/xrpc/com.atproto.sync.getRepo?did={}", pds.url(), alice.did);
+    let (answer, _) = stalled.open(Request::get(url).body(()).unwrap(), true).await;
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let most = limits::STREAM_HELD_BYTES + 1_000_000;
+    until("a piece is held", || (1..=most).contains(&pds.app().answers.held_bytes())).await;
+}
