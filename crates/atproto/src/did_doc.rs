@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use crate::crypto::{Curve, DidKey};
+use crate::json::{self, Limits};
 use crate::syntax::{Did, Handle};
 
 /// The largest document that is read, in bytes.
@@ -45,7 +46,7 @@ impl DidDocument {
         if bytes.len() > DOCUMENT_BYTES_MAX {
             return Err(DidDocumentError::Size);
         }
-        let json = serde_json::from_slice(bytes).map_err(|_| DidDocumentError::Malformed)?;
+        let json = json::parse(bytes, &Limits::bytes(DOCUMENT_BYTES_MAX)).map_err(|_| DidDocumentError::Malformed)?;
         Self::from_json(json, expected)
     }
 

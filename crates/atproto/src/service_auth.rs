@@ -11,6 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Curve, DidKey, SigningKey};
+use crate::json::{self, Limits};
 use crate::syntax::{Did, Nsid, text_type};
 
 /// The largest token that is read, in bytes.
@@ -301,7 +302,7 @@ fn encode_part(part: &impl Serialize) -> String {
 }
 
 fn decode_part<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, ServiceAuthError> {
-    serde_json::from_slice(&decode_base64(part)?).map_err(|_| ServiceAuthError::Malformed)
+    json::read(&decode_base64(part)?, &Limits::token(TOKEN_BYTES_MAX)).map_err(|_| ServiceAuthError::Malformed)
 }
 
 fn decode_base64(text: &str) -> Result<Vec<u8>, ServiceAuthError> {

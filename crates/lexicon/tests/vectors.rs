@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use allod_atproto::json::{Limits, parse};
 use allod_lexicon::schema::{Document, SchemaSet};
 use serde_json::Value;
 
@@ -98,7 +99,7 @@ fn cases(path: &Path, count: usize) -> Vec<Value> {
 }
 
 fn read(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    parse(&fs::read(path).unwrap(), &Limits::OWN).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn vectors(folder: &str) -> PathBuf {

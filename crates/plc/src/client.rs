@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use allod_atproto::{
     Cid, Did,
+    json::{self, Limits},
     plc::{Operation, PlcData},
 };
 use bytes::{Bytes, BytesMut};
@@ -26,8 +27,13 @@ pub const READ_TIMEOUT_SECS: u64 = 10;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The largest audit log that is read, in bytes.
 pub const AUDIT_LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How many values an audit log may have: about 40 for each operation.
+pub const AUDIT_LOG_VALUES_MAX: usize = 500_000;
 /// How much of a refusal's text is kept, in characters.
 pub const MESSAGE_CHARS_MAX: usize = 1000;
+
+const ANSWER: Limits = Limits::bytes(ANSWER_BYTES_MAX);
+const AUDIT_LOG: Limits = Limits::bytes(AUDIT_LOG_BYTES_MAX).values(AUDIT_LOG_VALUES_MAX);
 
 /// How long answers are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +141,7 @@ impl PlcClient {
 
     /// Reads the DID document; `None` when the DID does not exist or was ended.
     pub async fn document(&self, did: &Did) -> Result<Option<Json>, ReadError> {
-        self.get(did, &[], ANSWER_BYTES_MAX).await
+        self.get(did, &[], &ANSWER).await
     }
 
     /// Reads the state; `None` when the DID does not exist or was ended.
@@ -146,7 +152,7 @@ impl PlcClient {
 
     /// Reads the last valid operation; `None` when the DID does not exist. A tombstone is an operation.
     pub async fn last_operation(&self, did: &Did) -> Result<Option<Operation>, ReadError> {
-        let json = self.get(did, &["log", "last"], ANSWER_BYTES_MAX).await?;
+        let json = self.get(did, &["log", "last"], &ANSWER).await?;
         json.map(|json| Operation::parse(&json).map_err(|error| invalid(error.to_string()))).transpose()
     }
 
@@ -154,7 +160,7 @@ impl PlcClient {
     ///
     /// It is read, not verified: see [`verify_audit_log`](crate::rules::verify_audit_log).
     pub async fn audit_log(&self, did: &Did) -> Result<Option<Vec<LogEntry>>, ReadError> {
-        let Some(json) = self.get(did, &["log", "audit"], AUDIT_LOG_BYTES_MAX).await? else { return Ok(None) };
+        let Some(json) = self.get(did, &["log", "audit"], &AUDIT_LOG).await? else { return Ok(None) };
         let entries = json.as_array().ok_or_else(|| invalid("the audit log is not a list".to_owned()))?;
         entries
             .iter()
@@ -163,7 +169,7 @@ impl PlcClient {
             .map(Some)
     }
 
-    async fn get(&self, did: &Did, path: &[&str], bytes_max: usize) -> Result<Option<Json>, ReadError> {
+    async fn get(&self, did: &Did, path: &[&str], limits: &Limits) -> Result<Option<Json>, ReadError> {
         let unavailable = |reason: String| ReadError::Unavailable { reason };
         let request = self.http.get(self.url(did, path)).timeout(self.timeouts.read);
         let response = request.send().await.map_err(|error| unavailable(reason(&error)))?;
@@ -173,8 +179,8 @@ impl PlcClient {
             _ if status.is_success() => {}
             _ => return Err(unavailable(status.to_string())),
         }
-        let body = read_body(response, bytes_max).await?;
-        serde_json::from_slice(&body).map(Some).map_err(|error| invalid(error.to_string()))
+        let body = read_body(response, limits.bytes_max).await?;
+        json::parse(&body, limits).map(Some).map_err(|error| invalid(error.to_string()))
     }
 
     fn url(&self, did: &Did, path: &[&str]) -> Url {
@@ -233,7 +239,7 @@ async fn read_body(mut response: reqwest::Response, bytes_max: usize) -> Result<
 
 /// The directory's own text when it gave one, else the status.
 fn message(status: StatusCode, body: &[u8]) -> String {
-    let json: Option<Json> = serde_json::from_slice(body).ok();
+    let json: Option<Json> = json::parse(body, &ANSWER).ok();
     let told = json.as_ref().and_then(|json| json.get("message")).and_then(Json::as_str);
     let text = told.map_or_else(|| status.to_string(), str::to_owned);
     text.chars().take(MESSAGE_CHARS_MAX).collect()

@@ -34,10 +34,10 @@ pub use socket::{CallError, ListenError, Listener, call};
 pub const SOCKET_FILE: &str = "control.sock";
 
 /// The longest request line, in bytes.
-pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest answer line, in bytes.
-pub const REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long the other side may take over sending its line, in seconds.
 pub const LINE_SECS_MAX: u64 = 10;

@@ -108,9 +108,6 @@ pub const JSON_BYTES_MAX: usize = 150 * 1024;
 /// The largest JSON request body of a record write, in bytes.
 pub const JSON_RECORD_BYTES_MAX: usize = 1_000_000;
 
-/// How deeply arrays and objects of a JSON request body may nest.
-pub const JSON_DEPTH_MAX: usize = 64;
-
 /// How many content codings a request body may be wrapped in.
 pub const CONTENT_CODINGS_MAX: usize = 2;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use allod_atproto::json::{self, Limits};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use futures_util::Stream;
@@ -139,7 +140,7 @@ impl Reply {
         if self.body.is_empty() {
             return Value::Null;
         }
-        match serde_json::from_slice(&self.body) {
+        match json::parse(&self.body, &Limits::OWN) {
             Ok(value) => value,
             Err(error) => panic!("{} did not answer JSON ({error}): {}", self.nsid, self.text()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use allod_atproto::json::{self, Limits};
 use allod_server::domain::identity::outbound::{Answer, Outbound, OutboundError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -54,7 +55,7 @@ impl Outbound for ScriptedNetwork {
         json: String,
         bytes_max: usize,
     ) -> BoxFuture<'a, Result<Answer, OutboundError>> {
-        let json = serde_json::from_str(&json).expect("what is posted as JSON is JSON");
+        let json = json::parse(json.as_bytes(), &Limits::OWN).expect("what is posted as JSON is JSON");
         self.posts.lock().push((url.to_string(), json));
         self.get(url, bytes_max)
     }

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use allod_atproto::json::{self, Limits};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -271,7 +272,7 @@ fn made_up(status: u16, message: &str) -> Response<Full<Bytes>> {
 
 impl State {
     fn log_submission(&self, path: &str, body: &[u8]) -> usize {
-        let operation = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let operation = json::parse(body, &Limits::OWN).unwrap_or(Value::Null);
         let mut log = self.log.lock();
         log.push(Submission { did: path.trim_start_matches('/').to_owned(), operation, status: None });
         log.len() - 1

@@ -12,6 +12,7 @@ use super::BenchError;
 pub(super) const NAME: &str = "validate";
 
 /// Builds and runs the example; gives what it prints.
+#[expect(clippy::disallowed_methods, reason = "the example wrote it")]
 pub(super) fn measure(root: &Path) -> Result<Value, BenchError> {
     let output = Command::new("cargo")
         .args(["run", "--release", "--locked", "-p", "allod-lexicon", "--example", "records"])

@@ -65,6 +65,7 @@ fn read_below(mut waiting: Vec<PathBuf>) -> Result<Vec<Source>, LexgenError> {
 
 fn read(path: PathBuf) -> Result<Source, LexgenError> {
     let text = fs::read(&path).map_err(|source| LexgenError::File { path: path.clone(), source })?;
+    #[expect(clippy::disallowed_methods, reason = "the documents are checked in")]
     let mut document: Value = serde_json::from_slice(&text).map_err(|source| LexgenError::Json { path, source })?;
     let nsid = document["id"].as_str().unwrap_or_default().to_owned();
     for (_, field) in UNCHECKED_FORMATS.iter().filter(|(method, _)| *method == nsid) {

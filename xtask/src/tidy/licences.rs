@@ -22,6 +22,16 @@ struct Licenses {
 #[derive(Debug, Deserialize)]
 struct Bans {
     deny: Vec<Ban>,
+    #[serde(default)]
+    features: Vec<FeatureBan>,
+}
+
+/// Features that nobody may turn on.
+#[derive(Debug, Deserialize)]
+struct FeatureBan {
+    #[serde(rename = "crate")]
+    name: String,
+    deny: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +52,11 @@ pub(super) fn check(metadata: &Metadata, policy: &Policy) -> Vec<Finding> {
     for package in metadata.foreign() {
         if policy.bans.deny.iter().any(|ban| ban.name == package.name) {
             findings.push(Finding::of("Cargo.lock", format!("{} is banned by deny.toml", package.name)));
+        }
+        for ban in policy.bans.features.iter().filter(|ban| ban.name == package.name) {
+            let denied = metadata.features(package).iter().filter(|feature| ban.deny.contains(feature));
+            let message = |feature| format!("{}'s feature {feature} is banned by deny.toml", package.name);
+            findings.extend(denied.map(|feature| Finding::of("Cargo.lock", message(feature))));
         }
         let licence = package.license.as_deref().unwrap_or("");
         if !accepted(licence, &policy.licenses.allow) {
@@ -92,7 +107,7 @@ fn one(words: &mut Words<'_>, allowed: &[String]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::metadata::answer;
+    use crate::tidy::metadata::{Node, answer};
 
     fn judge(expression: &str) -> bool {
         accepted(expression, &["MIT".to_owned(), "Apache-2.0".to_owned()])
@@ -110,6 +125,22 @@ mod tests {
         assert!(!judge(""));
         assert!(!judge("MIT OR"));
         assert!(!judge("(MIT"));
+    }
+
+    #[test]
+    fn finds_features_that_are_banned() {
+        let policy = "licenses.allow = [\"MIT\"]\nbans.deny = []\nbans.features = [{ crate = \"serde_json\", deny = [\"raw_value\"] }]";
+        let policy = Policy::parse(policy).unwrap();
+        let mut metadata = answer(&[("serde_json", Some("MIT"), [].as_slice())]);
+        let node = |features: &[&str]| Node {
+            id: "serde_json".to_owned(),
+            features: features.iter().map(|feature| (*feature).to_owned()).collect(),
+        };
+        metadata.resolve.nodes = vec![node(&["std"])];
+        assert_eq!(check(&metadata, &policy), []);
+        metadata.resolve.nodes = vec![node(&["raw_value", "std"])];
+        let message = "serde_json's feature raw_value is banned by deny.toml";
+        assert_eq!(check(&metadata, &policy), [Finding::of("Cargo.lock", message)]);
     }
 
     #[test]

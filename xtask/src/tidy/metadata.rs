@@ -9,9 +9,23 @@ use serde::Deserialize;
 pub(super) struct Metadata {
     pub(super) packages: Vec<Package>,
     pub(super) workspace_members: Vec<String>,
+    pub(super) resolve: Resolve,
     /// The packages that are linked, as `name vVERSION`. `cargo metadata` lists optional ones that never are.
     #[serde(skip)]
     pub(super) linked: BTreeSet<String>,
+}
+
+/// What the packages are built with.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Resolve {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// The features that one package is built with, whoever asks for them.
+#[derive(Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) id: String,
+    pub(super) features: Vec<String>,
 }
 
 /// One package.
@@ -37,6 +51,11 @@ impl Metadata {
     /// Lists the workspace's own packages.
     pub(super) fn members(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+    }
+
+    /// Lists the features that a package of the workspace or a foreign one is built with.
+    pub(super) fn features(&self, package: &Package) -> &[String] {
+        self.resolve.nodes.iter().find(|node| node.id == package.id).map_or(&[], |node| &node.features)
     }
 
     /// Lists the foreign packages that are linked.
@@ -88,5 +107,5 @@ pub(super) fn answer(packages: &[(&str, Option<&str>, &[TestDependency<'_>])]) -
         .collect();
     let workspace_members = packages.iter().filter(|package| package.source.is_none()).map(|p| p.id.clone()).collect();
     let linked = packages.iter().map(|package| format!("{} v1.0.0", package.name)).collect();
-    Metadata { packages, workspace_members, linked }
+    Metadata { packages, workspace_members, resolve: Resolve::default(), linked }
 }

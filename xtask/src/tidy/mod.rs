@@ -118,6 +118,7 @@ fn find<'a>(tree: &'a [Source], path: &str) -> Option<&'a Source> {
     tree.iter().find(|source| source.path == path)
 }
 
+#[expect(clippy::disallowed_methods, reason = "cargo wrote it")]
 fn read_metadata(root: &Path) -> Result<Metadata, TidyError> {
     let answer = cargo(root, &["metadata", "--format-version", "1", "--locked"])?;
     let mut metadata: Metadata =

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use allod_atproto::json::{self, Limits};
 use reqwest::{Body, Client, RequestBuilder, Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use url::Url;
@@ -12,6 +13,8 @@ const ANSWER_SECS_MAX: u64 = 300;
 const CONNECT_SECS_MAX: u64 = 10;
 /// The largest answer in JSON that is read, in bytes.
 const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What an answer in JSON may have.
+const ANSWER: Limits = Limits::bytes(JSON_BYTES_MAX);
 
 /// Why a step of a move failed.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +211,7 @@ impl Remote {
         }
         let status = response.status();
         let body = self.body(response).await.unwrap_or_default();
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let body = json::parse(&body, &ANSWER).unwrap_or_default();
         let field = |name: &str| body.at(name).as_str().unwrap_or_default().to_owned();
         let name = if field("error").is_empty() { status.to_string() } else { field("error") };
         Err(MoveError::Refused { server: self.to_string(), method: method.to_owned(), name, message: field("message") })
@@ -220,7 +223,7 @@ impl Remote {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|_| self.unreachable(format!("{method} did not answer JSON")))
+        json::parse(&body, &ANSWER).map_err(|_| self.unreachable(format!("{method} did not answer JSON")))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, MoveError> {

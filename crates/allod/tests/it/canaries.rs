@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use allod_atproto::json::{Limits, parse};
 use serde_json::{Value, json};
 
 use crate::process::{Allod, client};
@@ -21,7 +22,7 @@ async fn post(origin: &str, method: &str, token: Option<&str>, body: &Value) -> 
     let reply = request.send().await.unwrap();
     let (status, text) = (reply.status(), reply.text().await.unwrap());
     assert_eq!(status, 200, "{method}: {text}");
-    serde_json::from_str(&text).unwrap_or_default()
+    parse(text.as_bytes(), &Limits::OWN).unwrap_or_default()
 }
 
 /// Waits for a letter with this subject, and gives the code in it.

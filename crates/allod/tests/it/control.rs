@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use allod_testkit::read_json;
 use serde_json::{Value, json};
 
 use crate::process::{Allod, Server, create_account};
@@ -24,7 +25,7 @@ fn exchange(socket: &Path, sent: &[u8]) -> Option<Value> {
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
-    (!answer.is_empty()).then(|| serde_json::from_str(&answer).unwrap())
+    (!answer.is_empty()).then(|| read_json(&answer))
 }
 
 #[test]
@@ -33,7 +34,8 @@ fn what_is_no_command_changes_nothing_and_breaks_nothing() {
     let mut server = start(&allod);
     let socket = allod.path("allod-dev/control.sock");
 
-    let refused = ["{}\n", "[]\n", "nonsense\n", "\n", "{\"command\":\"no_such\"}\n"];
+    let nested = "{\"$serde_json::private::RawValue\":".repeat(1000) + "\n";
+    let refused = [nested.as_str(), "{}\n", "[]\n", "nonsense\n", "\n", "{\"command\":\"no_such\"}\n"];
     let extra = "{\"command\":\"invite_list\",\"limit\":1,\"sql\":\"DROP TABLE accounts\"}\n";
     for line in refused.into_iter().chain([extra]) {
         let answer = exchange(&socket, line.as_bytes()).unwrap();

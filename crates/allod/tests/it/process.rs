@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use allod_testkit::read_json;
+
 /// How long a server may take to say that it is ready, or to stop, on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -99,7 +101,7 @@ impl Outcome {
     /// The answer of a command that succeeded, as JSON.
     #[track_caller]
     pub(crate) fn json(self) -> serde_json::Value {
-        serde_json::from_str(&self.ok()).unwrap()
+        read_json(self.ok())
     }
 
     /// Everything, for a snapshot, without the directory's name.
@@ -225,7 +227,7 @@ pub(crate) async fn create_account(origin: &str, handle: &str) -> serde_json::Va
     let status = response.status();
     let text = response.text().await.unwrap();
     assert_eq!(status, 200, "{text}");
-    serde_json::from_str(&text).unwrap()
+    read_json(text)
 }
 
 /// Whether the path is there.

@@ -6,6 +6,7 @@ use allod_store::{
     Statement, Txn,
     sqlite::{self, SqliteOptions},
 };
+use allod_testkit::read_json;
 use serde_json::{Value, json};
 
 use crate::process::{Allod, Outcome, Server, client, create_account};
@@ -128,7 +129,7 @@ async fn what_is_damaged_is_found_and_left_as_it_is() {
 
     let found = repo(&allod, &["verify", "--all", "--json"]);
     assert_eq!((found.code, found.stderr.as_str()), (1, "error: damaged: 4 of 5\n"));
-    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    let found = read_json(&found.stdout);
     let problems = |index: usize| {
         let problems = found["repositories"][index]["problems"].as_array().unwrap();
         problems.iter().map(|problem| problem.as_str().unwrap().to_owned()).collect::<Vec<_>>()

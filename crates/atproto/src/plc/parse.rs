@@ -13,6 +13,7 @@ use crate::{
     Cid,
     cid::Codec,
     crypto::{DidKey, SIGNATURE_BYTES},
+    json::{self, Limits},
 };
 
 type Object = Map<String, Json>;
@@ -23,7 +24,16 @@ const TOMBSTONE_FIELDS: &[&str] = &["type", "prev", "sig"];
 const LEGACY_CREATE_FIELDS: &[&str] = &["type", "signingKey", "recoveryKey", "handle", "service", "prev", "sig"];
 const SERVICE_FIELDS: &[&str] = &["type", "endpoint"];
 
+/// The longest JSON of an operation, in bytes: text of [`OPERATION_BYTES_MAX`] bytes may be six times as long escaped.
+const OPERATION_JSON_BYTES_MAX: usize = 64 * 1024;
+
 impl Operation {
+    /// Reads a signed operation from its JSON text, as [`parse`](Self::parse) does.
+    pub fn parse_text(text: &str) -> Result<Self, PlcOperationError> {
+        let json = json::parse(text.as_bytes(), &Limits::bytes(OPERATION_JSON_BYTES_MAX));
+        Self::parse(&json.map_err(|_| invalid("operation", "must be JSON"))?)
+    }
+
     /// Reads a signed operation, old or new.
     ///
     /// Strict: no field more or less, `sig` in base64url without padding and with zero pad bits, `prev` a CID in

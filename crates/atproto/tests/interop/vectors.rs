@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use allod_atproto::json::{Limits, parse};
 use serde_json::Value;
 
 /// The path of a vector file.
@@ -16,7 +17,7 @@ pub(crate) fn text(name: &str) -> String {
 
 /// A vector file in JSON.
 pub(crate) fn json(name: &str) -> Value {
-    serde_json::from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    parse(text(name).as_bytes(), &Limits::OWN).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The cases of a vector file: a list, or the list within an object. There must be some.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+use allod_atproto::json::{self, Limits};
 use serde_json::{Map, Value};
 
 use super::check::Check;
@@ -41,7 +42,7 @@ struct Entry {
 impl Entry {
     /// Gives the lexicon, parsing it when it is the first time.
     fn document(&self) -> Option<&Document> {
-        let parse = || serde_json::from_str(self.json).ok().and_then(|json| Document::parse(&json).ok());
+        let parse = || Document::parse(&json::parse(self.json.as_bytes(), &Limits::OWN).ok()?).ok();
         self.document.get_or_init(parse).as_ref()
     }
 }

@@ -3,6 +3,7 @@
 //! With an integer `after`, in the order of their numbers, each with its `seq`; with a time or without `after`, the
 //! older form: in the order of their times, each with `nullified`. No newline ends the last line.
 
+use allod_atproto::json::{self, Limits};
 use allod_store::tables::plc::{self, PlcRow};
 use axum::{
     extract::State,
@@ -10,7 +11,7 @@ use axum::{
 };
 use http::{StatusCode, Uri, header::CONTENT_TYPE};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::Value as Json;
 
 use super::{
     Directory, ReadError, from_store,
@@ -27,7 +28,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct SequencedLine<'a> {
     r#type: &'static str,
-    operation: &'a RawValue,
+    operation: Json,
     did: &'a str,
     cid: String,
     created_at: String,
@@ -39,7 +40,7 @@ struct SequencedLine<'a> {
 #[serde(rename_all = "camelCase")]
 struct TimedLine<'a> {
     did: &'a str,
-    operation: &'a RawValue,
+    operation: Json,
     cid: String,
     nullified: bool,
     created_at: String,
@@ -119,8 +120,10 @@ fn lines(rows: &[PlcRow], line: fn(&PlcRow) -> Result<String, ReadError>) -> Res
     Ok(rows.iter().map(line).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
-fn operation(row: &PlcRow) -> Result<&RawValue, ReadError> {
-    serde_json::from_str(&row.operation).map_err(|_| ReadError::Corrupt { what: "plc_operations.operation" })
+/// Reads the stored operation; the keys keep their order.
+fn operation(row: &PlcRow) -> Result<Json, ReadError> {
+    json::parse(row.operation.as_bytes(), &Limits::OWN)
+        .map_err(|_| ReadError::Corrupt { what: "plc_operations.operation" })
 }
 
 fn line(value: &impl Serialize) -> Result<String, ReadError> {

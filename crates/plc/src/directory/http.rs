@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use allod_atproto::{Did, plc::Operation};
+use allod_atproto::{
+    Did,
+    json::{self, Limits},
+    plc::Operation,
+};
 use allod_store::{CommitError, ReadError, tables::plc};
 use axum::{
     Router,
@@ -122,8 +126,8 @@ async fn last_operation(State(service): State<Service>, DidPath(did): DidPath) -
 
 async fn submit(State(service): State<Service>, DidPath(did): DidPath, request: Request) -> Result<Response, Failure> {
     let body = read_body(request.into_body()).await?;
-    let json: Json =
-        serde_json::from_slice(&body).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "Not valid JSON"))?;
+    let json = json::parse(&body, &Limits::bytes(BODY_BYTES_MAX));
+    let json = json.map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "Not valid JSON"))?;
     let operation =
         Operation::parse(&json).map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     service.directory.submit(&did, &operation).await?;

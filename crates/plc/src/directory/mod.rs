@@ -120,10 +120,9 @@ impl Directory {
 }
 
 fn log_entry(row: PlcRow) -> Result<LogEntry, ReadError> {
-    let json = serde_json::from_str(&row.operation).ok();
-    let operation = json.and_then(|json| Operation::parse(&json).ok());
+    let operation = Operation::parse_text(&row.operation);
     Ok(LogEntry {
-        operation: operation.ok_or(ReadError::Corrupt { what: "plc_operations.operation" })?,
+        operation: operation.map_err(|_| ReadError::Corrupt { what: "plc_operations.operation" })?,
         created_at_millis: from_store(row.created_at),
         did: row.did,
         cid: row.cid,

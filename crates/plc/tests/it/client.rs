@@ -142,6 +142,42 @@ struct Seen {
 }
 
 /// Starts a directory that does the same with every request; its task ends with the first one.
+#[test]
+fn answers_that_are_made_to_break_their_reader_are_not_valid() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).thread_stack_size(256 * 1024).enable_all().build().unwrap();
+    let mut texts = vec!["[".repeat(60_000), "{\"a\":".repeat(10_000), "[{\"did\":[".repeat(6_000)];
+    for key in ["$serde_json::private::RawValue", "$serde_json::private::Number", "$__toml_private_datetime"] {
+        let in_text = (0..40).fold("1".to_owned(), |inner, _| {
+            let escaped = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+            format!("{}{{\"{key}\":\"{escaped}\"}}{}", "[".repeat(60), "]".repeat(60))
+        });
+        texts.push(format!("{{\"{key}\":").repeat(1_000));
+        texts.push(in_text);
+    }
+    for text in texts {
+        let length = text.len();
+        let script =
+            |status: &str| Script::Answer(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{text}"));
+        let (ok, refused) = (script("200 OK"), script("400 Bad Request"));
+        let asking = async move {
+            let (did, genesis) = Owner::new("alice").genesis();
+            let (client, _server) = scripted(ok).await;
+            let document = client.document(&did).await;
+            // What is JSON is a document for the client; whose it is, its reader finds out.
+            assert!(matches!(&document, Err(ReadError::Invalid { .. }) | Ok(Some(_))), "{document:?}");
+            let last = client.last_operation(&did).await;
+            assert!(matches!(&last, Err(ReadError::Invalid { .. })), "{last:?}");
+            let log = client.audit_log(&did).await;
+            assert!(matches!(&log, Err(ReadError::Invalid { .. })), "{log:?}");
+            let (client, _server) = scripted(refused).await;
+            let submitted = client.submit(&did, &genesis).await;
+            assert!(matches!(&submitted, Err(SubmitError::Refused { status: 400, .. })), "{submitted:?}");
+        };
+        runtime.block_on(async { tokio::spawn(asking).await.unwrap() });
+    }
+}
+
 async fn scripted(script: Script) -> (PlcClient, JoinHandle<Seen>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::history::Owner;
-use crate::running::{Running, message};
+use crate::running::{Running, message, read_json};
 
 const ACCOUNTS: usize = 12;
 
@@ -97,5 +97,5 @@ async fn lines(plc: &Running, path: &str) -> Vec<Value> {
     let (status, kind, text) = plc.get(path).await;
     assert_eq!((status, kind.as_str()), (200, "application/jsonlines"), "{path}: {text}");
     assert!(!text.ends_with('\n'), "clients parse every line");
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines().map(read_json).collect()
 }

@@ -11,6 +11,7 @@ use allod_plc::rules::{AuditError, LogEntry, RECOVERY_WINDOW_MILLIS, RuleError, 
 use serde_json::Value;
 
 use crate::history::Owner;
+use crate::running::read_json;
 
 const START_MILLIS: u64 = 1_700_000_000_000;
 const HOUR_MILLIS: u64 = 3_600_000;
@@ -227,7 +228,7 @@ fn vectors(folder: &str) -> Vec<(String, Vec<Value>)> {
         .unwrap()
         .map(|file| file.unwrap())
         .map(|file| {
-            let log = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+            let Value::Array(log) = read_json(std::fs::read(file.path()).unwrap()) else { panic!("no list") };
             (file.file_name().into_string().unwrap(), log)
         })
         .collect();

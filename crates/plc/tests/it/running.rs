@@ -6,7 +6,11 @@ use std::sync::{
 };
 use std::time::Duration;
 
-use allod_atproto::{Did, plc::Operation};
+use allod_atproto::{
+    Did,
+    json::{Limits, parse},
+    plc::Operation,
+};
 use allod_plc::{
     client::PlcClient,
     directory::{self, Directory},
@@ -83,7 +87,7 @@ impl Running {
     pub(crate) async fn get_json(&self, path: &str) -> Value {
         let (status, _, text) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {text}");
-        serde_json::from_str(&text).unwrap()
+        read_json(text)
     }
 
     pub(crate) fn at(&self, path: &str) -> String {
@@ -101,6 +105,11 @@ pub(crate) fn http_client() -> reqwest::Client {
 
 /// The `message` of a refusal.
 pub(crate) fn message(body: &str) -> String {
-    let json: Value = serde_json::from_str(body).unwrap();
+    let json: Value = read_json(body);
     json["message"].as_str().unwrap().to_owned()
+}
+
+/// Reads a whole text.
+pub(crate) fn read_json(text: impl AsRef<[u8]>) -> Value {
+    parse(text.as_ref(), &Limits::OWN).unwrap()
 }

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 
 use crate::history::Owner;
-use crate::running::{Running, message};
+use crate::running::{Running, message, read_json};
 
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
@@ -52,7 +52,7 @@ async fn goes_on_from_a_cursor() {
     assert_eq!(next(&mut at_newest).await["seq"], 6);
     let (_, _, exported) = plc.get("export?after=5").await;
     let mut again = connect(&plc, "?cursor=5").await;
-    assert_eq!(next(&mut again).await, serde_json::from_str::<Value>(&exported).unwrap());
+    assert_eq!(next(&mut again).await, read_json(&exported));
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn connect(plc: &Running, query: &str) -> WebSocketStream<TcpStream> {
 
 async fn next(stream: &mut WebSocketStream<TcpStream>) -> Value {
     match within(stream.next()).await {
-        Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+        Some(Ok(Message::Text(text))) => read_json(text.as_bytes()),
         other => panic!("{other:?}"),
     }
 }

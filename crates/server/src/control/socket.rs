@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use allod_atproto::json::{self, Limits};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -27,6 +28,10 @@ use super::{
 };
 use crate::app::App;
 
+/// What a command may have.
+const REQUEST: Limits = Limits::bytes(REQUEST_BYTES_MAX);
+/// What an answer may have: a server of ours wrote it, and its length is bounded.
+const REPLY: Limits = Limits::bytes(REPLY_BYTES_MAX).values(usize::MAX);
 /// How long accepting pauses after the system refused a connection, in milliseconds.
 const ACCEPT_RETRY_MILLIS: u64 = 200;
 
@@ -124,7 +129,7 @@ async fn answer(stream: UnixStream, app: &Arc<App>) -> io::Result<()> {
     let (read, write) = stream.into_split();
     let mut caller = Caller { read: BufReader::new(read), write };
     let line = zeroize::Zeroizing::new(read_line(&mut caller.read, REQUEST_BYTES_MAX, LINE_SECS_MAX).await?);
-    let reply = match serde_json::from_slice::<Command>(&line) {
+    let reply = match json::read::<Command>(&line, &REQUEST) {
         Ok(command) => execute(app, command, &mut caller).await.map_or_else(Reply::Err, Reply::Ok),
         Err(reason) => Reply::Err(ControlError {
             error: "InvalidRequest".to_owned(),
@@ -196,7 +201,7 @@ pub async fn call(socket: &Path, command: &Command, peer: &mut dyn Peer) -> Resu
     let mut read = BufReader::new(read);
     loop {
         let line = read_line(&mut read, REPLY_BYTES_MAX, COMMAND_SECS_MAX).await.map_err(CallError::Broken)?;
-        let part = match serde_json::from_slice(&line).map_err(|reason| CallError::Broken(reason.into()))? {
+        let part = match json::read(&line, &REPLY).map_err(|reason| CallError::Broken(io::Error::other(reason)))? {
             Reply::Ok(answer) => return Ok(answer),
             Reply::Err(error) => return Err(error.into()),
             Reply::Records(records) => Part::Records(records),
@@ -208,9 +213,9 @@ pub async fn call(socket: &Path, command: &Command, peer: &mut dyn Peer) -> Resu
 }
 
 /// Reads one line of at most `bytes_max` bytes within `secs` seconds.
-async fn read_line(read: &mut BufReader<OwnedReadHalf>, bytes_max: u64, secs: u64) -> io::Result<Vec<u8>> {
+async fn read_line(read: &mut BufReader<OwnedReadHalf>, bytes_max: usize, secs: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    within(secs, read.take(bytes_max).read_until(b'\n', &mut line)).await?;
+    within(secs, read.take(bytes_max as u64).read_until(b'\n', &mut line)).await?;
     if line.pop() != Some(b'\n') {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is cut off or too long"));
     }

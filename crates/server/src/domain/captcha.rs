@@ -89,7 +89,7 @@ impl SiteVerify {
         fields.extend(address.as_deref().map(|address| ("remoteip", address)));
         let answer = self.forms.post(self.config.url.clone(), None, &fields).await;
         let answer = answer.map_err(|error| CaptchaError::Unavailable(error.to_string()))?;
-        let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let told: Told = answer.json();
         match (answer.status, told.success) {
             (200..=299, Some(true)) => Ok(true),
             (200..=499, Some(false)) if told.only_the_token_is_wrong() => Ok(false),

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use allod_atproto::json::{self, Limits};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded};
 
 use super::secret::Secret;
@@ -21,6 +23,13 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// Reads what the body says; one that is no JSON of this form says nothing.
+    pub fn json<T: DeserializeOwned + Default>(&self) -> T {
+        json::read(&self.body, &Limits::bytes(FORM_ANSWER_BYTES_MAX)).unwrap_or_default()
+    }
 }
 
 /// Why there is no answer: the connection, the time or the size.

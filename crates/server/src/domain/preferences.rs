@@ -1,6 +1,9 @@
 //! The private preferences of an account: objects of `app.bsky` that its apps keep here and nobody else reads.
 
-use allod_atproto::Did;
+use allod_atproto::{
+    Did,
+    json::{self, Limits},
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -55,7 +58,7 @@ pub async fn get(app: &App, session: &Session) -> Result<Vec<Value>, Preferences
     let now = app.clock.now_micros();
     let (mut seen, mut age) = (Vec::with_capacity(rows.len() + 1), None);
     for row in rows {
-        let Ok(value) = serde_json::from_str::<Value>(&row.json) else { continue };
+        let Ok(value) = json::parse(row.json.as_bytes(), &Limits::OWN) else { continue };
         if row.kind == PERSONAL_DETAILS {
             age = declared_age(&value, now);
             if !sees_personal_details(session) {

@@ -58,6 +58,8 @@ fn page(messages: &[Message]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use allod_atproto::json::{Limits, parse};
+
     use super::*;
 
     fn mailbox() -> Mailbox {
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn programs_get_json_newest_first() {
-        let value: serde_json::Value = serde_json::from_str(&json(&mailbox().messages())).unwrap();
+        let value = parse(json(&mailbox().messages()).as_bytes(), &Limits::OWN).unwrap();
         assert_eq!(value["messages"][1]["subject"], "first");
         assert_eq!(value["messages"][0]["time"], "2023-11-14T22:13:20.000Z");
     }

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use allod_atproto::json::{self, Limits};
 use allod_lexicon::com_atproto::{
     server::{
         activate_account::ActivateAccount,
@@ -94,7 +95,7 @@ struct Answered {
 
 impl Answered {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        json::parse(&self.body, &Limits::OWN).unwrap()
     }
 
     #[track_caller]

@@ -17,7 +17,7 @@ use allod_server::{
     xrpc,
 };
 use allod_store::tables::signing_keys;
-use allod_testkit::{Call, Reply, TestPds};
+use allod_testkit::{Call, Reply, TestPds, read_json};
 use serde_json::{Value, json};
 
 use crate::seen;
@@ -87,7 +87,7 @@ fn lexicon(nsid: &str) -> Value {
     let lexicons = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lexicons");
     let path = format!("{}.json", nsid.replace('.', "/"));
     let file = [lexicons.join(&path), lexicons.join("legacy").join(&path)].into_iter().find(|file| file.is_file());
-    serde_json::from_slice(&std::fs::read(file.unwrap()).unwrap()).unwrap()
+    read_json(std::fs::read(file.unwrap()).unwrap())
 }
 
 /// An example of a query parameter.

@@ -8,7 +8,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
@@ -23,7 +22,7 @@ pub(crate) struct Posted {
     pub(crate) fields: BTreeMap<String, String>,
 }
 
-type Script = Arc<dyn Fn(&Posted) -> (u16, Value) + Send + Sync>;
+type Script = Arc<dyn Fn(&Posted) -> (u16, String) + Send + Sync>;
 
 /// The service; it is gone when this is dropped.
 pub(crate) struct FormServer {
@@ -33,7 +32,12 @@ pub(crate) struct FormServer {
 }
 
 impl FormServer {
-    pub(crate) async fn start(answer: impl Fn(&Posted) -> (u16, Value) + Send + Sync + 'static) -> Self {
+    /// Answers with a status and JSON, or any text.
+    pub(crate) async fn start<T: ToString>(answer: impl Fn(&Posted) -> (u16, T) + Send + Sync + 'static) -> Self {
+        let answer = move |posted: &Posted| {
+            let (status, body) = answer(posted);
+            (status, body.to_string())
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let posts = Arc::<Mutex<Vec<Posted>>>::default();
@@ -59,9 +63,9 @@ impl FormServer {
                                 .map(|value| value.to_str().unwrap().to_owned()),
                             fields: form_urlencoded::parse(&body).into_owned().collect(),
                         };
-                        let (status, json) = script(&posted);
+                        let (status, body) = script(&posted);
                         seen.lock().push(posted);
-                        let answer = Response::builder().status(status).body(Full::new(Bytes::from(json.to_string())));
+                        let answer = Response::builder().status(status).body(Full::new(Bytes::from(body)));
                         Ok::<_, Infallible>(answer.unwrap())
                     }
                 });

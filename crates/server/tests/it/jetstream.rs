@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use allod_testkit::{Actor, Options, Stream, TestPds, Told};
+use allod_testkit::{Actor, Options, Stream, TestPds, Told, read_json};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ async fn open(pds: &TestPds, query: &str) -> Stream {
 
 async fn next(stream: &mut Stream) -> Value {
     match stream.next().await {
-        Told::Text(text) => serde_json::from_str(&text).unwrap(),
+        Told::Text(text) => read_json(text.as_bytes()),
         other @ (Told::Binary(_) | Told::Close(..) | Told::Gone) => panic!("not a message: {other:?}"),
     }
 }

@@ -14,6 +14,7 @@ mod disk_faults;
 mod elsewhere;
 mod form_server;
 mod histories;
+mod hostile_json;
 mod identity_faults;
 mod jetstream;
 mod key_rotation;

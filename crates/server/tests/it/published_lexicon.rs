@@ -1,6 +1,6 @@
 //! A record that another server holds, written here: the same JSON has the same CID.
 
-use allod_testkit::TestPds;
+use allod_testkit::{TestPds, read_json};
 use serde_json::{Value, json};
 
 /// A public page that shows a record and its CID; the source is beside it.
@@ -10,7 +10,7 @@ const KEY: &str = "com.atproto.server.createAccount";
 
 /// The record on the page.
 fn record() -> Value {
-    serde_json::from_str(&PAGE[PAGE.find('{').unwrap()..=PAGE.rfind('}').unwrap()]).unwrap()
+    read_json(&PAGE[PAGE.find('{').unwrap()..=PAGE.rfind('}').unwrap()])
 }
 
 /// The line of the page below the line that names it.

@@ -2,15 +2,22 @@
 
 use std::collections::HashSet;
 
-use allod_atproto::{Did, Nsid};
+use allod_atproto::{
+    Did, Nsid,
+    json::{self, Limits},
+};
 use serde::Deserialize;
 
 use super::json::Item;
+use crate::limits::WEBSOCKET_RECEIVED_BYTES_MAX;
 
 /// How many collections a listener may name.
 pub const WANTED_COLLECTIONS_MAX: usize = 100;
 /// How many accounts a listener may name.
 pub const WANTED_DIDS_MAX: usize = 10_000;
+
+/// What a message of a listener's may have.
+const UPDATE: Limits = Limits::bytes(WEBSOCKET_RECEIVED_BYTES_MAX);
 
 /// What a listener wants. The default is everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +101,7 @@ impl Filter {
     /// Reads what a listener sends to change its mind: an `options_update`.
     pub fn update(text: &[u8]) -> Result<Self, FilterError> {
         let Sent::OptionsUpdate(options) =
-            serde_json::from_slice(text).map_err(|error| FilterError::Message(error.to_string()))?;
+            json::read(text, &UPDATE).map_err(|error| FilterError::Message(error.to_string()))?;
         Self::new(
             &options.wanted_collections.unwrap_or_default(),
             &options.wanted_dids.unwrap_or_default(),

@@ -334,8 +334,7 @@ async fn commit(app: &App, txn: Txn, handle: &Handle) -> Result<(), ChangeError>
 
 fn stored_operation(row: &IdentityChange) -> Result<Operation, ChangeError> {
     let corrupt = || ChangeError::Read(ReadError::Corrupt { what: "identity_changes.operation" });
-    let json: serde_json::Value = serde_json::from_str(&row.operation).map_err(|_| corrupt())?;
-    Operation::parse(&json).map_err(|_| corrupt())
+    Operation::parse_text(&row.operation).map_err(|_| corrupt())
 }
 
 /// Asks the directory whether it has an operation.

@@ -17,7 +17,11 @@ mod ssrf;
 
 use std::sync::Arc;
 
-use allod_atproto::{Did, Handle, did_doc::DidDocument};
+use allod_atproto::{
+    Did, Handle,
+    did_doc::DidDocument,
+    json::{self, Limits},
+};
 use allod_plc::client::PlcClient;
 use allod_store::ReadError as StoreError;
 use quick_cache::sync::Cache;
@@ -228,7 +232,8 @@ impl Resolver {
             let url = self.did_web_url(did).ok_or_else(|| ResolveError::Unsupported(did.clone()))?;
             let response = self.outbound.get(&url, DOCUMENT_BYTES_MAX).await.map_err(|e| unavailable(e.to_string()))?;
             match response.status {
-                200..300 => serde_json::from_slice(&response.body).map_err(|e| unavailable(e.to_string()))?,
+                200..300 => json::parse(&response.body, &Limits::bytes(DOCUMENT_BYTES_MAX))
+                    .map_err(|e| unavailable(e.to_string()))?,
                 404 | 410 => return Err(ResolveError::NotFound(did.clone())),
                 status => return Err(unavailable(format!("status {status}"))),
             }

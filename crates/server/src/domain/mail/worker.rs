@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use allod_atproto::json::{self, Limits};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{accounts, email_codes, mail as outbox},
@@ -243,7 +244,7 @@ async fn in_time(app: &App, transport: &dyn Transport, message: &Message) -> Res
 
 fn enclosed(app: &App, letter: &OutboxLetter) -> Option<Enclosed> {
     let clear = app.keyring.unseal(&letter.sealed, keys::Purpose::Letter(&letter.letter_id)).ok()?;
-    serde_json::from_slice(&clear).ok()
+    json::read(&clear, &Limits::OWN).ok()
 }
 
 /// Makes a code for whoever has the address and writes the letter, which then is what waits.

@@ -19,7 +19,7 @@ struct Told {
 
 impl Told {
     fn read(answer: &Answer) -> Self {
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        answer.json()
     }
 
     fn has_status(&self, status: &str) -> bool {

@@ -1,6 +1,9 @@
 //! Session tokens: HS256 JWTs that carry who signed in, and nothing secret.
 
-use allod_atproto::Did;
+use allod_atproto::{
+    Did,
+    json::{self, Limits},
+};
 use allod_store::tables::sessions::Scope;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -133,10 +136,10 @@ impl SessionKeys {
         let (header, payload) = signed.split_once('.').ok_or(TokenError::Invalid)?;
         let signature = decode(signature)?;
         self.mac.clone().chain_update(signed.as_bytes()).verify_slice(&signature).map_err(|_| TokenError::Invalid)?;
-        let header: Header = parse(&decode(header)?)?;
-        let payload = decode(payload)?;
-        let claims: Claims = parse(&payload)?;
-        let foreign: ForeignClaims = parse(&payload)?;
+        let header = Header::deserialize(parse(&decode(header)?)?).map_err(|_| TokenError::Invalid)?;
+        let payload = parse(&decode(payload)?)?;
+        let foreign = ForeignClaims::deserialize(&payload).map_err(|_| TokenError::Invalid)?;
+        let claims = Claims::deserialize(payload).map_err(|_| TokenError::Invalid)?;
         if header.alg != "HS256" || foreign.lxm.is_some() || foreign.cnf.is_some() || claims.aud != audience {
             return Err(TokenError::Invalid);
         }
@@ -177,8 +180,8 @@ fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
     BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenError::Invalid)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, TokenError> {
-    serde_json::from_slice(bytes).map_err(|_| TokenError::Invalid)
+fn parse(bytes: &[u8]) -> Result<serde_json::Value, TokenError> {
+    json::parse(bytes, &Limits::token(TOKEN_BYTES_MAX)).map_err(|_| TokenError::Invalid)
 }
 
 #[cfg(test)]

@@ -56,8 +56,7 @@ pub(super) fn stored_operation(row: &SignUp) -> Result<Operation, SignUpError> {
 /// Reads the stored operation of a DID.
 pub(super) fn read_operation(did: &Did, operation: &str) -> Result<Operation, SignUpError> {
     let damaged = || SignUpError::Internal(format!("the stored operation of {did} can't be read"));
-    let json = serde_json::from_str(operation).map_err(|_| damaged())?;
-    Operation::parse(&json).map_err(|_| damaged())
+    Operation::parse_text(operation).map_err(|_| damaged())
 }
 
 /// Nobody is driving it, and nobody in this run of the process has answered it.

@@ -49,7 +49,7 @@ pub(super) async fn read<M: Method>(
     }
     let sent = collect(headers, body, bytes_max).await?;
     let decoded = coding::decode(headers.get_all(CONTENT_ENCODING), sent, bytes_max)?;
-    let value = json::parse(&decoded)?;
+    let value = json::parse(&decoded, bytes_max)?;
     schema::set().validate_input(M::NSID, &value).map_err(|invalid| XrpcError::invalid_request(invalid.to_string()))?;
     Ok(Input { typed: typed(value)?, raw: RequestBody::default() })
 }

@@ -14,7 +14,7 @@ mod phone;
 mod recovery_key;
 
 use allod_atproto::{Did, did_doc::DidDocument};
-use allod_testkit::{Call, TestPds};
+use allod_testkit::{Call, TestPds, read_json};
 use serde_json::{Value, json};
 
 use crate::seen::{self, Refusal, refusal};

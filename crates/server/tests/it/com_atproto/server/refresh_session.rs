@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use allod_testkit::{Call, TestPds};
+use allod_testkit::{Call, TestPds, read_json};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn revoked() -> Refusal {
 /// Reads a token's claims without checking anything.
 fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap()
+    read_json(data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap())
 }
 
 #[tokio::test]
