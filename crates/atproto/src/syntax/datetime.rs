@@ -66,6 +66,9 @@ fn parts(text: &str) -> Result<i64, &'static str> {
     if secs < days_from_civil(0, 1, 1) * DAY_SECS {
         return Err("lies before the year 0");
     }
+    if secs >= days_from_civil(10_000, 1, 1) * DAY_SECS {
+        return Err("lies after the year 9999");
+    }
     Ok(secs * 1_000_000 + fraction_micros)
 }
 
@@ -182,5 +185,15 @@ mod tests {
             assert!(Datetime::parse(text).is_err(), "{text}");
         }
         assert!(Datetime::parse("2024-02-29T00:00:00Z").is_ok());
+    }
+
+    #[test]
+    fn lies_within_the_years_of_four_digits_in_utc() {
+        for text in ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999+23:59", "0000-01-01T01:00:00+01:00"] {
+            assert!(Datetime::parse(text).is_ok(), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59.999-23:59", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+01:00"] {
+            assert!(Datetime::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -23,7 +23,7 @@ fn check(text: &str) -> Result<(), &'static str> {
     {
         return Err("the scheme must be letters, digits, \"+\", \"-\" and \".\", a letter first");
     }
-    if rest.is_empty() {
+    if rest.trim_start_matches('/').is_empty() {
         return Err("has nothing after the scheme");
     }
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {

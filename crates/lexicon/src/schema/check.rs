@@ -14,6 +14,9 @@ const SECRET_KEYS: [&str; 4] = ["password", "token", "authFactorToken", "verific
 /// How deep a value is followed.
 const VALUE_DEPTH_MAX: usize = 128;
 
+/// How many fields a blob reference has: `$type`, `ref`, `mimeType` and `size`.
+const BLOB_FIELDS: usize = 4;
+
 /// What a value of a union is called in messages.
 const TYPED_OBJECT: &str = "an object which includes the \"$type\" property";
 
@@ -160,11 +163,29 @@ impl<'a> Check<'a> {
 
     fn reference(&mut self, target: &Target, value: &'a Value) -> Result<(), Invalid> {
         match self.set.follow(target) {
+            Some(Definition::Schema(Schema::Object(object))) => {
+                self.named(target, value)?;
+                self.object(object, value)
+            }
             Some(Definition::Schema(schema)) => self.value(schema, value),
-            Some(Definition::Record(record)) => self.object(&record.object, value),
+            Some(Definition::Record(record)) => {
+                self.named(target, value)?;
+                self.object(&record.object, value)
+            }
             Some(Definition::Method(_) | Definition::PermissionSet) | None => {
                 Err(Invalid::unknown_schema(self.path(), &target.type_name))
             }
+        }
+    }
+
+    /// Checks that an object that names its type names the one that is referred to.
+    fn named(&self, target: &Target, value: &Value) -> Result<(), Invalid> {
+        match value.get("$type") {
+            Some(got) if got.as_str() != Some(&target.type_name) => {
+                let path = format!("{}.$type", self.path());
+                Err(Invalid::wrong_value(path, &[quoted(&target.type_name)], &shown(got)))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -228,15 +249,15 @@ fn link(value: &Value) -> Option<()> {
     Link::parse(map.get("$link")?.as_str()?).ok().map(|_| ())
 }
 
-/// Reads the media type and size of a blob reference.
+/// Reads the media type and size of a blob reference, which has nothing else.
 fn blob(value: &Value) -> Option<(&str, u64)> {
-    let map = value.as_object()?;
+    let map = value.as_object().filter(|map| map.len() == BLOB_FIELDS)?;
     if map.get("$type")?.as_str()? != "blob" {
         return None;
     }
     link(map.get("ref")?)?;
     let size = u64::try_from(integer(map.get("size")?)?).ok()?;
-    Some((map.get("mimeType")?.as_str().filter(|media_type| !media_type.is_empty())?, size))
+    Some((map.get("mimeType")?.as_str().filter(|media_type| media_type.contains('/'))?, size))
 }
 
 /// Says whether a media type fits a pattern: itself, `type/*` or `*/*`.

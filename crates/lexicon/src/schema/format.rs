@@ -2,7 +2,8 @@
 //!
 //! Spec: <https://atproto.com/specs/lexicon#string-formats>
 
-use allod_atproto::{AtIdentifier, AtUri, CidString, Datetime, Did, Handle, Language, Nsid, RecordKey, Tid, Uri};
+use allod_atproto::cid::Link;
+use allod_atproto::{AtIdentifier, AtUri, Datetime, Did, Handle, Language, Nsid, RecordKey, Tid, Uri};
 
 /// A format that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +45,11 @@ impl Format {
         match self {
             Self::AtIdentifier => AtIdentifier::is_valid(text),
             Self::AtUri => AtUri::is_valid(text),
-            Self::Cid => CidString::is_valid(text),
+            Self::Cid => is_cid(text),
             Self::Datetime => Datetime::is_valid(text),
             Self::Did => Did::is_valid(text),
             Self::Handle => Handle::is_valid(text),
-            Self::Language => Language::is_valid(text),
+            Self::Language => Language::parse(text).is_ok_and(|language| language.has_distinct_subtags()),
             Self::Nsid => Nsid::is_valid(text),
             Self::RecordKey => RecordKey::is_valid(text),
             Self::Tid => Tid::parse(text).is_ok(),
@@ -72,4 +73,9 @@ impl Format {
             Self::Uri => "uri",
         }
     }
+}
+
+/// Tells whether a text is a CID of version 1 in lower-case base32, the one form that readers compare.
+fn is_cid(text: &str) -> bool {
+    text.starts_with('b') && Link::parse(text).is_ok()
 }
