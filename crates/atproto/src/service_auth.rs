@@ -413,7 +413,30 @@ mod tests {
         assert_eq!(ServiceToken::decode(&token).unwrap_err().name(), "BadJwtIss");
         with["iss"] = json!("did:plc:abc#atproto_labeler");
         let token = sign(&json!({"alg": "ES256K"}), &with, &key());
-        assert_eq!(ServiceToken::decode(&token).unwrap().issuer(), &Did::parse("did:plc:abc").unwrap());
+        let labeler = ServiceToken::decode(&token).unwrap();
+        assert_eq!(labeler.issuer(), &Did::parse("did:plc:abc").unwrap());
+        assert_eq!(labeler.issuer_service(), Some("atproto_labeler"));
+        let labelled = sign(&json!({"alg": "ES256K", "kid": "#atproto_label"}), &with, &key());
+        assert!(ServiceToken::decode(&labelled).is_ok());
+        assert_eq!(ServiceToken::decode(&good).unwrap().issuer_service(), None);
+    }
+
+    #[test]
+    fn the_length_of_a_token_is_bounded_exactly() {
+        // Base64 without padding has no lengths of 4 n + 1 digits: the header makes up for what the payload can't.
+        let token_of = |bytes: usize| {
+            let filled = |header: usize, payload: usize| {
+                let (mut claims, header) = (self::payload(), json!({"alg": "ES256K", "x": "x".repeat(header)}));
+                claims["jti"] = json!("x".repeat(payload));
+                sign(&header, &claims, &key())
+            };
+            let rest = bytes - filled(0, 0).len();
+            let fits = |header| (rest * 3 / 4 - 6..=rest * 3 / 4).map(move |payload| filled(header, payload));
+            (0..4).flat_map(fits).find(|token| token.len() == bytes).unwrap()
+        };
+        assert!(ServiceToken::decode(&token_of(TOKEN_BYTES_MAX)).is_ok());
+        let longer = token_of(TOKEN_BYTES_MAX + 1);
+        assert_eq!(ServiceToken::decode(&longer).unwrap_err(), ServiceAuthError::Malformed);
     }
 
     #[test]

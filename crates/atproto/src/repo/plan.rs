@@ -285,3 +285,43 @@ fn self_check(
     }
     verify_ops(&blocks, &commit.commit().data, ops, prev_data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Curve;
+    use crate::repo::{InvertError, RecordPath};
+
+    /// A plan that were wrong would be told by its own check, whatever is wrong with it.
+    #[test]
+    fn the_own_check_finds_what_a_plan_may_not_be() {
+        let key = SigningKey::from_bytes(Curve::K256, &[7; 32]).unwrap();
+        let did = Did::parse("did:plc:ewvi7nxzyoun6zhxrhs64oiz").unwrap();
+        let rev = |n: u64| Tid::from_parts(1_700_000_000_000_000 + n, 3);
+        let path = |n: u8| RecordPath::parse(&format!("com.example.c/{n}")).unwrap();
+        let write = |n: u8| Write { path: path(n), change: Change::Create(Bytes::from(vec![n])) };
+        let first = plan(&Tree::empty(), &did, &[write(1)], &key, None, rev(0)).unwrap();
+        let second = plan(&first.tree, &did, &[write(2)], &key, Some(&first.head()), rev(1)).unwrap();
+        let check = |blocks: &[u8], commit: &SignedCommit, ops: &[RepoOp], prev_data: Cid| {
+            self_check(blocks, commit, ops, Some(&prev_data))
+        };
+        let before = first.head().data;
+        assert_eq!(check(&second.blocks, &second.commit, &second.ops, before), Ok(()));
+
+        let other = Cid::for_cbor(b"other");
+        let wrong = VerifyError::PrevDataMismatch { expected: other, found: before };
+        assert_eq!(check(&second.blocks, &second.commit, &second.ops, other), Err(wrong));
+        let missing = |commit: &SignedCommit| VerifyError::MissingBlock { cid: commit.cid() };
+        assert_eq!(check(&first.blocks, &second.commit, &second.ops, before), Err(missing(&second.commit)));
+        let rootless = car::write(&second.commit.cid(), []);
+        assert_eq!(check(&rootless, &second.commit, &second.ops, before), Err(missing(&second.commit)));
+        let elsewhere = car::write(&other, [(second.commit.cid(), &second.commit.bytes()[..])]);
+        assert_eq!(check(&elsewhere, &second.commit, &second.ops, before), Err(missing(&second.commit)));
+        let untold = check(&second.blocks, &second.commit, &[], before).unwrap_err();
+        assert!(matches!(untold, VerifyError::PrevDataMismatch { .. }), "{untold:?}");
+        let lied = [RepoOp { path: path(3), action: second.ops[0].action.clone() }];
+        let lied = check(&second.blocks, &second.commit, &lied, before).unwrap_err();
+        assert!(matches!(lied, VerifyError::Invert(InvertError::OpMismatch { .. })), "{lied:?}");
+        assert!(check(&second.blocks[..200], &second.commit, &second.ops, before).is_err());
+    }
+}

@@ -167,9 +167,39 @@ fn limits_of_one_commit_are_exact() {
     assert_eq!(error, PlanError::RecordTooLarge { path: path(1).to_string(), bytes: RECORD_BYTES_MAX + 1 });
     let two = [1, 2].map(|n| write(n, Change::Create(large(RECORD_BYTES_MAX, n))));
     assert!(matches!(run(&two), Err(PlanError::BlocksTooLarge { bytes }) if bytes > BLOCKS_BYTES_MAX));
+    // What is too large is not written on and on.
+    let three = [1, 2, 3].map(|n| write(n, Change::Create(large(RECORD_BYTES_MAX, n))));
+    assert!(matches!(run(&three), Err(PlanError::BlocksTooLarge { bytes }) if bytes < 2 * RECORD_BYTES_MAX + 10_000));
     // The same block is carried once.
     let same = [1, 2].map(|n| write(n, Change::Create(large(RECORD_BYTES_MAX, 0))));
     assert!(run(&same).unwrap().blocks.len() < BLOCKS_BYTES_MAX);
+
+    let blocks_of = |bytes: usize| {
+        let sizes = [RECORD_BYTES_MAX, bytes];
+        let writes = [1, 2].map(|n| write(n, Change::Create(large(sizes[usize::from(n) - 1], n))));
+        run(&writes).map(|plan| plan.blocks.len())
+    };
+    let most = 900_000 + BLOCKS_BYTES_MAX - blocks_of(900_000).unwrap();
+    assert_eq!(blocks_of(most), Ok(BLOCKS_BYTES_MAX));
+    assert_eq!(blocks_of(most + 1), Err(PlanError::BlocksTooLarge { bytes: BLOCKS_BYTES_MAX + 1 }));
+}
+
+#[test]
+fn a_full_commit_passes_a_consumers_check() {
+    let key = signing_key(Curve::K256);
+    let first = genesis(&key);
+    let path = |n| RecordPath::parse(&format!("com.example.c/{n}")).unwrap();
+    let writes: Vec<Write> = (0..200).map(|n| Write { path: path(n), change: Change::Create(record(n)) }).collect();
+    assert_eq!(writes.len(), OPS_MAX);
+    let full = plan(&first.tree, &did(), &writes, &key, Some(&first.head()), rev(1)).unwrap();
+    assert_eq!(verify_commit_message(&full.commit_message(&time()), &key.did_key()), Ok(full.commit));
+}
+
+#[test]
+fn a_commit_block_has_a_size_that_is_exact() {
+    let block = |bytes: usize| SignedCommit::parse(&vec![0xa6; bytes]).unwrap_err();
+    assert!(matches!(block(COMMIT_BYTES_MAX), CommitError::Encoding(_)));
+    assert_eq!(block(COMMIT_BYTES_MAX + 1), CommitError::TooLarge);
 }
 
 #[test]
