@@ -49,6 +49,11 @@ impl Audience {
         self.as_str().split_once('#').map_or(self.as_str(), |(did, _)| did)
     }
 
+    /// Tells whether the service's DID is of a method and form that atproto has.
+    pub fn is_atproto(&self) -> bool {
+        Did::parse(self.did()).is_ok_and(|did| did.is_atproto())
+    }
+
     /// The name of the service, such as `bsky_appview`, if one is named.
     pub fn service_id(&self) -> Option<&str> {
         self.as_str().split_once('#').map(|(_, id)| id)

@@ -31,6 +31,12 @@ impl Did {
         method == "plc" && identifier.len() == 24 && identifier.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
     }
 
+    /// Tells whether this is a DID that accounts and services of atproto can have: a `did:plc` of its directory's form, or
+    /// a `did:web` that names a host and no path.
+    pub fn is_atproto(&self) -> bool {
+        self.is_plc() || self.web_host().is_some()
+    }
+
     /// The host, with its port if any, of a `did:web` that names no path. `None` for every other DID.
     ///
     /// `did:web:localhost%3A2583` gives `localhost:2583`. No other percent-encoding is accepted, and

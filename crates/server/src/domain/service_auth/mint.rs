@@ -70,7 +70,7 @@ pub struct TokenRequest<'a> {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// The audience is neither a DID nor a DID with the name of a service.
+    /// The audience is neither a DID of a method that atproto has nor such a DID with the name of a service.
     #[error("aud must be a valid atproto DID or did#serviceId reference")]
     Audience,
     /// It would have ended already.
@@ -104,7 +104,7 @@ pub enum MintError {
 
 /// Makes a token for the account of a session.
 pub async fn mint(app: &App, session: &Session, request: TokenRequest<'_>) -> Result<String, MintError> {
-    let aud = Audience::parse(request.audience).map_err(|_| MintError::Audience)?;
+    let aud = Audience::parse(request.audience).ok().filter(Audience::is_atproto).ok_or(MintError::Audience)?;
     let now_secs = app.clock.now_micros() / MICROS_PER_SEC;
     let exp = expiration(request.expires_at_secs, request.method.is_some(), now_secs)?;
     check_method(session.scope, request.method.as_ref())?;

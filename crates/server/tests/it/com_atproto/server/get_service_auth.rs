@@ -68,8 +68,26 @@ async fn an_audience_is_a_did_or_one_of_its_services() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
     let message = "aud must be a valid atproto DID or did#serviceId reference";
-    for aud in ["", "api.example.com", "did:web:api.example.com#", "did:web:a.example.com#a#b"] {
+    for aud in [
+        "",
+        "api.example.com",
+        "did:web:api.example.com#",
+        "did:web:a.example.com#a#b",
+        "did:foo:bar",
+        "did:foo:bar#service",
+        "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme",
+        "did:plc:short",
+        "did:plc:aaaaaaaaaaaaaaaaaaaaaaa1",
+        "did:plc:AAAAAAAAAAAAAAAAAAAAAAAA",
+        "did:web:example.com:path",
+        "did:web:example.com%3A8080",
+        "did:web:exa_mple.com",
+    ] {
         assert_eq!(ask(&pds, &alice).param("aud", aud).error().await, refusal(400, "InvalidRequest", message), "{aud}");
+    }
+    for aud in ["did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa#chat", "did:web:localhost%3A1234"]
+    {
+        ask(&pds, &alice).param("aud", aud).ok().await;
     }
     let missing = ask(&pds, &alice).error().await;
     assert_eq!((missing.0, missing.1.as_str()), (400, "InvalidRequest"));
