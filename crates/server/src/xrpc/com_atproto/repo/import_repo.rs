@@ -21,12 +21,12 @@ use crate::{
     },
     http::body::RequestBody,
     limits::{IMPORT_BYTES_PER_SEC_MIN, IMPORT_RECEIVE_SECS_MAX},
-    xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Access, body, route},
+    xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess, body, route},
 };
 
 /// Takes the CAR file as it comes and answers when the repository is the account's, which may be deactivated.
-pub async fn handler(app: Arc<App>, request: XrpcRequest<ImportRepo, Access>) -> XrpcResult<ImportRepo> {
-    let XrpcRequest { auth: Access(session), headers, raw_body, context, .. } = request;
+pub async fn handler(app: Arc<App>, request: XrpcRequest<ImportRepo, FullAccess>) -> XrpcResult<ImportRepo> {
+    let XrpcRequest { auth: FullAccess(session), headers, raw_body, context, .. } = request;
     let mut sent = raw_body.at_pace(IMPORT_BYTES_PER_SEC_MIN, IMPORT_RECEIVE_SECS_MAX);
     let taker = context.taker(Some(&session.account.did));
     match take(&app, &session.account, &taker, &headers, &mut sent).await {

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use self::made::{Made, Shown};
-use crate::elsewhere::{CREATE_ACCOUNT, Resident};
+use crate::{
+    elsewhere::{CREATE_ACCOUNT, Resident},
+    seen::refusal,
+};
 
 const NSID: &str = "com.atproto.repo.importRepo";
 const CAR: &str = "application/vnd.ipld.car";
@@ -135,4 +138,16 @@ async fn check_commit(pds: &TestPds, did: &Did, commit: &SignedCommit, rev: &Tid
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
+}
+
+#[tokio::test]
+async fn only_the_accounts_own_password_replaces_a_repository() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    for privileged in [false, true] {
+        let password = pds.app_password(&alice, &privileged.to_string(), privileged).await;
+        let app = pds.sign_in_with("alice", &password).await;
+        let refused = refusal(400, "InvalidToken", "Bad token scope");
+        assert_eq!(import(&pds, &app.access, "no CAR file").error().await, refused);
+    }
 }
