@@ -3,13 +3,7 @@
 //! What a transaction changes of them it says itself ([`Touched`]); [`Forgetting`] stands before the store and sees to
 //! it that the change is seen by everybody from the moment it is acknowledged.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-};
+use std::{path::Path, sync::Arc};
 
 use allod_atproto::Did;
 use allod_store::{
@@ -20,6 +14,7 @@ use allod_store::{
     },
 };
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::sync::{Notify, watch};
 
@@ -30,8 +25,9 @@ pub struct Remembered {
     accounts: Cache<String, Arc<Account>>,
     /// Sign-ins that were alive, and whose they are.
     sessions: Cache<String, Did>,
-    /// Counts what was forgotten, so that nothing read before is remembered after.
-    forgotten: AtomicU64,
+    /// Counts what was forgotten, so that nothing read before is remembered after. Held while something is remembered or
+    /// forgotten: nobody sees what is not to stay.
+    forgotten: Mutex<u64>,
 }
 
 impl Default for Remembered {
@@ -39,7 +35,7 @@ impl Default for Remembered {
         Self {
             accounts: Cache::new(REMEMBERED_ACCOUNTS_MAX),
             sessions: Cache::new(REMEMBERED_SESSIONS_MAX),
-            forgotten: AtomicU64::new(0),
+            forgotten: Mutex::new(0),
         }
     }
 }
@@ -50,13 +46,9 @@ impl Remembered {
         if let Some(account) = self.accounts.get(did.as_str()) {
             return Ok(Some(account));
         }
-        let before = self.forgotten.load(SeqCst);
+        let before = self.forgotten();
         let Some(account) = accounts::by_did(db, did).await?.map(Arc::new) else { return Ok(None) };
-        self.accounts.insert(did.to_string(), Arc::clone(&account));
-        // Whoever forgets counts first: either the count has changed, or what was just inserted is removed there.
-        if self.forgotten.load(SeqCst) != before {
-            self.accounts.remove(did.as_str());
-        }
+        self.remember(before, || self.accounts.insert(did.to_string(), Arc::clone(&account)));
         Ok(Some(account))
     }
 
@@ -66,19 +58,29 @@ impl Remembered {
         if self.sessions.get(family).is_some_and(|whose| whose == *did) {
             return Ok(true);
         }
-        let before = self.forgotten.load(SeqCst);
+        let before = self.forgotten();
         if !sessions::is_alive(db, did, family, now).await? {
             return Ok(false);
         }
-        self.sessions.insert(family.to_owned(), did.clone());
-        if self.forgotten.load(SeqCst) != before {
-            self.sessions.remove(family);
-        }
+        self.remember(before, || self.sessions.insert(family.to_owned(), did.clone()));
         Ok(true)
     }
 
+    fn forgotten(&self) -> u64 {
+        *self.forgotten.lock()
+    }
+
+    /// Remembers what was read when `before` counted, unless something was forgotten since.
+    fn remember(&self, before: u64, insert: impl FnOnce()) {
+        let forgotten = self.forgotten.lock();
+        if *forgotten == before {
+            insert();
+        }
+    }
+
     fn forget(&self, touched: &[Touched]) {
-        self.forgotten.fetch_add(1, SeqCst);
+        let mut forgotten = self.forgotten.lock();
+        *forgotten += 1;
         for touched in touched {
             match touched {
                 Touched::Account(did) => {
@@ -155,5 +157,43 @@ impl Database for Forgetting {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         self.inner.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const ROUNDS: usize = 20_000;
+
+    fn dora() -> Did {
+        Did::parse("did:web:dora.test").unwrap()
+    }
+
+    #[test]
+    fn what_was_read_before_something_was_forgotten_is_not_remembered() {
+        let remembered = Remembered::default();
+        let before = remembered.forgotten();
+        remembered.forget(&[Touched::Session("family".to_owned())]);
+        remembered.remember(before, || remembered.sessions.insert("family".to_owned(), dora()));
+        assert!(remembered.sessions.get("family").is_none());
+        let before = remembered.forgotten();
+        remembered.remember(before, || remembered.sessions.insert("family".to_owned(), dora()));
+        assert!(remembered.sessions.get("family").is_some());
+    }
+
+    #[test]
+    fn nobody_sees_for_a_moment_what_was_forgotten() {
+        let remembered = Remembered::default();
+        for _ in 0..ROUNDS {
+            let before = remembered.forgotten();
+            thread::scope(|scope| {
+                scope.spawn(|| remembered.remember(before, || remembered.sessions.insert("family".to_owned(), dora())));
+                remembered.forget(&[Touched::Session("family".to_owned())]);
+                assert!(remembered.sessions.get("family").is_none(), "its end was acknowledged");
+            });
+        }
     }
 }
