@@ -278,9 +278,14 @@ pub mod rules {
     /// updateEmail.
     pub static UPDATE_EMAIL: [Limit<UpdateEmail, FullAccess>; 1] =
         [Limit::new(CODES, |request| Some(request.auth.0.account.did.to_string()))];
-    /// deleteAccount, by account: who guesses its password or code.
-    pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 1] =
-        [Limit::new(CODES, |request| Some(request.input.did.to_string()))];
+    /// deleteAccount, by account and address: who guesses a password or code. By account alone anybody could keep its
+    /// owner from the method.
+    pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 2] = [
+        Limit::new(CODES, |request| {
+            Some(format!("{}\0{}", address(request.context.client).unwrap_or_default(), request.input.did))
+        }),
+        Limit::new(Rule { name: "deletions of an address", points: 300, window_secs: MINUTES_5 }, by_address),
+    ];
 
     /// updateHandle, by account.
     pub static UPDATE_HANDLE: [Limit<UpdateHandle, FullAccess>; 2] = [

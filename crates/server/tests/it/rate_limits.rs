@@ -156,3 +156,18 @@ async fn what_is_refused_for_its_form_takes_no_points_of_the_method() {
     let reply = pds.xrpc_post(SESSION).json(&body).send().await;
     assert_eq!((reply.status.as_u16(), header(&reply, "ratelimit-remaining")), (401, "29".into()));
 }
+
+#[tokio::test]
+async fn strangers_do_not_keep_an_owner_from_deleting_an_account() {
+    let pds = limited().await;
+    let alice = pds.account("alice").await;
+    let delete = |password: &str, code: &str, address: &str| {
+        let body = json!({ "did": alice.did, "password": password, "token": code });
+        from(pds.xrpc_post("com.atproto.server.deleteAccount").json(&body), address)
+    };
+    pds.xrpc_post("com.atproto.server.requestAccountDelete").bearer(&alice.access).send().await;
+    let code = pds.code_mailed_to(&alice.email).await;
+    assert_eq!(let_through(60, || delete("wrong", "AAAAA-AAAAA", "198.51.100.1")).await, 50);
+    assert_eq!(delete(&alice.password, &code, "198.51.100.1").send().await.status, 429);
+    assert_eq!(delete(&alice.password, &code, "198.51.100.2").send().await.status, 200);
+}
