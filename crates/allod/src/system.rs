@@ -1,6 +1,9 @@
 //! The machine's clock and randomness, handed to the server as arguments.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use allod_server::domain::{clock::Clock, randomness::Randomness};
 use futures_util::future::BoxFuture;
@@ -12,6 +15,14 @@ pub(crate) struct SystemClock;
 impl Clock for SystemClock {
     fn now_micros(&self) -> u64 {
         now_micros()
+    }
+
+    fn elapsed_micros(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        #[expect(clippy::disallowed_methods, reason = "this is where the argument comes from")]
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(*START.get_or_init(|| now));
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn sleep(&self, micros: u64) -> BoxFuture<'_, ()> {

@@ -9,6 +9,7 @@ use allod_store::Db;
 use crate::{
     config::{Config, Verification},
     domain::{
+        administration::credentials::AdminTries,
         blobs::{Blobs, objects::ObjectStore},
         captcha::{self, Checker},
         clock::Clock,
@@ -18,6 +19,7 @@ use crate::{
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, Mailbox, Transport},
+        newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
         phone::PhoneGate,
         randomness::Randomness,
@@ -66,6 +68,8 @@ pub struct App {
     pub blobs: Blobs,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The newest time seen, by which tokens and codes end.
+    pub newest_time: NewestTime,
     /// Unpredictable bytes.
     pub randomness: Arc<dyn Randomness>,
     /// The did:plc directory.
@@ -86,6 +90,8 @@ pub struct App {
     pub session_keys: SessionKeys,
     /// Counts what callers do.
     pub rate_limits: RateLimits,
+    /// Wrong administration credentials of late.
+    pub admin_tries: AdminTries,
     /// Hashes passwords, a bounded number at a time.
     pub passwords: PasswordPool,
     /// The sign-ups this process is driving.
@@ -151,6 +157,8 @@ impl App {
         };
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
         Ok(Arc::new(Self {
+            newest_time: NewestTime::new(Arc::clone(&clock)),
+            admin_tries: AdminTries::default(),
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),

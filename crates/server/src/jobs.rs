@@ -11,7 +11,7 @@ use crate::{
         clock::MICROS_PER_SEC,
         firehose,
         identity::{changes, recheck},
-        mail, phone,
+        mail, newest_time, phone,
         repos::{import, retired},
         service_auth,
         sessions::notice,
@@ -144,5 +144,8 @@ pub async fn pass(app: &Arc<App>) {
     }
     if let Err(error) = service_auth::forget_used(app).await {
         tracing::error!(%error, "used tokens that have expired could not be forgotten");
+    }
+    if let Err(error) = newest_time::keep(app).await {
+        tracing::error!(%error, "could not write down the newest time");
     }
 }

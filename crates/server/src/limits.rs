@@ -296,3 +296,40 @@ pub const CAPTCHA_TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 /// How many codes for phone numbers are held at once in development mode.
 pub const DEV_PHONE_CODES_MAX: usize = 1000;
+
+/// How many password hashes may wait for each worker: about two seconds of work.
+pub const HASHES_WAITING_PER_WORKER_MAX: usize = 100;
+
+/// How many of these may be of one address (IPv6: one /64).
+pub const HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX: usize = 50;
+
+/// How long a thread that hashes passwords is kept without work.
+pub const HASH_THREAD_IDLE_SECS: u64 = 30;
+
+/// How old the newest time that the store has may be: tokens that ended in the meantime open again when the clock is set
+/// back over a restart.
+pub const NEWEST_TIME_KEPT_EVERY_SECS: u64 = 5 * 60;
+
+/// How far the newest time seen may be ahead of the clock before it is taken for an error of the clock, in seconds.
+pub const CLOCK_AHEAD_SECS_MAX: u64 = 24 * 60 * 60;
+
+/// How many wrong administration credentials an address may show before it has to pause between them.
+pub const ADMIN_TRIES_FREE: u32 = 5;
+
+/// The longest of these pauses; each is twice as long as the one before, from one second on.
+pub const ADMIN_PAUSE_SECS_MAX: u32 = 5 * 60;
+
+/// How long an address must show no wrong credential to begin anew.
+pub const ADMIN_TRIES_FORGOTTEN_SECS: u64 = 60 * 60;
+
+/// How long wrong administration credentials of all addresses are counted together, in seconds.
+pub const ADMIN_TRIES_WINDOW_SECS: u64 = 5 * 60;
+
+/// How many wrong credentials of all addresses there may be in that time. Beyond it each address has one try.
+pub const ADMIN_TRIES_OF_ALL_MAX: u32 = 60;
+
+/// How many of them are logged one by one.
+pub const ADMIN_TRIES_LOGGED_MAX: u32 = 100;
+
+/// How many addresses that showed wrong administration credentials are kept.
+pub const ADMIN_TRIES_ADDRESSES_MAX: usize = 4_096;

@@ -1,6 +1,9 @@
 //! Time that stands still until it is moved.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    time::Duration,
+};
 
 use allod_server::domain::clock::Clock;
 use futures_util::future::BoxFuture;
@@ -13,11 +16,12 @@ const START_MICROS: u64 = 1_767_225_600_000_000;
 #[derive(Debug)]
 pub struct FakeClock {
     now: watch::Sender<u64>,
+    elapsed: AtomicU64,
 }
 
 impl Default for FakeClock {
     fn default() -> Self {
-        Self { now: watch::Sender::new(START_MICROS) }
+        Self { now: watch::Sender::new(START_MICROS), elapsed: AtomicU64::new(0) }
     }
 }
 
@@ -25,6 +29,7 @@ impl FakeClock {
     /// Moves time forward and wakes whoever slept until then.
     pub fn advance(&self, by: Duration) {
         let micros = u64::try_from(by.as_micros()).expect("a test moves time by less than 500,000 years");
+        self.elapsed.fetch_add(micros, SeqCst);
         self.now.send_modify(|now| *now += micros);
     }
 
@@ -38,6 +43,10 @@ impl FakeClock {
 impl Clock for FakeClock {
     fn now_micros(&self) -> u64 {
         *self.now.borrow()
+    }
+
+    fn elapsed_micros(&self) -> u64 {
+        self.elapsed.load(SeqCst)
     }
 
     fn sleep(&self, micros: u64) -> BoxFuture<'_, ()> {

@@ -138,7 +138,7 @@ settings! {
     PASSWORD_CHARS_MIN: u64 = "password_chars_min", None, Literal("8");
     /// The longest password taken, in characters.
     PASSWORD_CHARS_MAX: u64 = "password_chars_max", None, Literal("256");
-    /// How many passwords are hashed at once; each takes one core for some tens of milliseconds.
+    /// How many passwords are hashed at once, on threads of their own; each takes one core for some tens of milliseconds.
     PASSWORD_HASH_WORKERS: u64 = "password_hash_workers", None, Computed("half the cores, at least 1");
     /// How much memory hashing one password takes, in KiB. More makes stolen hashes dearer to guess, and each sign-in slower.
     PASSWORD_HASH_MEMORY_KIB: u64 = "password_hash_memory_kib", None, Literal("19456");

@@ -7,6 +7,9 @@ pub trait Clock: Send + Sync + 'static {
     /// Tells the wall-clock time in microseconds since the Unix epoch.
     fn now_micros(&self) -> u64;
 
+    /// Tells the microseconds that have passed since some moment before the first call; never goes back.
+    fn elapsed_micros(&self) -> u64;
+
     /// Waits until `micros` microseconds have passed on this clock.
     fn sleep(&self, micros: u64) -> BoxFuture<'_, ()>;
 }

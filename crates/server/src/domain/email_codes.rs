@@ -129,7 +129,7 @@ pub fn issue(app: &App, txn: &mut Txn, did: &Did, purpose: Purpose) -> Secret<St
     let random: [u8; CODE_CHARS] = randomness::bytes(&*app.randomness);
     let plain: String =
         random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).map(|byte| char::from(*byte))).collect();
-    let now = app.clock.now_micros();
+    let now = app.newest_time.now_micros();
     let row = EmailCode {
         did: did.clone(),
         purpose: purpose.code(),
@@ -181,7 +181,7 @@ async fn take(
     if !bool::from(code_hash(app, &row.did, purpose, plain).ct_eq(&row.code_hash)) {
         return Err(CodeError::Invalid);
     }
-    if row.expires_at <= clock::to_store(app.clock.now_micros()) {
+    if row.expires_at <= clock::to_store(app.newest_time.now_micros()) {
         return Err(CodeError::Expired);
     }
     email_codes::use_up(txn, &row);

@@ -17,6 +17,7 @@ pub mod keyed_hash;
 pub mod keys;
 pub mod mail;
 pub mod moderation;
+pub mod newest_time;
 pub mod passwords;
 pub mod phone;
 pub mod preferences;

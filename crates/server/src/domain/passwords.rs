@@ -1,20 +1,22 @@
-//! Password hashing: argon2id, a bounded number at a time, so that sign-ins can't starve the rest of the server.
+//! Password hashing: argon2id, on a bounded number of threads of its own with a fair queue before them, so that neither a
+//! flood of sign-ins nor slow files can keep anybody from signing in.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+mod queue;
+
+use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 
+pub use queue::Requester;
+
+use self::queue::FairQueue;
 use super::secret::Secret;
-
-/// How many hashes may wait for each worker before further ones are refused: about two seconds of work.
-pub const QUEUED_HASHES_PER_WORKER_MAX: usize = 50;
+use crate::limits::{HASH_THREAD_IDLE_SECS, HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX, HASHES_WAITING_PER_WORKER_MAX};
 
 /// The longest password that is hashed to be compared, in characters; longer ones can't match.
 pub const VERIFIED_PASSWORD_CHARS_MAX: usize = 512;
@@ -50,19 +52,32 @@ pub enum HashError {
 
 /// Hashes and verifies on a bounded number of threads with a bounded queue.
 pub struct PasswordPool {
-    workers: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    waiting_max: usize,
+    threads: Arc<Threads>,
     params: Params,
     dummy: String,
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
+/// Work for a thread, or a place in the queue that is given up.
+type Job = Box<dyn FnOnce(Verdict) + Send>;
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Run,
+    Shed,
+}
+
+/// The threads; they start when there is work, and end when there was none for a while.
+struct Threads {
+    state: Mutex<State>,
+    work_came: Condvar,
+    threads_max: usize,
+}
+
+struct State {
+    queue: FairQueue<Job>,
+    threads: usize,
+    idle: usize,
+    is_closed: bool,
 }
 
 impl PasswordPool {
@@ -79,19 +94,18 @@ impl PasswordPool {
             "$argon2id$v=19$m={},t={},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
             cost.memory_kib, cost.passes
         );
-        Ok(Self {
-            workers: Arc::new(Semaphore::new(workers)),
-            waiting: AtomicUsize::new(0),
-            waiting_max: workers * QUEUED_HASHES_PER_WORKER_MAX,
-            params,
-            dummy,
-        })
+        Ok(Self { threads: Arc::new(Threads::new(workers)), params, dummy })
     }
 
     /// Hashes a password into PHC form.
-    pub async fn hash(&self, password: Secret<String>, salt: [u8; SALT_BYTES]) -> Result<String, HashError> {
+    pub async fn hash(
+        &self,
+        by: Requester<'_>,
+        password: Secret<String>,
+        salt: [u8; SALT_BYTES],
+    ) -> Result<String, HashError> {
         let params = self.params.clone();
-        self.run(move || {
+        self.run(by, move || {
             Argon2::default()
                 .hash_password_customized(
                     password.expose().as_bytes(),
@@ -103,86 +117,257 @@ impl PasswordPool {
                 .map(|hash: PasswordHash| hash.to_string())
                 .map_err(|e| HashError::Failed(e.to_string()))
         })
-        .await?
+        .await
     }
 
     /// Compares a password with a hash; without one it spends the same time and answers `false`.
-    pub async fn verify(&self, password: Secret<String>, hash: Option<&str>) -> Result<bool, HashError> {
+    pub async fn verify(
+        &self,
+        by: Requester<'_>,
+        password: Secret<String>,
+        hash: Option<&str>,
+    ) -> Result<bool, HashError> {
         let known = hash.is_some() && password.expose().chars().count() <= VERIFIED_PASSWORD_CHARS_MAX;
         let hash = hash.filter(|_| known).unwrap_or(&self.dummy).to_owned();
-        self.run(move || {
+        let password: String = password.expose().chars().take(VERIFIED_PASSWORD_CHARS_MAX).collect();
+        let password = Secret::new(password);
+        self.run(by, move || {
             let hash = PasswordHash::new(&hash).map_err(|e| HashError::Failed(e.to_string()))?;
-            let password: String = password.expose().chars().take(VERIFIED_PASSWORD_CHARS_MAX).collect();
-            let password = Secret::new(password);
             Ok(Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok() && known)
         })
-        .await?
+        .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(HashError::Overloaded);
+    async fn run<T: Send + 'static>(
+        &self,
+        by: Requester<'_>,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |verdict| {
+            let outcome = match verdict {
+                // The caller is gone.
+                _ if answer.is_closed() => return,
+                Verdict::Run => work(),
+                Verdict::Shed => Err(HashError::Overloaded),
+            };
+            // Ignore: the caller went away meanwhile.
+            let _ = answer.send(outcome);
+        });
+        self.threads.push(by, job)?;
+        answered.await.unwrap_or_else(|_| Err(HashError::Failed("the hashing thread ended".to_owned())))
+    }
+}
+
+impl Drop for PasswordPool {
+    fn drop(&mut self) {
+        self.threads.state.lock().is_closed = true;
+        self.threads.work_came.notify_all();
+    }
+}
+
+impl Threads {
+    fn new(threads_max: usize) -> Self {
+        let queue = FairQueue::new(
+            threads_max * HASHES_WAITING_PER_WORKER_MAX,
+            threads_max * HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX,
+        );
+        let state = State { queue, threads: 0, idle: 0, is_closed: false };
+        Self { state: Mutex::new(state), work_came: Condvar::new(), threads_max }
+    }
+
+    fn push(self: &Arc<Self>, by: Requester<'_>, job: Job) -> Result<(), HashError> {
+        let mut state = self.state.lock();
+        let shed = state.queue.push(by, job).map_err(|_| HashError::Overloaded)?;
+        if state.queue.len() > state.idle && state.threads < self.threads_max {
+            let threads = Arc::clone(self);
+            let started = std::thread::Builder::new().name("password-hash".to_owned()).spawn(move || threads.work());
+            match started {
+                Ok(_) => state.threads += 1,
+                Err(error) if state.threads == 0 => return Err(HashError::Failed(error.to_string())),
+                // The threads that run are enough to make progress.
+                Err(error) => tracing::warn!(%error, "could not start another thread for password hashes"),
+            }
         }
-        let waiting = Waiting(&self.waiting);
-        let permit = Arc::clone(&self.workers).acquire_owned().await.map_err(|e| HashError::Failed(e.to_string()))?;
-        drop(waiting);
-        // The permit travels with the work: a caller that goes away does not free a busy worker.
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        })
-        .await
-        .map_err(|e| HashError::Failed(e.to_string()))
+        drop(state);
+        self.work_came.notify_one();
+        if let Some(shed) = shed {
+            shed(Verdict::Shed);
+        }
+        Ok(())
+    }
+
+    fn work(&self) {
+        let _ended = Ended(self);
+        while let Some(job) = self.next() {
+            job(Verdict::Run);
+        }
+    }
+
+    /// Waits for the next job; none when the thread is not needed any more.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if let Some(job) = state.queue.pop() {
+                return Some(job);
+            }
+            state.idle += 1;
+            let wait = self.work_came.wait_for(&mut state, Duration::from_secs(HASH_THREAD_IDLE_SECS));
+            state.idle -= 1;
+            if wait.timed_out() && state.queue.len() == 0 {
+                return None;
+            }
+        }
+    }
+}
+
+/// A thread that is counted until it ends, also by a panic.
+struct Ended<'a>(&'a Threads);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().threads -= 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     const CHEAP: HashCost = HashCost { memory_kib: 8, passes: 1 };
+    const OPERATOR: Requester<'static> = Requester { address: None, account: "admin" };
 
     fn secret(text: &str) -> Secret<String> {
         Secret::new(text.to_owned())
     }
 
+    fn at(address: [u8; 4], account: &str) -> Requester<'_> {
+        Requester { address: Some(address.into()), account }
+    }
+
+    /// Keeps a pool's only thread busy until the sender is dropped.
+    fn busy(pool: &PasswordPool) -> mpsc::Sender<()> {
+        let ((started, has_started), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
+        let job = move |_| {
+            started.send(()).unwrap();
+            let _ = ended.recv();
+        };
+        pool.threads.push(OPERATOR, Box::new(job)).unwrap();
+        has_started.recv().unwrap();
+        end
+    }
+
     #[tokio::test]
     async fn verifies_its_own_hashes_and_nothing_else() {
         let pool = PasswordPool::new(1, CHEAP).unwrap();
-        let hash = pool.hash(secret("correct horse"), [3; 16]).await.unwrap();
+        let hash = pool.hash(OPERATOR, secret("correct horse"), [3; 16]).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
-        assert!(pool.verify(secret("correct horse"), Some(&hash)).await.unwrap());
-        assert!(!pool.verify(secret("wrong horse"), Some(&hash)).await.unwrap());
-        assert!(!pool.verify(secret("correct horse"), None).await.unwrap());
+        assert!(pool.verify(OPERATOR, secret("correct horse"), Some(&hash)).await.unwrap());
+        assert!(!pool.verify(OPERATOR, secret("wrong horse"), Some(&hash)).await.unwrap());
+        assert!(!pool.verify(OPERATOR, secret("correct horse"), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn a_password_beyond_the_limit_never_matches() {
         let pool = PasswordPool::new(1, CHEAP).unwrap();
         let long = "x".repeat(VERIFIED_PASSWORD_CHARS_MAX + 1);
-        let hash = pool.hash(secret(&long), [3; 16]).await.unwrap();
-        assert!(!pool.verify(secret(&long), Some(&hash)).await.unwrap());
+        let hash = pool.hash(OPERATOR, secret(&long), [3; 16]).await.unwrap();
+        assert!(!pool.verify(OPERATOR, secret(&long), Some(&hash)).await.unwrap());
     }
 
     #[tokio::test]
-    async fn sheds_what_would_wait_too_long() {
-        let pool = Arc::new(PasswordPool::new(1, CHEAP).unwrap());
-        let busy = pool.workers.acquire().await.unwrap();
-        let waiting: Vec<_> = (0..QUEUED_HASHES_PER_WORKER_MAX)
-            .map(|_| {
-                let pool = Arc::clone(&pool);
-                tokio::spawn(async move { pool.hash(secret("x"), [0; 16]).await })
-            })
-            .collect();
-        while pool.waiting.load(Ordering::Relaxed) < QUEUED_HASHES_PER_WORKER_MAX {
-            tokio::task::yield_now().await;
+    async fn a_flood_from_one_address_is_served_in_turn_with_everybody_else_and_shed() {
+        let pool = PasswordPool::new(1, CHEAP).unwrap();
+        let end = busy(&pool);
+        let (served, order) = mpsc::channel();
+        let mut answers = Vec::new();
+        let mut ask = |by: Requester<'_>, name: String| {
+            let (served, (answer, answered)) = (served.clone(), oneshot::channel());
+            let job = Box::new(move |verdict| {
+                if verdict == Verdict::Run {
+                    served.send(name).unwrap();
+                }
+                let _ = answer.send(verdict);
+            });
+            let is_taken = pool.threads.push(by, job).is_ok();
+            if is_taken {
+                answers.push(answered);
+            }
+            is_taken
+        };
+        let taken = (0..80).filter(|n| ask(at([203, 0, 113, 1], &format!("guess-{n}")), format!("flood {n}"))).count();
+        assert_eq!(taken, HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX);
+        assert!(ask(at([198, 51, 100, 7], "alice"), "alice".to_owned()));
+        assert!(ask(at([198, 51, 100, 8], "bob"), "bob".to_owned()));
+        drop(end);
+        for answered in answers {
+            assert_eq!(answered.await, Ok(Verdict::Run));
         }
-        assert_eq!(pool.hash(secret("x"), [0; 16]).await, Err(HashError::Overloaded));
-        drop(busy);
-        for hash in waiting {
-            assert!(hash.await.unwrap().is_ok());
+        let order: Vec<String> = order.try_iter().collect();
+        assert_eq!(order[..3], ["flood 0", "alice", "bob"], "{order:?}");
+        assert_eq!(order.len(), taken + 2);
+    }
+
+    #[tokio::test]
+    async fn many_flooding_addresses_leave_a_place_for_one_who_asks_once() {
+        let pool = PasswordPool::new(1, CHEAP).unwrap();
+        let end = busy(&pool);
+        let mut shed = Vec::new();
+        for address in 0..4 {
+            for n in 0..HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX {
+                let shed_to = (address, n);
+                let (answer, answered) = oneshot::channel();
+                let job = Box::new(move |verdict| answer.send((shed_to, verdict)).unwrap());
+                if pool.threads.push(at([203, 0, 113, address], &n.to_string()), job).is_ok() {
+                    shed.push(answered);
+                }
+            }
         }
+        assert_eq!(pool.threads.state.lock().queue.len(), HASHES_WAITING_PER_WORKER_MAX);
+        let alice = pool.hash(at([198, 51, 100, 7], "alice"), secret("password"), [0; 16]);
+        let ((), alice) = tokio::join!(async move { drop(end) }, alice);
+        assert!(alice.is_ok(), "{alice:?}");
+        let mut verdicts = Vec::new();
+        for answered in shed {
+            verdicts.push(answered.await.unwrap().1);
+        }
+        assert!(verdicts.contains(&Verdict::Shed), "somebody of the flood made the place");
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_costs_nothing() {
+        let pool = PasswordPool::new(1, CHEAP).unwrap();
+        let end = busy(&pool);
+        let (ran, has_run) = mpsc::channel();
+        {
+            let gone = pool.run(OPERATOR, move || Ok(ran.send(()).unwrap()));
+            let mut gone = std::pin::pin!(gone);
+            assert!(futures_util::poll!(gone.as_mut()).is_pending());
+        }
+        drop(end);
+        pool.hash(OPERATOR, secret("x"), [0; 16]).await.unwrap();
+        assert!(has_run.recv().is_err(), "it was dropped without being run");
+    }
+
+    #[test]
+    fn threads_start_when_needed_and_are_not_those_for_files() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let pool = PasswordPool::new(3, CHEAP).unwrap();
+            assert_eq!(pool.threads.state.lock().threads, 0);
+            let (end, ended) = mpsc::channel::<()>();
+            let slow_file = tokio::task::spawn_blocking(move || ended.recv());
+            for _ in 0..10 {
+                pool.hash(OPERATOR, secret("x"), [0; 16]).await.unwrap();
+            }
+            assert!((1..=3).contains(&pool.threads.state.lock().threads));
+            drop(end);
+            slow_file.await.unwrap().unwrap_err();
+        });
     }
 }

@@ -123,6 +123,10 @@ mod tests {
             self.0.load(Relaxed)
         }
 
+        fn elapsed_micros(&self) -> u64 {
+            self.0.load(Relaxed)
+        }
+
         fn sleep(&self, _: u64) -> futures_util::future::BoxFuture<'_, ()> {
             Box::pin(std::future::pending())
         }

@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::App,
+    domain::newest_time,
     http::{
         address::{AddressCounts, is_trusted_proxy},
         body::{RequestBody, ResponseBody},
@@ -48,6 +49,9 @@ pub trait Service: Send + Sync + 'static {
 ///
 /// Returns when every connection is closed, at the latest [`limits::SHUTDOWN_SECS`] after `shutdown`.
 pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
+    if let Err(error) = newest_time::load(&app).await {
+        tracing::error!(%error, "could not read the newest time this server has seen");
+    }
     serve_service(listener, Arc::new(PdsService::new(app)), shutdown).await;
 }
 

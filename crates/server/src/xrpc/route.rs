@@ -194,7 +194,8 @@ where
     let headers = parts.headers;
     let checked = async {
         let params = params::read::<M>(parts.uri.query())?;
-        let auth = A::authenticate(AuthRequest { headers: &headers, nsid: M::NSID, state }).await?;
+        let auth =
+            A::authenticate(AuthRequest { headers: &headers, client: context.client, nsid: M::NSID, state }).await?;
         let input = match M::KIND {
             Kind::Procedure => body::read::<M>(&headers, body, json_bytes_max).await?,
             Kind::Query | Kind::Subscription => body::none::<M>()?,

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
+mod admin_guessing;
 mod admin_tokens;
 mod app_bsky;
 mod authorisation;
 mod blobs;
+mod clock_set_back;
 mod com_atproto;
 mod contention;
 mod deletion;
@@ -36,3 +38,4 @@ mod sign_up_queue;
 mod smtp;
 mod store_faults;
 mod takedowns;
+mod ways_to_a_session;

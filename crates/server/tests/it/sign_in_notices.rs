@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use allod_server::control::{Command, Password, Silent, execute};
 use allod_testkit::{Call, TestPds};
 use serde_json::json;
 
@@ -19,21 +20,21 @@ async fn letters(pds: &TestPds) -> Vec<String> {
 async fn an_owner_hears_of_a_sign_in_from_a_network_never_seen() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
-    // The first network that is known is taken for the owner's.
-    for address in ["203.0.113.7", "203.0.113.99"] {
+    // The network of the sign-up is the owner's.
+    for address in ["127.0.0.1", "203.0.113.7", "203.0.113.99"] {
         sign_in(&pds, &alice.password, address).ok().await;
+        assert_eq!(letters(&pds).await.len(), usize::from(address != "127.0.0.1"), "{address}");
     }
-    assert!(letters(&pds).await.is_empty());
     assert_eq!(sign_in(&pds, "wrong", "198.51.100.4").send().await.status.as_u16(), 401);
-    assert!(letters(&pds).await.is_empty(), "nobody signed in");
+    assert_eq!(letters(&pds).await.len(), 1, "nobody signed in");
 
     sign_in(&pds, &alice.password, "198.51.100.4").ok().await;
     let told = letters(&pds).await;
-    let [letter] = told.as_slice() else { panic!("{told:?}") };
+    let [_, letter] = told.as_slice() else { panic!("{told:?}") };
     assert!(letter.contains("@alice.test") && letter.contains("198.51.100.4, 2026-01-01T"), "{letter}");
     assert!(letter.contains("with its password"), "{letter}");
     sign_in(&pds, &alice.password, "198.51.100.5").ok().await;
-    assert_eq!(letters(&pds).await.len(), 1, "it is known now");
+    assert_eq!(letters(&pds).await.len(), 2, "it is known now");
 
     let password = pds.app_password(&alice, "phone", false).await;
     sign_in(&pds, &password, "2001:db8:1::7").ok().await;
@@ -43,7 +44,7 @@ async fn an_owner_hears_of_a_sign_in_from_a_network_never_seen() {
     pds.advance(Duration::from_hours(24 * 91));
     pds.do_jobs().await;
     sign_in(&pds, &alice.password, "192.0.2.1").ok().await;
-    assert_eq!(letters(&pds).await.len(), 2, "everything was forgotten, so this is the first");
+    assert_eq!(letters(&pds).await.len(), 3, "everything was forgotten, so this is the first");
 }
 
 #[tokio::test]
@@ -66,4 +67,19 @@ async fn an_operator_can_do_without() {
         sign_in(&pds, &alice.password, address).ok().await;
     }
     assert!(letters(&pds).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_operator_who_creates_an_account_is_not_its_owner() {
+    let pds = TestPds::start().await;
+    let create = Command::AccountCreate {
+        handle: "alice.test".to_owned(),
+        email: Some("alice@mail.test".to_owned()),
+        password: Password::new("password-of-alice".to_owned()),
+    };
+    execute(pds.app(), create, &mut Silent).await.unwrap();
+    let rows = pds.app().db.read(allod_store::sql!("SELECT count(*) FROM sessions")).await.unwrap();
+    assert_eq!(rows.first().unwrap().get::<i64>(0).unwrap(), 0, "nobody has a session of it");
+    sign_in(&pds, "password-of-alice", "203.0.113.7").ok().await;
+    assert!(letters(&pds).await.is_empty(), "the first network is taken for the owner's");
 }

@@ -350,16 +350,18 @@ pub fn assert_inactive(txn: &mut Txn, did: &Did) {
     );
 }
 
-/// Adds: the account's password and whether it is taken down are as they were read. Conflict: [`ACCOUNT_CHANGED`].
+/// Adds: the account's password, its second factor and whether it is taken down are as they were read. Conflict:
+/// [`ACCOUNT_CHANGED`].
 pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     txn.absent(
         ACCOUNT_CHANGED,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1 AND COALESCE(password_hash, '') = $2 \
-             AND COALESCE(takedown_ref, '') = $3)",
+             AND COALESCE(takedown_ref, '') = $3 AND email_auth_factor = $4)",
             account.did.as_str(),
             account.password_hash.as_deref().unwrap_or_default(),
-            account.takedown_ref.as_deref().unwrap_or_default()
+            account.takedown_ref.as_deref().unwrap_or_default(),
+            account.email_auth_factor
         ),
     );
 }
@@ -504,6 +506,7 @@ pub fn set_email(txn: &mut Txn, account: &Account, email: &str, email_key: &str,
         ),
     );
     email_codes::remove_all(txn, did);
+    sign_ups::forget(txn, did);
 }
 
 /// Adds: signing in with the password needs a mailed code too, or no longer does. Conflict: [`ACCOUNT_CHANGED`] when the
@@ -521,6 +524,7 @@ pub fn set_email_auth_factor(txn: &mut Txn, account: &Account, is_needed: bool) 
             is_needed
         ),
     );
+    sign_ups::forget(txn, &account.did);
 }
 
 /// Adds: the account has another password; every sign-in and mailed code ends. Conflict: [`ACCOUNT_CHANGED`] when there is

@@ -12,6 +12,7 @@ pub mod identity_changes;
 pub mod invites;
 pub mod known_networks;
 pub mod mail;
+pub mod newest_time;
 pub mod phones;
 pub mod plc;
 pub mod preferences;

@@ -3,7 +3,7 @@
 //! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner in
 //! it, and is deleted in portions later.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use allod_atproto::{
     Datetime, Did,
@@ -25,7 +25,7 @@ use crate::{
         email_codes::{self, CodeError, Purpose},
         handles,
         identity::changes::FORMER_HANDLE_SECS,
-        passwords::{HashError, VERIFIED_PASSWORD_CHARS_MAX},
+        passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
         secret::Secret,
         sessions::Session,
@@ -93,18 +93,20 @@ pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(
     }
 }
 
-/// Deletes an account by its password and a mailed code.
+/// Deletes an account by its password and a mailed code, for a client at `address`.
 pub async fn delete_by_owner(
     app: &Arc<App>,
     did: &Did,
     password: Secret<String>,
     code: &str,
+    address: IpAddr,
 ) -> Result<(), DeleteError> {
     if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
         return Err(DeleteError::PasswordTooLong);
     }
     let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
-    if !app.passwords.verify(password, account.password_hash.as_deref()).await? {
+    let by = Requester { address: Some(address), account: did.as_str() };
+    if !app.passwords.verify(by, password, account.password_hash.as_deref()).await? {
         return Err(DeleteError::Credentials);
     }
     let mut txn = Txn::new();
@@ -119,7 +121,7 @@ pub async fn delete_by_owner(
 /// Deletes the account of a session whose password was typed a moment ago.
 pub async fn delete_by_session(app: &Arc<App>, session: &Session) -> Result<(), DeleteError> {
     let did = &session.account.did;
-    let since = clock::to_store(app.clock.now_micros().saturating_sub(FRESH_SIGN_IN_SECS * MICROS_PER_SEC));
+    let since = clock::to_store(app.newest_time.now_micros().saturating_sub(FRESH_SIGN_IN_SECS * MICROS_PER_SEC));
     if !sessions::opened_after(&*app.db, did, &session.family, since).await? {
         return Err(DeleteError::SignInTooOld);
     }

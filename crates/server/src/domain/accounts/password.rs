@@ -1,5 +1,7 @@
 //! Another password for an account, by a mailed code or by the operator.
 
+use std::net::IpAddr;
+
 use allod_atproto::Did;
 use allod_store::{
     CommitError, ReadError, Txn,
@@ -12,7 +14,7 @@ use crate::{
         email_codes::{self, CodeError, Purpose},
         emails::ADDRESS_BYTES_MAX,
         mail::{self, Content, Letter, TOO_MANY_LETTERS},
-        passwords::HashError,
+        passwords::{HashError, Requester},
         randomness,
         secret::Secret,
     },
@@ -64,19 +66,19 @@ pub async fn request_reset(app: &App, email: &str) -> Result<(), PasswordError> 
     Ok(())
 }
 
-/// Sets another password by a mailed code. Every sign-in of the account ends, app passwords' too.
-pub async fn reset(app: &App, code: &str, password: Secret<String>) -> Result<(), PasswordError> {
+/// Sets another password by a mailed code, for a client at `address`. Every sign-in of the account ends, app passwords' too.
+pub async fn reset(app: &App, code: &str, password: Secret<String>, address: IpAddr) -> Result<(), PasswordError> {
     check_length(app, &password)?;
     let mut txn = Txn::new();
     let did = email_codes::redeem_anywhere(app, &mut txn, Purpose::ResetPassword, code).await?;
-    set(app, &did, password, txn).await
+    set(app, &did, password, Some(address), txn).await
 }
 
 /// Sets another password by the operator's word, together with what `txn` adds. Every sign-in of the account ends, app
 /// passwords' too.
 pub async fn set_by_operator(app: &App, did: &Did, password: Secret<String>, txn: Txn) -> Result<(), PasswordError> {
     check_length(app, &password)?;
-    set(app, did, password, txn).await
+    set(app, did, password, None, txn).await
 }
 
 fn check_length(app: &App, password: &Secret<String>) -> Result<(), PasswordError> {
@@ -86,9 +88,18 @@ fn check_length(app: &App, password: &Secret<String>) -> Result<(), PasswordErro
     if fits { Ok(()) } else { Err(PasswordError::Length) }
 }
 
-async fn set(app: &App, did: &Did, password: Secret<String>, mut txn: Txn) -> Result<(), PasswordError> {
+async fn set(
+    app: &App,
+    did: &Did,
+    password: Secret<String>,
+    address: Option<IpAddr>,
+    mut txn: Txn,
+) -> Result<(), PasswordError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(PasswordError::NotFound)?;
-    let hash = app.passwords.hash(password, randomness::bytes(&*app.randomness)).await?;
+    let hash = app
+        .passwords
+        .hash(Requester { address, account: did.as_str() }, password, randomness::bytes(&*app.randomness))
+        .await?;
     accounts::set_password(&mut txn, did, &hash);
     if let Some(to) = account.email {
         let content = Content::PasswordChanged { handle: account.handle.clone() };

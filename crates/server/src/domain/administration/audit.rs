@@ -1,7 +1,7 @@
 //! The audit log: who changed what, when, by which method, and what was refused.
 //!
 //! What was done is noted in the transaction that does it, so that neither is there without the other. Callers without a
-//! credential are not in it.
+//! credential are not in it, and of those with a wrong one the first in some minutes is.
 
 use std::fmt::Display;
 

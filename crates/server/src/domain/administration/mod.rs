@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod credentials;
 pub mod did_web;
 pub mod handles;
 pub mod identities;
@@ -24,6 +25,8 @@ pub enum Actor {
     ModerationService(Did),
     /// Whoever can open the data directory.
     CommandLine,
+    /// Somebody who showed a wrong credential.
+    Unknown,
 }
 
 impl fmt::Display for Actor {
@@ -33,6 +36,7 @@ impl fmt::Display for Actor {
             Self::Token(name) => write!(f, "token:{name}"),
             Self::ModerationService(did) => f.write_str(did.as_str()),
             Self::CommandLine => f.write_str("command-line"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }

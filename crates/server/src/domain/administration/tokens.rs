@@ -68,7 +68,7 @@ pub async fn create(
     }
     let random: [u8; 32] = randomness::bytes(&*app.randomness);
     let secret = Secret::new(format!("{TOKEN_PREFIX}{}", BASE64URL_NOPAD.encode(&random)));
-    let now_micros = app.clock.now_micros();
+    let now_micros = app.newest_time.now_micros();
     let end = |days: u32| clock::to_store(now_micros + u64::from(days) * SECS_PER_DAY * MICROS_PER_SEC);
     let token = AdminToken {
         name: name.to_owned(),
@@ -110,7 +110,7 @@ pub async fn find(app: &App, shown: &Secret<String>) -> Result<Option<AdminToken
     if !shown.expose().starts_with(TOKEN_PREFIX) {
         return Ok(None);
     }
-    let now = clock::to_store(app.clock.now_micros());
+    let now = clock::to_store(app.newest_time.now_micros());
     let token = admin_tokens::by_hash(&*app.db, &hash(app, shown)).await?;
     Ok(token.filter(|token| token.expires_at.is_none_or(|end| now < end)))
 }

@@ -177,7 +177,7 @@ pub async fn verify(app: &App, gate: &PhoneGate, number: &str, code: &str) -> Re
         number_hash: app.keyed_hash.hash(HashUse::PhoneNumber, &[number.as_str().as_bytes()]),
         code_hash: app.keyed_hash.hash(HashUse::PhoneCode, &[number.as_str().as_bytes(), code.as_bytes()]),
     };
-    let now = app.clock.now_micros();
+    let now = app.newest_time.now_micros();
     if !phones::is_approved(&*app.db, &shown, clock::to_store(now)).await? {
         if !gate.verifier.check(&number, code).await? {
             return Err(PhoneError::Code);
@@ -195,7 +195,7 @@ pub async fn verify(app: &App, gate: &PhoneGate, number: &str, code: &str) -> Re
 
 /// Forgets codes whose time is over.
 pub async fn forget_old(app: &App) -> Result<(), PhoneError> {
-    let now = clock::to_store(app.clock.now_micros());
+    let now = clock::to_store(app.newest_time.now_micros());
     if phones::any_code_ended(&*app.db, now).await? {
         let mut txn = Txn::new();
         phones::forget_ended(&mut txn, now);

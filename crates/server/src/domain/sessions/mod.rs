@@ -1,8 +1,8 @@
 //! Sign-ins: a family of refresh tokens, each replaced by the next, and the short-lived access tokens beside them.
 
 pub mod app_passwords;
+mod issue;
 pub mod notice;
-mod token;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,24 +10,21 @@ use allod_atproto::Did;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
-        accounts::{self, ACCOUNT_CHANGED, Account},
-        app_passwords::{self as app_password_rows, APP_PASSWORD_GONE},
-        sessions::{self, SessionToken},
+        accounts::{ACCOUNT_CHANGED, Account},
+        app_passwords::APP_PASSWORD_GONE,
+        sessions,
     },
 };
-use data_encoding::BASE64URL_NOPAD;
-use sha2::{Digest, Sha256};
 
 pub use allod_store::tables::sessions::Scope;
-pub use token::{Claims, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind};
+pub use issue::{Claims, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind, refresh};
+pub(in crate::domain) use issue::{OpenError, Proof, open};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
-    email_codes::{self, CodeError, Purpose, SendError},
-    passwords::{HashError, VERIFIED_PASSWORD_CHARS_MAX},
-    randomness,
+    email_codes::{CodeError, SendError},
+    passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
     secret::Secret,
-    sign_up::queue,
 };
 use crate::app::App;
 
@@ -37,9 +34,6 @@ pub const ACCESS_TOKEN_SECS: u64 = 120 * 60;
 pub const REFRESH_TOKEN_SECS: u64 = 90 * 24 * 60 * 60;
 /// How long a replaced refresh token still gives its successor, in seconds.
 pub const REFRESH_GRACE_SECS: u64 = 2 * 60 * 60;
-
-/// How often a rotation that lost a race is tried again; the second try finds the winner's row.
-const ROTATE_TRIES_MAX: usize = 3;
 
 /// The two tokens of a sign-in.
 #[derive(Clone)]
@@ -127,32 +121,16 @@ pub enum SessionError {
     Commit(#[from] CommitError),
 }
 
-/// Adds a new sign-in to a transaction and gives its tokens, to be shown once it is durable.
-pub fn open(app: &App, txn: &mut Txn, did: &Did) -> TokenPair {
-    open_with(app, txn, did, Scope::Full, None)
-}
-
-/// Adds a new sign-in of an account that waits to be let in, which opens nothing but the way to ask for how long.
-pub fn open_waiting(app: &App, txn: &mut Txn, did: &Did) -> TokenPair {
-    open_with(app, txn, did, Scope::Queued, None)
-}
-
-fn open_with(app: &App, txn: &mut Txn, did: &Did, scope: Scope, app_password: Option<String>) -> TokenPair {
-    let family = BASE64URL_NOPAD.encode(&randomness::bytes::<16>(&*app.randomness));
-    let identifier = BASE64URL_NOPAD.encode(&randomness::bytes::<32>(&*app.randomness));
-    let now = app.clock.now_micros();
-    let row = SessionToken {
-        token_hash: hash(&identifier),
-        family,
-        did: did.clone(),
-        created_at: clock::to_store(now),
-        expires_at: clock::to_store(now + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
-        next_hash: None,
-        scope,
-        app_password,
-    };
-    sessions::insert(txn, &row);
-    pair(app, &row, &identifier, now)
+impl From<OpenError> for SignInError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::TakenDown => Self::TakenDown,
+            OpenError::AuthFactorRequired => Self::AuthFactorRequired,
+            OpenError::AuthFactor(error) => Self::AuthFactor(error),
+            OpenError::AuthFactorSend(error) => Self::AuthFactorSend(error),
+            OpenError::Read(error) => Self::Read(error),
+        }
+    }
 }
 
 /// Signs in by handle, DID or e-mail address and password.
@@ -168,37 +146,22 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
         Some(account) => app_passwords::find(app, &account.did, &password).await?,
         None => None,
     };
-    let mut txn = Txn::new();
-    let (account, tokens) = match (account, app_password) {
-        (Some(account), Some(found)) => {
-            if account.takedown_ref.is_some() {
-                return Err(SignInError::TakenDown);
-            }
-            app_password_rows::assert_there(&mut txn, &account.did, &found.name);
-            let scope = app_passwords::scope(&found);
-            notice::note(app, &mut txn, &account, address, Some(&found.name)).await?;
-            let tokens = open_with(app, &mut txn, &account.did, scope, Some(found.name));
-            (account, tokens)
-        }
+    let identifier = identifier.trim().to_lowercase();
+    let by = Requester { address, account: &identifier };
+    let account = match (account, &app_password) {
+        (Some(account), Some(_)) => account,
         (account, _) => {
             let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
-            let right = app.passwords.verify(password, hash).await?;
-            let account = account.filter(|_| right).ok_or(SignInError::Credentials)?;
-            let scope = match account.takedown_ref {
-                None if queue::waits(app, &account).await? => Scope::Queued,
-                None => Scope::Full,
-                Some(_) if allow_taken_down => Scope::TakenDown,
-                Some(_) => return Err(SignInError::TakenDown),
-            };
-            check_auth_factor(app, &mut txn, &account, auth_factor_code.as_deref()).await?;
-            notice::note(app, &mut txn, &account, address, None).await?;
-            let tokens = open_with(app, &mut txn, &account.did, scope, None);
-            (account, tokens)
+            let right = app.passwords.verify(by, password, hash).await?;
+            account.filter(|_| right).ok_or(SignInError::Credentials)?
         }
     };
-    // A password that was changed, or an account taken down, while this one was compared ends no session made after.
-    accounts::assert_same_credentials(&mut txn, &account);
-    sessions::forget_expired(&mut txn, &account.did, clock::to_store(app.clock.now_micros()));
+    let proof = match &app_password {
+        Some(found) => Proof::AppPassword(found),
+        None => Proof::Password { code: auth_factor_code.as_deref(), allow_taken_down },
+    };
+    let mut txn = Txn::new();
+    let tokens = open(app, &mut txn, &account, proof, address).await?;
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
         Err(CommitError::Conflict { which: ACCOUNT_CHANGED | APP_PASSWORD_GONE }) => Err(SignInError::Credentials),
@@ -206,23 +169,10 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     }
 }
 
-/// Uses up the code that was mailed, where the account asks for one; without one it is mailed.
-async fn check_auth_factor(app: &App, txn: &mut Txn, account: &Account, code: Option<&str>) -> Result<(), SignInError> {
-    if !account.email_auth_factor || account.email.is_none() {
-        return Ok(());
-    }
-    if let Some(code) = code.map(str::trim).filter(|code| !code.is_empty()) {
-        email_codes::redeem(app, txn, &account.did, Purpose::SignIn, code).await?;
-        return Ok(());
-    }
-    email_codes::send(app, account, Purpose::SignIn).await?;
-    Err(SignInError::AuthFactorRequired)
-}
-
 /// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody, and of those of an account that
 /// was taken down only such as were made for that.
 pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, SessionError> {
-    let now = app.clock.now_micros();
+    let now = app.newest_time.now_micros();
     let audience = app.config.service.did.as_str();
     let claims = app.session_keys.read(TokenKind::Access, access_token, audience, now / MICROS_PER_SEC)?;
     let scope = claims.access_scope().ok_or(TokenError::Scope)?;
@@ -239,117 +189,15 @@ pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, Sess
     Ok(Session { account, family, scope })
 }
 
-/// Exchanges a refresh token for the next pair.
-///
-/// Used again within [`REFRESH_GRACE_SECS`] it gives the same successor, however many ask at once.
-pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPair), SessionError> {
-    let now = app.clock.now_micros();
-    let audience = app.config.service.did.as_str();
-    let claims = app.session_keys.read(TokenKind::Refresh, refresh_token, audience, now / MICROS_PER_SEC)?;
-    let identifier = claims.jti.ok_or(TokenError::Invalid)?;
-    let account = accounts::by_did(&*app.db, &claims.sub).await?;
-    let account = account.ok_or_else(|| SessionError::AccountGone(claims.sub.clone()))?;
-    if account.takedown_ref.is_some() {
-        return Err(SessionError::TakenDown);
-    }
-    let next_identifier = app.session_keys.next_identifier(&identifier);
-    let next_hash = hash(&next_identifier);
-    for _ in 0..ROTATE_TRIES_MAX {
-        let Some(current) = sessions::by_hash(&*app.db, &hash(&identifier)).await? else {
-            end_if_replayed(app, claims.sid.as_deref(), &claims.sub).await?;
-            return Err(SessionError::Revoked);
-        };
-        if current.did != claims.sub {
-            return Err(SessionError::Revoked);
-        }
-        let scope = scope_now(app, &account, current.scope).await?;
-        if current.expires_at <= clock::to_store(now) {
-            if current.next_hash.is_some() {
-                end_if_replayed(app, Some(&current.family), &claims.sub).await?;
-            }
-            return Err(SessionError::Revoked);
-        }
-        if current.next_hash.is_some() {
-            let next = sessions::by_hash(&*app.db, &next_hash).await?.ok_or(SessionError::Revoked)?;
-            let tokens = pair(app, &SessionToken { scope, ..next }, &next_identifier, now);
-            return Ok((account, tokens));
-        }
-        let next = SessionToken {
-            token_hash: next_hash.clone(),
-            created_at: clock::to_store(now),
-            expires_at: clock::to_store(now + REFRESH_TOKEN_SECS * MICROS_PER_SEC),
-            next_hash: None,
-            scope,
-            ..current.clone()
-        };
-        let mut txn = Txn::new();
-        let grace_until = clock::to_store(now + REFRESH_GRACE_SECS * MICROS_PER_SEC);
-        sessions::rotate(&mut txn, &current.token_hash, &next.token_hash, grace_until);
-        sessions::insert(&mut txn, &next);
-        sessions::forget_expired(&mut txn, &claims.sub, clock::to_store(now));
-        match app.db.commit(txn).await {
-            Ok(_) => return Ok((account, pair(app, &next, &next_identifier, now))),
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(SessionError::Revoked)
-}
-
-/// What a sign-in allows now: one from the time when its account waited allows everything once it was let in.
-async fn scope_now(app: &App, account: &Account, scope: Scope) -> Result<Scope, ReadError> {
-    let is_let_in = scope == Scope::Queued && !queue::waits(app, account).await?;
-    Ok(if is_let_in { Scope::Full } else { scope })
-}
-
-/// A token that was replaced longer ago than [`REFRESH_GRACE_SECS`] is shown by somebody who has no business with it, or
-/// was by whoever replaced it: nobody can tell which, so the sign-in ends for both.
-async fn end_if_replayed(app: &App, family: Option<&str>, did: &Did) -> Result<(), SessionError> {
-    let Some(family) = family else { return Ok(()) };
-    if !sessions::is_alive(&*app.db, did, family, clock::to_store(app.clock.now_micros())).await? {
-        return Ok(());
-    }
-    tracing::warn!(%did, "a refresh token that was replaced long ago was shown again: its sign-in is ended");
-    let mut txn = Txn::new();
-    sessions::revoke_family(&mut txn, family);
-    app.db.commit(txn).await?;
-    Ok(())
-}
-
 /// Ends the sign-in a refresh token belongs to. An ended or expired one is ended already.
 pub async fn end(app: &App, refresh_token: &str) -> Result<(), SessionError> {
     let audience = app.config.service.did.as_str();
     let claims = app.session_keys.read_expired_too(TokenKind::Refresh, refresh_token, audience)?;
     let identifier = claims.jti.ok_or(TokenError::Invalid)?;
-    if let Some(row) = sessions::by_hash(&*app.db, &hash(&identifier)).await? {
+    if let Some(row) = sessions::by_hash(&*app.db, &issue::hash(&identifier)).await? {
         let mut txn = Txn::new();
         sessions::revoke_family(&mut txn, &row.family);
         app.db.commit(txn).await?;
     }
     Ok(())
-}
-
-fn hash(identifier: &str) -> Vec<u8> {
-    Sha256::digest(identifier.as_bytes()).to_vec()
-}
-
-/// The tokens of a sign-in: `row` is its newest refresh token, known by `identifier`.
-fn pair(app: &App, row: &SessionToken, identifier: &str, now_micros: u64) -> TokenPair {
-    let iat = now_micros / MICROS_PER_SEC;
-    let claims = |scope, exp, jti| Claims {
-        scope,
-        aud: app.config.service.did.to_string(),
-        sub: row.did.clone(),
-        iat,
-        exp,
-        sid: Some(row.family.clone()),
-        jti,
-    };
-    let access = claims(SessionKeys::access_scope(row.scope), iat + ACCESS_TOKEN_SECS, None);
-    let refresh_ends = clock::from_store(row.expires_at) / MICROS_PER_SEC;
-    let refresh = claims(SessionKeys::refresh_scope(), refresh_ends, Some(identifier.to_owned()));
-    TokenPair {
-        access: app.session_keys.sign(TokenKind::Access, &access),
-        refresh: app.session_keys.sign(TokenKind::Refresh, &refresh),
-    }
 }

@@ -4,7 +4,7 @@ use allod_atproto::{Did, Handle, crypto::DidKey};
 use allod_store::tables::accounts;
 
 use super::{
-    Caller, SignUpError, SignUpRequest, hosted,
+    Caller, SignUpError, SignUpRequest, Waiter, hosted,
     operation::{self, Identity},
 };
 use crate::{
@@ -37,11 +37,13 @@ pub(super) struct Applicant {
     pub(super) captcha: Option<Solved>,
     /// Whether the account waits until it is let in.
     pub(super) waits: bool,
+    /// Who waits for the end of the sign-up.
+    pub(super) waiter: Waiter,
 }
 
 /// Checks a request.
 pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant, SignUpError> {
-    let evidence = evidence(app, &request)?;
+    let (evidence, waiter) = (evidence(app, &request)?, request.waiter());
     let invite_code = check_invite(app, &request).await?;
     let password = check_password(app, request.password)?;
     let email = check_email(app, request.email.as_deref())?;
@@ -98,7 +100,7 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
         }
     };
     let handle = admissible.handle().clone();
-    Ok(Applicant { handle, email, password, invite_code, identity, token, phone, captcha, waits })
+    Ok(Applicant { handle, email, password, invite_code, identity, token, phone, captcha, waits, waiter })
 }
 
 /// What was sent to show that a person signs up.

@@ -14,7 +14,7 @@ use allod_store::{
 };
 
 use super::{
-    Driver, MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS,
+    Driver, MOVE_IN_SECS, RESERVATION_SECS, SignUpError, SignedUp, UNCLAIMED_SECS, Waiter,
     admission::Applicant,
     failpoint::{Failpoint, pass},
     hosted::USED_BEFORE,
@@ -32,7 +32,7 @@ use crate::{
         phone::{PhoneError, Verified},
         randomness,
         repos::genesis,
-        sessions::{self, TokenPair},
+        sessions::{self, OpenError, Proof, TokenPair},
     },
 };
 
@@ -51,6 +51,7 @@ pub(super) async fn carry_out(app: &App, applicant: Applicant) -> Result<SignedU
 
 async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
     let Applicant { identity, password, .. } = &applicant;
+    let by = applicant.waiter.requester(applicant.handle.as_str());
     let Identity::Submits(submission) = identity else {
         return Err(SignUpError::Internal("nothing to submit".to_owned()));
     };
@@ -60,7 +61,7 @@ async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError
 
     let submitted = async {
         pass(app, Failpoint::Reserved).await?;
-        let hash = app.passwords.hash(password.clone(), randomness::bytes(&*app.randomness)).await?;
+        let hash = app.passwords.hash(by, password.clone(), randomness::bytes(&*app.randomness)).await?;
         pass(app, Failpoint::Hashed).await?;
         mark_submitted(app, did, &hash).await?;
         Ok::<_, SignUpError>(hash)
@@ -70,7 +71,8 @@ async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError
         Err(error) => return Err(give_up(app, &row, error).await),
     };
     let row = SignUp { state: SignUpState::Submitted, password_hash: Some(password_hash), ..row };
-    let (account, tokens) = submit_and_finish(app, &row, &submission.operation, Attempt::First).await?;
+    let (account, tokens) =
+        submit_and_finish(app, &row, &submission.operation, Attempt::First, applicant.waiter).await?;
     drop(driving);
     Ok(SignedUp { account, tokens, did_document: Some(submission.document.clone()) })
 }
@@ -88,7 +90,8 @@ pub(super) async fn submit_and_finish(
     row: &SignUp,
     operation: &Operation,
     attempt: Attempt,
-) -> Result<(Account, TokenPair), SignUpError> {
+    waiter: Waiter,
+) -> Result<(Account, Option<TokenPair>), SignUpError> {
     pass(app, Failpoint::Submitting).await?;
     let answer = app.plc.submit(&row.did, operation).await;
     pass(app, Failpoint::Answered).await?;
@@ -116,7 +119,7 @@ pub(super) async fn submit_and_finish(
             return Err(error);
         }
     }
-    let (account, tokens) = finish(app, row, Some(app.sign_ups.run_id.as_str())).await?;
+    let (account, tokens) = finish(app, row, waiter).await?;
     pass(app, Failpoint::Activated).await?;
     Ok((account, tokens))
 }
@@ -256,8 +259,12 @@ pub(super) async fn release(app: &App, row: &SignUp) -> Result<(), SignUpError> 
     Ok(())
 }
 
-/// Makes the account of a sign-up whose operation the directory has: account, repository, events and session at once.
-pub(super) async fn finish(app: &App, row: &SignUp, driver: Option<&str>) -> Result<(Account, TokenPair), SignUpError> {
+/// Creates the account of a sign-up whose operation the directory has: account, repository, events and session at once.
+pub(super) async fn finish(
+    app: &App,
+    row: &SignUp,
+    waiter: Waiter,
+) -> Result<(Account, Option<TokenPair>), SignUpError> {
     pass(app, Failpoint::Activating).await?;
     let now = app.clock.now_micros();
     let key = signing_keys::by_did(&*app.db, &row.did).await?;
@@ -266,14 +273,31 @@ pub(super) async fn finish(app: &App, row: &SignUp, driver: Option<&str>) -> Res
     let account = account(row, now);
 
     let mut txn = Txn::new();
+    let driver = (waiter != Waiter::Nobody).then_some(app.sign_ups.run_id.as_str());
     sign_ups::mark_active(&mut txn, &row.did, driver, clock::to_store(now + UNCLAIMED_SECS * MICROS_PER_SEC));
+    let tokens = first_session(app, &mut txn, &account, waiter, false).await?;
     accounts::insert(&mut txn, &account);
     genesis::add(app, &mut txn, &account, &signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
-    let tokens = sessions::open(app, &mut txn, &row.did);
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
         Err(CommitError::Conflict { .. }) => Err(pending(&row.did, "somebody else is finishing it")),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Adds the first session of an account that the transaction creates after this, if somebody waits for one.
+async fn first_session(
+    app: &App,
+    txn: &mut Txn,
+    account: &Account,
+    waiter: Waiter,
+    waits: bool,
+) -> Result<Option<TokenPair>, SignUpError> {
+    let Waiter::Client(address) = waiter else { return Ok(None) };
+    match sessions::open(app, txn, account, Proof::SignUp { waits }, address).await {
+        Ok(tokens) => Ok(Some(tokens)),
+        Err(OpenError::Read(error)) => Err(error.into()),
+        Err(error) => Err(SignUpError::Internal(error.to_string())),
     }
 }
 
@@ -298,8 +322,9 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         Identity::Submits(Submission { did, key, document, operation, .. }) => (did, key, document, Some(operation)),
     };
     accounts_absent(app, &applicant, did).await?;
+    let by = applicant.waiter.requester(applicant.handle.as_str());
     let salt = randomness::bytes(&*app.randomness);
-    let password_hash = app.passwords.hash(applicant.password.clone(), salt).await?;
+    let password_hash = app.passwords.hash(by, applicant.password.clone(), salt).await?;
     pass(app, Failpoint::Hashed).await?;
     let now = app.clock.now_micros();
     let stored_now = clock::to_store(now);
@@ -323,15 +348,13 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     {
         accounts::hold_with_account(&mut txn, &host, did, stored_now);
     }
+    let tokens = first_session(app, &mut txn, &account, applicant.waiter, applicant.waits).await?;
     accounts::insert(&mut txn, &account);
     genesis::add(app, &mut txn, &account, &key.signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
-    let tokens = if applicant.waits {
+    if applicant.waits {
         let operation = operation.map(|operation| operation.to_json().to_string());
         queue::join(&mut txn, &account, operation, moves_in);
-        sessions::open_waiting(app, &mut txn, did)
-    } else {
-        sessions::open(app, &mut txn, did)
-    };
+    }
     pass(app, Failpoint::Activating).await?;
     commit(app, txn, &applicant, did).await?;
     pass(app, Failpoint::Activated).await?;

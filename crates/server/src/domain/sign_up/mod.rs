@@ -26,7 +26,7 @@ use super::{
     emails::EmailUnsupported,
     handles::HandleError,
     keys::UnwrapError,
-    passwords::HashError,
+    passwords::{HashError, Requester},
     phone::PhoneError,
     randomness::{self, Randomness},
     reserved_keys::FindKeyError,
@@ -99,8 +99,8 @@ impl From<FindKeyError> for SignUpError {
 pub struct SignedUp {
     /// The account.
     pub account: Account,
-    /// Its first session.
-    pub tokens: TokenPair,
+    /// Its first session; none for the operator, who created it for somebody else.
+    pub tokens: Option<TokenPair>,
     /// Its DID document, when it is known.
     pub did_document: Option<serde_json::Value>,
 }
@@ -280,11 +280,44 @@ impl Drop for Driving<'_> {
     }
 }
 
+/// Who waits for the end of a sign-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiter {
+    /// A client at this address, who gets a session.
+    Client(Option<IpAddr>),
+    /// The operator, who gets none.
+    Operator,
+    /// Nobody: the reconciler ends what was broken off.
+    Nobody,
+}
+
+impl SignUpRequest {
+    fn waiter(&self) -> Waiter {
+        if self.by_operator { Waiter::Operator } else { Waiter::Client(self.address) }
+    }
+}
+
+impl Waiter {
+    /// In whose name a password is hashed.
+    fn requester(self, handle: &str) -> Requester<'_> {
+        let address = match self {
+            Self::Client(address) => address,
+            Self::Operator | Self::Nobody => None,
+        };
+        Requester { address, account: handle }
+    }
+}
+
 /// Signs a person up. Runs to its end even when the caller goes away.
 pub async fn sign_up(app: &Arc<App>, request: SignUpRequest) -> Result<SignedUp, SignUpError> {
-    let app = Arc::clone(app);
-    let task = tokio::spawn(async move { run(&app, request).await });
-    task.await.map_err(|e| SignUpError::Internal(e.to_string()))?
+    let task = tokio::spawn({
+        let app = Arc::clone(app);
+        async move { run(&app, request).await }
+    });
+    let signed_up = task.await.map_err(|e| SignUpError::Internal(e.to_string()))??;
+    // Not reached when the caller is gone: then the same request still gets the answer.
+    resume::answered(app, &signed_up.account.did).await;
+    Ok(signed_up)
 }
 
 async fn run(app: &App, request: SignUpRequest) -> Result<SignedUp, SignUpError> {

@@ -7,7 +7,7 @@ use allod_store::{
     tables::sign_ups::{self, SignUp, SignUpState},
 };
 
-use super::{Driver, SignUpError, machine, resume};
+use super::{Driver, SignUpError, Waiter, machine, resume};
 use crate::{
     app::App,
     domain::clock::{self, MICROS_PER_SEC},
@@ -75,7 +75,7 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
         SignUpState::Submitted => {
             let operation = resume::stored_operation(row)?;
             if machine::is_accepted(app, &row.did, &operation).await? {
-                machine::finish(app, row, None).await?;
+                machine::finish(app, row, Waiter::Nobody).await?;
                 Ok(Outcome::Finished)
             } else if row.deadline <= now {
                 machine::release(app, row).await?;

@@ -10,13 +10,16 @@ use allod_store::{
 };
 
 use super::{
-    SignUpError, SignUpRequest, SignedUp,
+    SignUpError, SignUpRequest, SignedUp, Waiter,
     machine::{self, Attempt},
     operation,
 };
 use crate::{
     app::App,
-    domain::{emails, sessions},
+    domain::{
+        emails,
+        sessions::{self, OpenError, Proof, TokenPair},
+    },
 };
 
 /// Finds the sign-up this request began and brings it to its end; `None` when there is none of this caller's.
@@ -34,14 +37,14 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
     // Whoever had the wheel before may have moved it on.
     let row = sign_ups::by_did(&*app.db, &row.did).await?;
     let Some(row) = row.filter(|row| !is_answered(app, row)) else { return Ok(None) };
-    let operation = stored_operation(&row)?;
+    let (operation, waiter) = (stored_operation(&row)?, request.waiter());
     let (account, tokens) = match row.state {
         SignUpState::Reserved => return Ok(None),
         SignUpState::Submitted if machine::is_accepted(app, &row.did, &operation).await? => {
-            machine::finish(app, &row, Some(app.sign_ups.run_id.as_str())).await?
+            machine::finish(app, &row, waiter).await?
         }
-        SignUpState::Submitted => machine::submit_and_finish(app, &row, &operation, Attempt::Again).await?,
-        SignUpState::Active => claim(app, &row).await?,
+        SignUpState::Submitted => machine::submit_and_finish(app, &row, &operation, Attempt::Again, waiter).await?,
+        SignUpState::Active => claim(app, &row, waiter).await?,
     };
     drop(driving);
     let did_document = operation::document(&row.did, &operation);
@@ -71,20 +74,50 @@ fn is_answered(app: &App, row: &SignUp) -> bool {
 async fn is_same_caller(app: &App, row: &SignUp, request: &SignUpRequest) -> Result<bool, SignUpError> {
     let email_key = request.email.as_deref().map(emails::lookup_key).filter(|key| !key.is_empty());
     let (Some(password), Some(hash)) = (&request.password, &row.password_hash) else { return Ok(false) };
-    Ok(email_key == row.email_key && app.passwords.verify(password.clone(), Some(hash)).await?)
+    let by = request.waiter().requester(row.handle.as_str());
+    Ok(email_key == row.email_key && app.passwords.verify(by, password.clone(), Some(hash)).await?)
 }
 
-async fn claim(app: &App, row: &SignUp) -> Result<(accounts::Account, sessions::TokenPair), SignUpError> {
+/// Notes that the caller of a finished sign-up gets the answer: from now on only signing in leads to a session.
+pub(super) async fn answered(app: &App, did: &Did) {
+    match sign_ups::by_did(&*app.db, did).await {
+        Ok(Some(row)) if row.state == SignUpState::Active => {}
+        Ok(_) => return,
+        Err(error) => return tracing::warn!(%did, %error, "could not read whether a sign-up was answered"),
+    }
+    let mut txn = Txn::new();
+    sign_ups::remove(&mut txn, did, SignUpState::Active);
+    match app.db.commit(txn).await {
+        // Conflict: the account was used already.
+        Ok(_) | Err(CommitError::Conflict { .. }) => {}
+        Err(error) => tracing::warn!(%did, %error, "could not note that a sign-up was answered"),
+    }
+}
+
+/// Answers a finished sign-up whose caller never got the answer, with a session unless more than the password of the
+/// sign-up is needed for one.
+async fn claim(app: &App, row: &SignUp, waiter: Waiter) -> Result<(accounts::Account, Option<TokenPair>), SignUpError> {
     let gone = || SignUpError::HandleTaken(row.handle.clone());
     let account = accounts::by_did(&*app.db, &row.did).await?.ok_or_else(gone)?;
-    // The account may have lived on meanwhile: the password it was signed up with may no longer open it.
-    if account.password_hash != row.password_hash || account.takedown_ref.is_some() {
+    // The password may have been changed since the sign-up.
+    if account.password_hash != row.password_hash {
         return Err(gone());
     }
     let mut txn = Txn::new();
-    accounts::assert_same_credentials(&mut txn, &account);
     sign_ups::remove(&mut txn, &row.did, SignUpState::Active);
-    let tokens = sessions::open(app, &mut txn, &row.did);
+    let tokens = match waiter {
+        Waiter::Operator | Waiter::Nobody => None,
+        Waiter::Client(address) => match sessions::open(app, &mut txn, &account, Proof::SignUpAgain, address).await {
+            Ok(tokens) => Some(tokens),
+            Err(OpenError::Read(error)) => return Err(error.into()),
+            Err(
+                OpenError::TakenDown
+                | OpenError::AuthFactorRequired
+                | OpenError::AuthFactor(_)
+                | OpenError::AuthFactorSend(_),
+            ) => return Err(gone()),
+        },
+    };
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
         Err(CommitError::Conflict { .. }) => Err(gone()),

@@ -1,14 +1,16 @@
 //! The operator and the moderators: by the administration password, a named token, or as the moderation service.
 
 use allod_atproto::Nsid;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::{AuthError, AuthRequest, Authenticate, Credential};
 use crate::{
     app::App,
     domain::{
-        administration::{Actor, AdminScope, By, tokens},
+        administration::{
+            Actor, AdminScope, By,
+            credentials::{self, CredentialError, Shown},
+            tokens::TOKEN_PREFIX,
+        },
         secret::Secret,
         service_auth::{self, ModerationTokenError, ServiceAuthError},
     },
@@ -29,7 +31,7 @@ impl Authenticate<App> for Admin {
     const CHALLENGE: &'static str = "Basic realm=\"admin\"";
 
     async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
-        match holder(request.state, &request.credential()?).await? {
+        match holder(&request, &request.credential()?).await? {
             Some((actor, AdminScope::Admin)) => Ok(Self(actor)),
             Some((_, AdminScope::Moderator)) => {
                 Err(XrpcError::common(CommonError::Forbidden, "This token opens what moderators need and no more"))
@@ -44,7 +46,7 @@ impl Authenticate<App> for Moderator {
 
     async fn authenticate(request: AuthRequest<'_, App>) -> Result<Self, AuthError> {
         let credential = request.credential()?;
-        if let Some((actor, _)) = holder(request.state, &credential).await? {
+        if let Some((actor, _)) = holder(&request, &credential).await? {
             return Ok(Self(actor));
         }
         match credential {
@@ -74,8 +76,8 @@ impl Moderator {
     }
 
     /// Checks a credential that is no service's token.
-    pub async fn check(app: &App, credential: &Credential<'_>) -> Result<Self, AuthError> {
-        match holder(app, credential).await? {
+    pub async fn check(request: &AuthRequest<'_, App>, credential: &Credential<'_>) -> Result<Self, AuthError> {
+        match holder(request, credential).await? {
             Some((actor, _)) => Ok(Self(actor)),
             None => Err(unknown()),
         }
@@ -86,23 +88,27 @@ fn unknown() -> AuthError {
     XrpcError::common(CommonError::AuthenticationRequired, "Authentication Required")
 }
 
-/// Who has the password or a token.
-async fn holder(app: &App, credential: &Credential<'_>) -> Result<Option<(Actor, AdminScope)>, AuthError> {
-    let password = app.config.secrets.admin_password.as_ref();
+/// Who has the password or a token. What can be neither is nobody's, and no try.
+async fn holder(
+    request: &AuthRequest<'_, App>,
+    credential: &Credential<'_>,
+) -> Result<Option<(Actor, AdminScope)>, AuthError> {
     let shown = match credential {
-        Credential::Basic { user, password: shown } if user == USER => {
-            if password.is_some_and(|password| same(shown, password)) {
-                return Ok(Some((Actor::Password, AdminScope::Admin)));
-            }
-            Secret::new(shown.expose().clone())
-        }
-        Credential::Bearer(token) => Secret::new((*token).to_owned()),
-        Credential::Basic { .. } | Credential::UnreadableBasic | Credential::Dpop(_) | Credential::None => {
-            return Ok(None);
-        }
+        Credential::Basic { user, password } if user == USER => Shown::Password(Secret::new(password.expose().clone())),
+        Credential::Bearer(token) if token.starts_with(TOKEN_PREFIX) => Shown::Token(Secret::new((*token).to_owned())),
+        Credential::Basic { .. }
+        | Credential::Bearer(_)
+        | Credential::UnreadableBasic
+        | Credential::Dpop(_)
+        | Credential::None => return Ok(None),
     };
-    let token = tokens::find(app, &shown).await?;
-    Ok(token.map(|token| (Actor::Token(token.name), token.scope)))
+    match credentials::find(request.state, &shown, request.client, request.nsid).await {
+        Ok(found) => Ok(found),
+        Err(CredentialError::Read(error)) => Err(error.into()),
+        Err(error @ CredentialError::TooManyTries { retry_after_secs }) => {
+            Err(XrpcError::common(CommonError::RateLimitExceeded { retry_after_secs }, error.to_string()))
+        }
+    }
 }
 
 async fn moderation_service(request: &AuthRequest<'_, App>, token: &str) -> Result<Moderator, AuthError> {
@@ -120,26 +126,6 @@ async fn moderation_service(request: &AuthRequest<'_, App>, token: &str) -> Resu
         error @ (ServiceAuthError::Unresolvable { .. } | ServiceAuthError::NoKey { .. }) => {
             tracing::info!(%error, "a token of the moderation service can't be checked");
             Err(XrpcError::common(CommonError::AuthenticationRequired, error.to_string()))
-        }
-    }
-}
-
-/// Compares digests, so that neither content nor length shows in the time it takes.
-fn same(left: &Secret<String>, right: &Secret<String>) -> bool {
-    let digest = |secret: &Secret<String>| Sha256::digest(secret.expose().as_bytes());
-    digest(left).as_slice().ct_eq(digest(right).as_slice()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_equal_secrets_are_the_same() {
-        let secret = |text: &str| Secret::new(text.to_owned());
-        assert!(same(&secret("hunter2"), &secret("hunter2")));
-        for wrong in ["hunter3", "hunter22", "hunter", ""] {
-            assert!(!same(&secret(wrong), &secret("hunter2")), "{wrong}");
         }
     }
 }

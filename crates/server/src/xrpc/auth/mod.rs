@@ -7,7 +7,7 @@ mod session;
 mod sign_up;
 mod uploader;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc};
 
 use allod_lexicon::method::NoErrors;
 use http::HeaderMap;
@@ -27,6 +27,8 @@ pub type AuthError = XrpcError<NoErrors>;
 pub struct AuthRequest<'a, S> {
     /// The request's headers.
     pub headers: &'a HeaderMap,
+    /// The caller's address.
+    pub client: IpAddr,
     /// The method that is called, which a service token must name.
     pub nsid: &'static str,
     /// The server.

@@ -66,7 +66,7 @@ impl Authenticate<App> for RepoReader {
         Ok(Self(match credential {
             Credential::None => Reader::Public,
             Credential::Basic { .. } | Credential::UnreadableBasic => {
-                Moderator::check(request.state, &credential).await?;
+                Moderator::check(&request, &credential).await?;
                 Reader::Admin
             }
             Credential::Bearer(_) | Credential::Dpop(_) => {

@@ -12,7 +12,7 @@ use crate::{
         secret::Secret,
         sign_up::{SignUpRequest, sign_up},
     },
-    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
+    xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Signs a person up.
@@ -31,9 +31,10 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<Create, Anonymous>) -> 
         },
     )
     .await?;
+    let tokens = signed_up.tokens.ok_or_else(|| XrpcError::internal("a client's sign-up opened no session"))?;
     Ok(XrpcResponse::new(Output {
-        access_jwt: signed_up.tokens.access,
-        refresh_jwt: signed_up.tokens.refresh,
+        access_jwt: tokens.access,
+        refresh_jwt: tokens.refresh,
         handle: signed_up.account.handle.to_string(),
         did: signed_up.account.did.to_string(),
     }))

@@ -12,7 +12,7 @@ use crate::{
         secret::Secret,
         sign_up::{SignUpRequest, sign_up},
     },
-    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::SignUpCaller},
+    xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::SignUpCaller},
 };
 
 /// Signs a person up.
@@ -36,9 +36,10 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCa
         },
     )
     .await?;
+    let tokens = signed_up.tokens.ok_or_else(|| XrpcError::internal("a client's sign-up opened no session"))?;
     Ok(XrpcResponse::new(Output {
-        access_jwt: signed_up.tokens.access,
-        refresh_jwt: signed_up.tokens.refresh,
+        access_jwt: tokens.access,
+        refresh_jwt: tokens.refresh,
         handle: signed_up.account.handle,
         did: signed_up.account.did,
         did_doc: signed_up.did_document,

@@ -14,7 +14,7 @@ use crate::{
 
 /// Deletes the account, of whatever status.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<DeleteAccount, Anonymous>) -> XrpcResult<DeleteAccount> {
-    let input = request.input;
-    deletion::delete_by_owner(&app, &input.did, Secret::new(input.password), &input.token).await?;
+    let (input, address) = (request.input, request.context.client);
+    deletion::delete_by_owner(&app, &input.did, Secret::new(input.password), &input.token, address).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

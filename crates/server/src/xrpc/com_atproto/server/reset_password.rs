@@ -14,7 +14,7 @@ use crate::{
 
 /// Sets the password.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<ResetPassword, Anonymous>) -> XrpcResult<ResetPassword> {
-    let input = request.input;
-    password::reset(&app, &input.token, Secret::new(input.password)).await?;
+    let (input, address) = (request.input, request.context.client);
+    password::reset(&app, &input.token, Secret::new(input.password), address).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

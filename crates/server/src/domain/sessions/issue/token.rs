@@ -113,8 +113,8 @@ impl SessionKeys {
         Self { mac }
     }
 
-    /// Signs a token.
-    pub fn sign(&self, kind: TokenKind, claims: &Claims) -> String {
+    /// Signs a token. Visible to the module alone that decides who gets one.
+    pub(super) fn sign(&self, kind: TokenKind, claims: &Claims) -> String {
         let header = format!(r#"{{"typ":"{}","alg":"HS256"}}"#, kind.typ());
         #[expect(clippy::expect_used, reason = "claims are strings and numbers under string keys")]
         let payload = serde_json::to_vec(claims).expect("claims serialise");
