@@ -78,6 +78,8 @@ impl NewestTime {
 /// Reads the newest time that was kept. To be called before the first request is answered.
 pub async fn load(app: &App) -> Result<(), ReadError> {
     app.newest_time.raise(newest_time::read(&*app.db).await?);
+    // A start writes nothing; the next few minutes are covered by what was read.
+    app.newest_time.kept.fetch_max(app.newest_time.now_micros(), Relaxed);
     app.newest_time.tell_if_behind();
     Ok(())
 }
