@@ -3,7 +3,6 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use allod_atproto::Did;
 use allod_server::domain::sign_up::failpoint::Failpoint;
 use allod_store::{
     fault::Fault,
@@ -62,7 +61,7 @@ async fn whole_or_nothing(pds: &TestPds) -> bool {
 }
 
 /// The same without signing in, after which the same request is not answered any more; gives Alice's DID.
-async fn whole_or_nothing_unused(pds: &TestPds) -> Option<Did> {
+async fn whole_or_nothing_unused(pds: &TestPds) -> Option<String> {
     let mut accepted = HashSet::new();
     for submission in pds.plc().submissions() {
         if pds.plc().document(&submission.did).await.is_some() {
