@@ -6,7 +6,7 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use super::{Actor, AdminScope, By, audit, tokens};
 use crate::{
     app::App,
-    domain::{clock::MICROS_PER_SEC, secret::Secret},
+    domain::{clock::MICROS_PER_SEC, secret::Secret, shares::network},
     limits::{
         ADMIN_PAUSE_SECS_MAX, ADMIN_TRIES_ADDRESSES_MAX, ADMIN_TRIES_FORGOTTEN_SECS, ADMIN_TRIES_FREE,
         ADMIN_TRIES_LOGGED_MAX, ADMIN_TRIES_OF_ALL_MAX, ADMIN_TRIES_WINDOW_SECS,
@@ -173,14 +173,6 @@ fn pause_secs(failures: u32) -> u32 {
     match failures.checked_sub(ADMIN_TRIES_FREE) {
         None | Some(0) => 0,
         Some(beyond) => 1_u32.checked_shl(beyond - 1).unwrap_or(u32::MAX).min(ADMIN_PAUSE_SECS_MAX),
-    }
-}
-
-/// The addresses that one client can choose from: one of IPv4, a /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

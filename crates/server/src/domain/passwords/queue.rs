@@ -3,8 +3,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
 };
+
+use crate::domain::shares::network;
 
 /// How much of an account's name tells it apart, in characters; what is typed may be longer.
 const ACCOUNT_CHARS_MAX: usize = 256;
@@ -148,14 +150,6 @@ impl<T> Lane<T> {
             self.turns.retain(|turn| *turn != account);
         }
         item
-    }
-}
-
-/// The addresses that one client can choose from: one of IPv4, a /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
