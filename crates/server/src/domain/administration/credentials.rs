@@ -4,11 +4,7 @@
 //! meanwhile. When many addresses guess at once, each has one try, so that the operator still gets in from an address of
 //! their own.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use allod_store::ReadError;
 use parking_lot::Mutex;
