@@ -406,3 +406,52 @@ async fn an_opening_that_fails_can_be_repeated() {
     }
     assert!(failures > 20, "only {failures} ways to fail");
 }
+
+#[tokio::test]
+async fn numbers_begin_above_the_floor_and_a_lower_one_changes_nothing() {
+    let store = Store::new();
+    let open = |sequence_floor| {
+        let mut options = store.options();
+        options.sequence_floor = sequence_floor;
+        sqlite::open(options).unwrap()
+    };
+    let db = open(5_000);
+    assert_eq!(*db.watch().borrow(), 5_000);
+    assert_eq!(db.commit(with_event(Txn::new())).await.unwrap().first_seq, Some(5_001));
+    db.close().await;
+    let db = open(10);
+    assert_eq!(db.commit(with_event(Txn::new())).await.unwrap().first_seq, Some(5_002));
+    db.close().await;
+    let db = open(i64::MAX);
+    assert_eq!(*db.watch().borrow(), allod_store::SEQ_MAX);
+    db.close().await;
+    // Nothing was numbered above it.
+    let db = store.open();
+    assert_eq!(*db.watch().borrow(), 5_002);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_file_is_looked_into_while_a_server_uses_it_and_when_none_does() {
+    let store = Store::new();
+    let db = store.open();
+    db.commit(put("hostname", b"pds.example.com")).await.unwrap();
+    for _ in 0..2 {
+        let seen = sqlite::inspect(&store.file()).unwrap();
+        assert_eq!(seen.facts.get("hostname").map(|value| &value[..]), Some(&b"pds.example.com"[..]));
+        assert!(!seen.is_in_use);
+        db.close().await;
+    }
+    let connection = Connection::open(store.file()).unwrap();
+    connection
+        .execute_batch("INSERT INTO schema_migrations (version, name, checksum) VALUES (9999, '9999_x', x'00')")
+        .unwrap();
+    drop(connection);
+    for error in [sqlite::inspect(&store.file()).unwrap_err(), sqlite::open(store.options()).err().unwrap()] {
+        assert!(matches!(error, OpenError::SchemaNewer { found: 9999, .. }), "{error}");
+        assert!(error.to_string().contains("newer Allod"), "{error}");
+    }
+    let other = store.folder.path().join("other.sqlite");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    assert!(matches!(sqlite::inspect(&other), Err(OpenError::NotOurs)));
+}

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::{Engine, event, insert, of_events, put};
-use crate::{CommitError, Db, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
+use crate::{CommitError, Db, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq, tables::meta};
 
 /// Reads the whole log page by page.
 async fn all(db: &Db) -> Vec<Event> {
@@ -207,6 +207,7 @@ pub(super) async fn old_days_are_dropped(engine: Arc<dyn Engine>) {
     db.drop_events_before(day(20_002)).await.expect("two days go");
     assert_eq!(seqs(&all(&db).await), (1_201..=1_800).collect::<Vec<_>>());
     db.drop_events_before(day(20_002)).await.expect("once more");
+    assert_eq!(meta::events_trimmed(&*db).await.expect("a read"), Some(1_200), "the newest number that is gone");
     db.commit(of_events([event(1, 20_000)])).await.expect("an old day can come again");
     assert_eq!(all(&db).await.last().map(|event| event.seq), Some(1_801));
     db.drop_events_before(day(30_000)).await.expect("everything goes");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use rusqlite::{Connection, params};
 
-use crate::{CommitError, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
+use crate::{CommitError, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq, tables::meta};
 
 use super::failure::{self, Failure};
 
@@ -123,10 +123,21 @@ impl EventLog {
     /// Removes a portion of the oldest day before `before`; true while there is more to remove.
     pub(super) fn trim(&mut self, connection: &Connection, before: EventDay) -> rusqlite::Result<bool> {
         let Some(day) = self.days.keys().next().copied().filter(|day| *day < before) else { return Ok(false) };
-        let removed = connection.execute(
-            &format!("DELETE FROM events_{day} WHERE seq IN (SELECT seq FROM events_{day} ORDER BY seq LIMIT ?1)"),
-            [TRIM_EVENTS_PER_PORTION],
-        )?;
+        let portion = format!("SELECT seq FROM events_{day} ORDER BY seq LIMIT ?1");
+        let last: Option<Seq> =
+            connection
+                .query_row(&format!("SELECT max(seq) FROM ({portion})"), [TRIM_EVENTS_PER_PORTION], |row| row.get(0))?;
+        if let Some(last) = last {
+            // Big-endian bytes compare like the numbers that they are.
+            connection
+                .prepare_cached(
+                    "INSERT INTO meta (name, value) VALUES (?1, ?2) \
+                     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+                )?
+                .execute(params![meta::EVENTS_TRIMMED, last.to_be_bytes()])?;
+        }
+        let removed = connection
+            .execute(&format!("DELETE FROM events_{day} WHERE seq IN ({portion})"), [TRIM_EVENTS_PER_PORTION])?;
         if removed < usize::from(TRIM_EVENTS_PER_PORTION) {
             self.days_changed = true;
             connection.execute_batch(&format!("DROP TABLE events_{day}"))?;

@@ -7,29 +7,35 @@ use super::OpenError;
 use crate::migrations::Migration;
 
 /// Written into the file's header, so that no other program's database is taken for ours: `ALOD`.
-const APPLICATION_ID: i64 = 0x414C_4F44;
+pub(super) const APPLICATION_ID: i64 = 0x414C_4F44;
 
 /// Applies the missing steps, each in a transaction of its own; tells whether anything was written.
 pub(super) fn migrate(connection: &mut Connection, steps: &[Migration]) -> Result<bool, OpenError> {
     let wrote = begin_schema(connection)?;
-    let applied = applied_steps(connection)?;
-    for (version, checksum) in &applied {
-        match steps.iter().find(|step| step.version == *version) {
-            Some(step) if checksum_of(step) == *checksum => {}
-            Some(step) => return Err(OpenError::MigrationChanged { name: step.name }),
-            None => {
-                let known = steps.last().map_or(0, |step| step.version);
-                return Err(OpenError::SchemaNewer { found: *version, known });
-            }
-        }
-    }
-    let newest = applied.last().map_or(0, |(version, _)| *version);
+    let newest = check_known(connection, steps)?;
     let mut wrote_steps = false;
     for step in steps.iter().filter(|step| step.version > newest) {
         apply(connection, step).map_err(|source| OpenError::Migration { name: step.name, source })?;
         wrote_steps = true;
     }
     Ok(wrote || wrote_steps)
+}
+
+/// Checks that every applied step is one of this build; gives the newest one's number, 0 when there is none.
+pub(super) fn check_known(connection: &Connection, steps: &[Migration]) -> Result<i64, OpenError> {
+    let applied = applied_steps(connection)?;
+    let newest = applied.last().map_or(0, |(version, _)| *version);
+    for (version, checksum) in &applied {
+        match steps.iter().find(|step| step.version == *version) {
+            Some(step) if checksum_of(step) == *checksum => {}
+            Some(step) => return Err(OpenError::MigrationChanged { name: step.name }),
+            None => {
+                let known = steps.last().map_or(0, |step| step.version);
+                return Err(OpenError::SchemaNewer { found: newest, known });
+            }
+        }
+    }
+    Ok(newest)
 }
 
 /// Marks an empty file as ours and makes the list of applied steps; checks the mark of any other.

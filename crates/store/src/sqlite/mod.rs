@@ -9,6 +9,7 @@ mod checkpoint;
 mod connection;
 mod event_tables;
 mod failure;
+mod inspect;
 mod lock;
 mod migrate;
 mod queue;
@@ -26,7 +27,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, oneshot, watch};
 
-use crate::{CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Txn, migrations};
+use crate::{
+    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, SEQ_MAX, Seq, Statement, Txn, migrations,
+};
 
 use checkpoint::Checkpointer;
 use connection::Role;
@@ -35,6 +38,8 @@ use lock::FileLock;
 use queue::Queue;
 use reader::ReadJob;
 use writer::{Done, Job, Work, Writer};
+
+pub use inspect::{Inspection, inspect};
 
 /// How to open a file.
 #[derive(Debug, Clone)]
@@ -52,6 +57,9 @@ pub struct SqliteOptions {
     /// The log's bound, in pages of 4 KiB: writes wait for a checkpoint from here on. Only a read that lasts
     /// (a backup) can make the log larger.
     pub wal_pages_max: u32,
+    /// Every event's number is larger than this, whatever the file says: numbers that may have been seen before the
+    /// file was restored from a copy are not given again. 0 for no such bound.
+    pub sequence_floor: Seq,
     /// What a commit waits for.
     pub(crate) synchronous: Synchronous,
     /// The name of the `SQLite` virtual file system; the system's own when `None`.
@@ -78,6 +86,7 @@ impl SqliteOptions {
             reader_cache_kib: 512,
             checkpoint_pages: 4000,
             wal_pages_max: 16 * 1024,
+            sequence_floor: 0,
             synchronous: Synchronous::Full,
             vfs: None,
         }
@@ -123,7 +132,10 @@ pub enum OpenError {
     #[error("the file is not an Allod database")]
     NotOurs,
     /// A newer build has written the file.
-    #[error("the database has schema {found} and this build knows only {known}: use the newer build")]
+    #[error(
+        "the data was written by a newer Allod (schema {found}; this one knows schemas up to {known}): install the newer \
+         version again, or restore the copy that was made before the upgrade"
+    )]
     SchemaNewer {
         /// The file's newest step.
         found: i64,
@@ -216,10 +228,12 @@ impl Sqlite {
             let io = |source| OpenError::Io { what: "sync the directory of", path: options.path.clone(), source };
             connection::sync_directory(connection::directory_of(&options.path)).map_err(io)?;
         }
-        let log = EventLog::load(&writer_connection).map_err(|error| match error {
+        let mut log = EventLog::load(&writer_connection).map_err(|error| match error {
             LogError::Engine(source) => OpenError::Engine { what: "read the event log", source },
             LogError::Invalid(reason) => OpenError::Damaged { reason },
         })?;
+        // Not written: the first event's transaction writes its own number, and before that none has been given.
+        log.seq = log.seq.max(options.sequence_floor.min(SEQ_MAX));
 
         let health = Arc::new(Health::default());
         let checkpointer = Checkpointer::new(options.checkpoint_pages, options.wal_pages_max);

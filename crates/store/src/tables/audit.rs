@@ -31,10 +31,14 @@ fn entry(row: &Row) -> Result<AuditEntry, ReadError> {
     })
 }
 
-/// Reads the newest `limit` entries, newest first.
-pub async fn newest(db: &dyn Database, limit: i64) -> Result<Vec<AuditEntry>, ReadError> {
+/// Reads `limit` entries, newest first, behind the one named by `after` (its time and nonce).
+pub async fn page(db: &dyn Database, after: Option<(i64, &[u8])>, limit: i64) -> Result<Vec<AuditEntry>, ReadError> {
+    let (time, nonce) = after.unwrap_or((i64::MAX, &[]));
     let rows = db.read(sql!(
-        "SELECT at, nonce, actor, method, subject, outcome FROM audit ORDER BY at DESC, nonce DESC LIMIT $1",
+        "SELECT at, nonce, actor, method, subject, outcome FROM audit WHERE (at, nonce) < ($1, $2) \
+         ORDER BY at DESC, nonce DESC LIMIT $3",
+        time,
+        nonce,
         limit
     ));
     all(&rows.await?, entry)

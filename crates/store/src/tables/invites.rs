@@ -50,16 +50,6 @@ pub async fn by_code(db: &dyn Database, code: &str) -> Result<Option<InviteCode>
     first(&rows.await?, invite_code)
 }
 
-/// Reads up to `limit` codes, newest first.
-pub async fn newest(db: &dyn Database, limit: i64) -> Result<Vec<InviteCode>, ReadError> {
-    let rows = db.read(sql!(
-        "SELECT code, uses_max, uses_left, disabled, for_account, created_by, created_at FROM invite_codes \
-         ORDER BY created_at DESC, code LIMIT $1",
-        limit
-    ));
-    all(&rows.await?, invite_code)
-}
-
 /// One use of a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteUse {
@@ -117,11 +107,20 @@ pub async fn of_owner(db: &dyn Database, owner: &str, limit: i64) -> Result<Vec<
     all(&rows.await?, invite_code)
 }
 
-/// Reads up to `limit` uses of a code, oldest first.
-pub async fn uses_of(db: &dyn Database, code: &str, limit: i64) -> Result<Vec<InviteUse>, ReadError> {
+/// Reads up to `limit` uses of a code, oldest first, behind the one named by `after` (its time and DID).
+pub async fn uses_of(
+    db: &dyn Database,
+    code: &str,
+    after: Option<(i64, &str)>,
+    limit: i64,
+) -> Result<Vec<InviteUse>, ReadError> {
+    let (time, did) = after.unwrap_or((i64::MIN, ""));
     let rows = db.read(sql!(
-        "SELECT code, used_by, used_at FROM invite_code_uses WHERE code = $1 ORDER BY used_at, used_by LIMIT $2",
+        "SELECT code, used_by, used_at FROM invite_code_uses \
+         WHERE code = $1 AND (used_at > $2 OR (used_at = $2 AND used_by > $3)) ORDER BY used_at, used_by LIMIT $4",
         code,
+        time,
+        did,
         limit
     ));
     all(&rows.await?, |row| Ok(InviteUse { code: row.get(0)?, used_by: row.get(1)?, used_at: row.get(2)? }))

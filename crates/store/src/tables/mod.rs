@@ -13,6 +13,7 @@ pub mod invites;
 pub mod known_networks;
 pub mod mail;
 pub mod newest_time;
+pub mod meta;
 pub mod phones;
 pub mod plc;
 pub mod preferences;

@@ -28,6 +28,12 @@ pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<WrappedKey>, 
     first(&rows, wrapped_key)
 }
 
+/// Reads some account's (or sign-up's) signing key, to try whether it can be unwrapped.
+pub async fn any(db: &dyn Database) -> Result<Option<(Did, WrappedKey)>, ReadError> {
+    let rows = db.read(sql!("SELECT did_key, wrapped, did FROM signing_keys LIMIT 1")).await?;
+    first(&rows, |row| Ok((parsed("DID", Did::parse(&row.get::<String>(2)?))?, wrapped_key(row)?)))
+}
+
 /// Adds an account's signing key.
 pub fn insert(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
     txn.run(sql!(
