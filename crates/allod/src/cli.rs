@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 /// Where the configuration is.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
-    /// The configuration file [default: ./allod.toml if there]
+    /// The configuration file [default: ./allod.toml, else /etc/allod/allod.toml]
     #[arg(long = "config", value_name = "FILE", env = "ALLOD_CONFIG", hide_env_values = true)]
     path: Option<PathBuf>,
 }
@@ -40,13 +40,13 @@ pub(crate) enum Command {
     Serve(ConfigFile),
     /// Run a did:plc directory alone
     Plc(Plc),
-    /// Create and look at accounts
+    /// Create, show, change and delete accounts
     #[command(subcommand)]
     Account(Account),
-    /// Take accounts, records and blobs down, and back
+    /// Take down accounts, records and blobs, and show them again
     #[command(subcommand)]
     Takedown(Takedown),
-    /// Make and end tokens that open the administration methods
+    /// Create and revoke tokens for the administration methods
     #[command(subcommand)]
     AdminToken(AdminToken),
     /// Show what operators and moderators did, newest first
@@ -54,28 +54,34 @@ pub(crate) enum Command {
         /// How many entries at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        /// Continue after the previous page, which printed the cursor
+        #[arg(long)]
+        cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Look at the event stream and who listens to it
+    /// Show the event stream, its subscribers and relays; raise its sequence after a restore
     #[command(subcommand)]
     Firehose(Firehose),
-    /// Create and look at invite codes
+    /// Create, show and disable invite codes
     #[command(subcommand)]
     Invite(Invite),
-    /// Let in, or refuse, who waits in the sign-up queue
+    /// Admit or reject accounts in the sign-up queue
     #[command(subcommand)]
     Queue(Queue),
-    /// Look at the mail that waits, and try whether letters get through
+    /// Show waiting e-mails, and send a test e-mail
     #[command(subcommand)]
     Mail(Mail),
-    /// Check repositories, and write them to files and read them from there
+    /// Verify repositories, export them to CAR files and import them
     #[command(subcommand)]
     Repo(Repo),
-    /// Explain the configuration
+    /// Show which keys and names the data belongs to, and confirm a change of them
+    #[command(subcommand)]
+    Data(Data),
+    /// Check and explain the configuration
     #[command(subcommand)]
     Config(Config),
-    /// Make the secrets a server needs
+    /// Generate the secrets that a server needs
     #[command(subcommand)]
     Secrets(Secrets),
 }
@@ -89,12 +95,18 @@ pub(crate) struct Dev {
     /// Keep the data in a temporary directory and remove it at the end
     #[arg(long)]
     pub(crate) ephemeral: bool,
-    /// The server's port; 0 takes a free one
+    /// The server's port, part of its accounts' DID documents; 0 takes a free one, and the same again with the same data
     #[arg(long, default_value_t = 2583)]
     pub(crate) port: u16,
     /// The did:plc directory's port; 0 takes a free one
     #[arg(long, default_value_t = 2582)]
     pub(crate) plc_port: u16,
+    /// The address that the server listens on; another one than 127.0.0.1 opens it to other machines
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) bind: std::net::IpAddr,
+    /// Serve the firehose as JSON too, at /subscribe, in the form of Jetstream
+    #[arg(long)]
+    pub(crate) jetstream: bool,
 }
 
 /// `allod plc`
@@ -114,7 +126,7 @@ pub(crate) struct Plc {
 /// Which server an administrative command is for, and how it answers.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// The server's data directory [default: the configured one, else ./allod-dev]
+    /// The server's data directory [default: the configured one (see --config), else ./allod-dev]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Answer in JSON
@@ -131,6 +143,9 @@ pub(crate) enum Account {
     Create {
         /// The handle, like alice.example.com
         handle: String,
+        /// Take a handle that is reserved, like admin.example.com
+        #[arg(long)]
+        allow_reserved: bool,
         /// The e-mail address
         #[arg(long)]
         email: Option<String>,
@@ -145,13 +160,13 @@ pub(crate) enum Account {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
-        /// Go on behind the previous page; its answer names the cursor
+        /// Continue after the previous page, which printed the cursor
         #[arg(long)]
         cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Move an account from another server to this one; say the same again when it broke off
+    /// Move an account from another server to this one; run it again after a failure
     MigrateIn(Box<MigrateIn>),
     /// Show one account
     Show {
@@ -160,18 +175,18 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Give accounts another signing key, in their DID documents and from their next commit on
+    /// Replace the signing key of accounts, in their DID documents and for their next commits
     RotateKey {
         /// The account's handle, DID or e-mail address
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         account: Option<String>,
-        /// Every account, oldest first; one that fails is told of and passed by
+        /// Every account, oldest first; failures are reported and skipped
         #[arg(long)]
         all: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Put a key of the owner's first among an account's rotation keys, with which the identity can be won back without us
+    /// Add an owner's key as an account's first rotation key, with which the owner can recover the identity without this server
     AddRecoveryKey {
         /// The account's handle, DID or e-mail address
         account: String,
@@ -191,13 +206,13 @@ pub(crate) enum Account {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
-        /// Go on behind the previous page; its answer names the cursor
+        /// Continue after the previous page, which printed the cursor
         #[arg(long)]
         cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Give an account another password, which ends its sign-ins
+    /// Set an account's password, which ends its sessions
     SetPassword {
         /// Its handle, DID or e-mail address
         account: String,
@@ -207,7 +222,7 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Give an account another e-mail address, not confirmed yet
+    /// Set an account's e-mail address, which is not confirmed then
     SetEmail {
         /// Its handle, DID or e-mail address
         account: String,
@@ -235,7 +250,34 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Close an account's invites: it gets no codes, and those it has make no account
+    /// Delete an account for good, with its repository and blobs, and tell the network
+    Delete {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// Don't ask for confirmation
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Deactivate an account: it is hidden and takes no writes until it is activated again
+    Deactivate {
+        /// Its handle, DID or e-mail address
+        account: String,
+        /// Don't ask for confirmation
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Activate a deactivated account again
+    Activate {
+        /// Its handle, DID or e-mail address
+        account: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Disable an account's invites: it gets no codes, and its codes can't be used
     DisableInvites {
         /// Its handle, DID or e-mail address
         account: String,
@@ -245,7 +287,7 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Open an account's invites again
+    /// Enable an account's invites again
     EnableInvites {
         /// Its handle, DID or e-mail address
         account: String,
@@ -305,7 +347,7 @@ pub(crate) struct Decision {
 /// `allod takedown`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Takedown {
-    /// An account, and with it everything of it; ends its sign-ins
+    /// An account with everything in it; ends its sessions
     Account {
         /// Its handle, DID or e-mail address
         account: String,
@@ -339,14 +381,14 @@ pub(crate) enum Takedown {
 /// `allod admin-token`
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminToken {
-    /// Make a token and print it, this once
+    /// Create a token and print it once
     Create {
-        /// What it is called, also in the audit log
+        /// Its name, also in the audit log
         name: String,
-        /// Open only what moderators need
+        /// Allow only what moderators need
         #[arg(long)]
         moderator: bool,
-        /// After how many days it ends [default: never]
+        /// After how many days it expires [default: never]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
         expires_days: Option<u32>,
         #[command(flatten)]
@@ -357,9 +399,9 @@ pub(crate) enum AdminToken {
         #[command(flatten)]
         target: Target,
     },
-    /// End a token at once
+    /// Revoke a token at once
     Revoke {
-        /// What it is called
+        /// Its name
         name: String,
         #[command(flatten)]
         target: Target,
@@ -369,8 +411,41 @@ pub(crate) enum AdminToken {
 /// `allod firehose`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Firehose {
-    /// Show the newest and oldest event, the subscribers and the relays
+    /// Show the newest and oldest event, the subscribers, the relays, and whose cursor is ahead of the events
     Status {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Number events above N from now on, so that subscribers whose cursor is ahead get them again
+    RaiseSequence {
+        /// The number [default: a million above the newest]
+        #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+        number: Option<i64>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod data`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Show the keys and names that the data was made with, and what is configured
+    Show {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Confirm that the configured names or keys take the place of those that the data was made with
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
+    Accept {
+        /// The host name and the service DID
+        #[arg(long, group = "what")]
+        hostname: bool,
+        /// The did:plc rotation key
+        #[arg(long, group = "what")]
+        rotation_key: bool,
+        /// Don't ask for confirmation
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -379,14 +454,14 @@ pub(crate) enum Firehose {
 /// `allod mail`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mail {
-    /// Show how many letters wait, and why the last one that was not sent was not
+    /// Show how many e-mails wait, and why the last failed one was not sent
     Status {
         #[command(flatten)]
         target: Target,
     },
-    /// Send a letter at once
+    /// Send a test e-mail at once
     Test {
-        /// Whom to
+        /// The recipient's address
         address: String,
         #[command(flatten)]
         target: Target,
@@ -415,22 +490,31 @@ pub(crate) enum Invite {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        /// Continue after the previous page, which printed the cursor
+        #[arg(long)]
+        cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Show one invite code and who used it
+    /// Show one invite code and who used it, oldest first
     Show {
         /// The code
         code: String,
+        /// How many uses at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Continue after the previous page, which printed the cursor
+        #[arg(long)]
+        cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Close invite codes
+    /// Disable invite codes
     Disable {
         /// The codes
         #[arg(required_unless_present = "accounts")]
         codes: Vec<String>,
-        /// Close all codes of the account with this DID
+        /// Disable all codes of the account with this DID
         #[arg(long = "account", value_name = "DID")]
         accounts: Vec<String>,
         #[command(flatten)]
@@ -441,29 +525,29 @@ pub(crate) enum Invite {
 /// `allod queue`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
-    /// List who waits, oldest first
+    /// List the accounts in the queue, oldest first
     List {
         /// How many at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
-        /// Where the previous page ended
+        /// Continue after the previous page, which printed the cursor
         #[arg(long)]
         cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Let accounts in
+    /// Admit accounts
     Admit {
         /// Their handles, DIDs or e-mail addresses
         #[arg(required_unless_present = "next", conflicts_with = "next")]
         accounts: Vec<String>,
-        /// So many of those who wait longest
+        /// The COUNT accounts that wait longest
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
         next: Option<u32>,
         #[command(flatten)]
         target: Target,
     },
-    /// Refuse accounts: they go, with their handles and addresses, and nobody hears of them
+    /// Reject accounts: they are deleted, with their handles and addresses, and the network is not told
     Refuse {
         /// Their handles, DIDs or e-mail addresses
         #[arg(required = true)]
@@ -476,7 +560,7 @@ pub(crate) enum Queue {
 /// `allod repo`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
-    /// Check that what is stored of a repository belongs together; changes nothing
+    /// Verify that what is stored of a repository is consistent; changes nothing
     Verify {
         /// The account's DID, handle or e-mail address
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -497,7 +581,7 @@ pub(crate) enum Repo {
         #[command(flatten)]
         target: Target,
     },
-    /// Replace a repository by that of a CAR file, which the account or this server has signed
+    /// Replace a repository with that of a CAR file, signed by the account or by this server
     Import {
         /// The account's DID, handle or e-mail address
         account: String,
@@ -511,7 +595,7 @@ pub(crate) enum Repo {
 /// `allod config`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say what is wrong, or which settings hold
+    /// Show what is wrong, or the effective settings; check the data too
     Check {
         /// Answer in JSON
         #[arg(long)]
@@ -531,5 +615,9 @@ pub(crate) enum Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Secrets {
     /// Print new secrets in the form of a pds.env file
-    Generate,
+    Generate {
+        /// In the form of a configuration file (allod.toml) instead
+        #[arg(long)]
+        toml: bool,
+    },
 }

@@ -1,16 +1,16 @@
 //! What `allod dev` keeps beside its databases: its secrets, so that a restart goes on with the same data, and its port.
 
 use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
+    ffi::OsString,
+    fs, io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    commands::{Failure, new_rotation_key, new_token_secret},
+    commands::{Failure, new_rotation_key, new_token_secret, toml_fragment},
     config::{ConfigFile, Settings, Sources, load},
-    data_directory::DataDirectory,
+    data_directory::{DataDirectory, write_private},
     launch, runtime,
 };
 
@@ -27,6 +27,30 @@ const ENVIRONMENT_NAMES: [&str; 4] =
 /// Where handles of a development network are.
 const HANDLE_DOMAIN: &str = ".test";
 
+/// What somebody chooses for a development network.
+pub(crate) struct DevChoices {
+    /// The address that the server listens on.
+    pub(crate) bind_address: IpAddr,
+    /// Whether the firehose is served as JSON too.
+    pub(crate) jetstream: bool,
+}
+
+impl Default for DevChoices {
+    fn default() -> Self {
+        Self { bind_address: Ipv4Addr::LOCALHOST.into(), jetstream: false }
+    }
+}
+
+/// The names of settings in the environment that a development network does not take, sorted.
+pub(crate) fn ignored_names(environment: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = environment.filter_map(|name| name.into_string().ok());
+    let is_setting = |name: &String| name.starts_with("ALLOD_") || name.starts_with("PDS_");
+    let is_ignored = |name: &String| !ENVIRONMENT_NAMES.contains(&name.as_str()) && name != "ALLOD_TEST_SECRETS_DIR";
+    let mut ignored: Vec<String> = names.filter(is_setting).filter(is_ignored).collect();
+    ignored.sort_unstable();
+    ignored
+}
+
 /// The development network of one data directory.
 pub(crate) struct DevNetwork {
     data: DataDirectory,
@@ -40,13 +64,14 @@ impl DevNetwork {
             return Ok(network);
         }
         let path = data.path().join(SECRETS_FILE);
-        let text = format!(
-            "# Made by `allod dev`; the data beside it can't be read without it.\n\
-             jwt_secret = \"{}\"\nadmin_password = \"{}\"\nplc_rotation_key_k256_private_key_hex = \"{}\"\n",
-            new_token_secret(),
-            new_token_secret(),
-            new_rotation_key()
-        );
+        if data.database().exists() {
+            return Err(Failure::Usage(format!(
+                "{} is the data of a server that `allod dev` has not made; choose another directory with --data-dir",
+                data.path().display()
+            )));
+        }
+        let secrets = toml_fragment(&new_token_secret(), &new_token_secret(), &new_rotation_key());
+        let text = format!("# Made by `allod dev`; the data beside it can't be read without it.\n{secrets}");
         write_private(&path, &text)
             .map_err(|reason| Failure::Failed(format!("can't write {}: {reason}", path.display())))?;
         Ok(Self { data: data.clone(), secrets: ConfigFile { path, text } })
@@ -68,11 +93,13 @@ impl DevNetwork {
     }
 
     /// The server's settings, with a did:plc directory on this machine at `plc_port`.
-    pub(crate) fn settings(&self, plc_port: u16) -> Result<Settings, Failure> {
+    pub(crate) fn settings(&self, plc_port: u16, choices: &DevChoices) -> Result<Settings, Failure> {
         let plc_url = launch::local_url(plc_port)?;
+        let DevChoices { bind_address, jetstream } = choices;
         let text = format!(
-            "{}\nhostname = \"localhost\"\nbind_address = \"127.0.0.1\"\ndev_mode = true\ninvite_required = false\n\
-             did_web_accounts = true\nservice_handle_domains = [\"{HANDLE_DOMAIN}\"]\ndid_plc_url = \"{plc_url}\"\n",
+            "{}\nhostname = \"localhost\"\nbind_address = \"{bind_address}\"\ndev_mode = true\n\
+             invite_required = false\ndid_web_accounts = true\nservice_handle_domains = [\"{HANDLE_DOMAIN}\"]\n\
+             did_plc_url = \"{plc_url}\"\njetstream = {jetstream}\n",
             self.secrets.text
         );
         let environment = std::env::vars_os().filter(|(name, _)| ENVIRONMENT_NAMES.iter().any(|known| name == known));
@@ -100,13 +127,4 @@ impl DevNetwork {
     fn port_file(&self) -> PathBuf {
         self.data.path().join(PORT_FILE)
     }
-}
-
-/// Writes a file for its owner alone, whole or not at all.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
 }

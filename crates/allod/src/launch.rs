@@ -12,28 +12,33 @@ use std::{
 use allod_plc::client::PlcClient;
 use allod_server::{
     app::{App, Parts},
-    config::Config,
+    config::{Config, MailConfig},
     control,
     domain::{
         blobs::disk::Disk,
         forms::Forms,
         identity::{Resolver, outbound::Guarded},
+        installation::{self, Installation, InstallationError},
         mail::Transport,
     },
     http, jobs,
+    sendmail::Sendmail,
     smtp::{Smtp, SmtpConfig, SmtpError},
 };
 use allod_store::{
     Db,
     sqlite::{self, SqliteOptions},
+    tables::meta,
 };
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{
     commands::Failure,
+    config::Problem,
     data_directory::DataDirectory,
-    system::{SystemClock, SystemRandomness},
+    sequence_mark::SequenceMark,
+    system::{self, SystemClock, SystemRandomness},
 };
 
 /// How long connecting to an address of the operator's may take, in seconds.
@@ -61,8 +66,56 @@ pub(crate) fn open_store(path: &Path) -> Result<Db, Failure> {
     sqlite::open(SqliteOptions::new(path)).map_err(Failure::failed)
 }
 
+/// Opens the data and puts the server together, after checking that the data belongs to what is configured.
+/// `fixed_port` is the port that DID documents name, where the host is this machine and the operator chose one.
+pub(crate) async fn open(config: Config, data: &DataDirectory, fixed_port: Option<u16>) -> Result<Arc<App>, Failure> {
+    let app = open_unchecked(config, data).await?;
+    let checked = installation::check(&app, &installation(&app, fixed_port)).await;
+    match checked {
+        Ok(()) => Ok(app),
+        Err(error) => {
+            app.db.close().await;
+            Err(match error {
+                InstallationError::Mismatches(_) | InstallationError::MasterKey { .. } => {
+                    Failure::Config(error.to_string().lines().map(Problem::general).collect())
+                }
+                InstallationError::Read(_) | InstallationError::Commit(_) => Failure::failed(error),
+            })
+        }
+    }
+}
+
+/// The keys and names that are configured.
+pub(crate) fn installation(app: &App, fixed_port: Option<u16>) -> Installation {
+    Installation::of(&app.config, app.rotation_key.did_key().to_string(), fixed_port)
+}
+
+/// As [`open`], for data that need not belong to what is configured.
+pub(crate) async fn open_unchecked(config: Config, data: &DataDirectory) -> Result<Arc<App>, Failure> {
+    data.check_format()?;
+    let mut options = SqliteOptions::new(data.database());
+    let mark = (!config.dev_mode).then(|| SequenceMark::read(data));
+    if let Some(mark) = &mark {
+        options.sequence_floor = mark.floor(system::now_micros());
+    }
+    let db = sqlite::open(options).map_err(Failure::failed)?;
+    if let Some(mark) = mark.filter(|mark| mark.given() > 0) {
+        let stored = meta::numbered_events(&*db).await.map_err(Failure::failed)?;
+        if mark.is_behind(stored) {
+            tracing::warn!(
+                stored,
+                given = mark.given(),
+                next = *db.watch().borrow() + 1,
+                "the database is older than the events that were given out: it seems to be restored from a copy. Event \
+                 numbers go on above all that may have been seen"
+            );
+        }
+    }
+    app(config, db, data)
+}
+
 /// Puts the server's parts together.
-pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Failure> {
+fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Failure> {
     let location = config.blob_directory.clone().unwrap_or_else(|| data.blobs());
     let objects = Disk::open(&location, config.blob_temporary_directory.as_deref(), None).map_err(Failure::failed)?;
     let clock = Arc::new(SystemClock);
@@ -70,8 +123,7 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
-    let smtp = config.smtp.as_ref().map(|smtp| mail_server(smtp, &config)).transpose()?;
-    let mail_transport = smtp.map(|smtp| Arc::new(smtp) as Arc<dyn Transport>);
+    let mail_transport = config.mail.as_ref().map(|mail| mail_transport(mail, &config)).transpose()?;
     App::new(Parts {
         config,
         db,
@@ -88,7 +140,15 @@ pub(crate) fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<Ap
     .map_err(Failure::failed)
 }
 
-/// Gets ready to hand letters to the operator's mail server.
+/// Gets ready to hand e-mails over.
+fn mail_transport(mail: &MailConfig, config: &Config) -> Result<Arc<dyn Transport>, Failure> {
+    Ok(match mail {
+        MailConfig::Smtp(smtp) => Arc::new(mail_server(smtp, config)?),
+        MailConfig::Sendmail(sendmail) => Arc::new(Sendmail::new(sendmail, &config.service).map_err(Failure::failed)?),
+    })
+}
+
+/// Gets ready to hand e-mails to the operator's mail server.
 fn mail_server(smtp: &SmtpConfig, config: &Config) -> Result<Smtp, Failure> {
     let authorities = smtp.ca_file.as_deref().map(|path| {
         read_bounded(path, CA_FILE_BYTES_MAX)
@@ -141,6 +201,7 @@ pub(crate) async fn run(
     stop: impl Future<Output = ()>,
 ) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
+    let marking = (!app.config.dev_mode).then(|| tokio::spawn(SequenceMark::read(data).keep(app.db.watch())));
     // Without the socket the server is as good as ever; only `allod account` and `allod invite` miss it.
     let control = match control::Listener::bind(data.path()) {
         Ok(listener) => Some(tokio::spawn(listener.serve(Arc::clone(&app)))),
@@ -151,7 +212,7 @@ pub(crate) async fn run(
     };
     ready();
     http::serve(listener, Arc::clone(&app), stop).await;
-    for task in [Some(jobs), control].into_iter().flatten() {
+    for task in [Some(jobs), control, marking].into_iter().flatten() {
         task.abort();
         // Aborted on purpose: how it ended says nothing.
         let _ = task.await;

@@ -14,6 +14,7 @@ mod logging;
 mod migration;
 mod output;
 mod runtime;
+mod sequence_mark;
 mod system;
 
 use std::process::ExitCode;

@@ -31,6 +31,20 @@ pub(crate) fn progress(text: impl Display) {
     }
 }
 
+/// Says how the next page of a list is had, when there is one.
+pub(crate) fn more(cursor: Option<&str>) {
+    if let Some(cursor) = cursor {
+        remark(format_args!("more: --cursor {cursor}"));
+    }
+}
+
+/// Prints a question to standard error, without a line end.
+pub(crate) fn question(question: impl Display) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{question}");
+    let _ = stderr.flush();
+}
+
 /// Prints a complaint to standard error.
 pub(crate) fn complain(message: impl Display) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");

@@ -11,6 +11,7 @@ use crate::{
         captcha::CaptchaConfig, firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig,
         repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
     },
+    sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };
 
@@ -30,8 +31,8 @@ pub struct Config {
     pub rate_limits: RateLimitConfig,
     /// Whether people get a letter when somebody signs in to their account from a network that is new for it.
     pub sign_in_notices: bool,
-    /// The mail server; without one letters wait, or are captured in dev mode.
-    pub smtp: Option<SmtpConfig>,
+    /// What takes mail; without it e-mails wait, or are captured in dev mode.
+    pub mail: Option<MailConfig>,
     /// Everything that must stay unknown to others.
     pub secrets: Secrets,
     /// Whether and how repositories are imported.
@@ -53,6 +54,15 @@ pub struct Config {
     /// Whether this is a local network for development: captured mail is shown, `.test` handles and plain-HTTP
     /// peers on this machine are allowed.
     pub dev_mode: bool,
+}
+
+/// What takes mail.
+#[derive(Clone)]
+pub enum MailConfig {
+    /// A mail server.
+    Smtp(SmtpConfig),
+    /// The command of this machine's mail server.
+    Sendmail(SendmailConfig),
 }
 
 /// Who the server is.

@@ -25,7 +25,7 @@ pub use administration::{
     DidWebShown, Done, InviteShown, InviteUsed, QueueDetails, QueuePage, TakedownSubject,
 };
 pub use execute::execute;
-pub use firehose::{FirehoseStatus, RelayStatus, SubscriberStatus};
+pub use firehose::{AheadStatus, FirehoseStatus, RelayStatus, SequenceRaised, SubscriberStatus};
 pub use mail::{MailReport, MailTested};
 pub use repos::{RepoExported, RepoImported, RepoReport, ReposVerified};
 pub use socket::{CallError, ListenError, Listener, call};
@@ -75,6 +75,9 @@ pub enum Command {
         email: Option<String>,
         /// The password.
         password: Password,
+        /// Whether a reserved handle is taken.
+        #[serde(default)]
+        allow_reserved: bool,
     },
     /// Lists accounts, oldest first.
     AccountList {
@@ -111,6 +114,9 @@ pub enum Command {
     },
     /// Lists invite codes, newest first.
     InviteList {
+        /// Where the previous page ended.
+        #[serde(default)]
+        cursor: Option<String>,
         /// How many at most.
         limit: u32,
     },
@@ -121,6 +127,11 @@ pub enum Command {
     },
     /// Tells how the firehose is doing.
     FirehoseStatus {},
+    /// Raises the sequence of events.
+    FirehoseRaise {
+        /// The number that every later event's is larger than; by default a million more than now.
+        number: Option<i64>,
+    },
     /// Tell how mail is doing.
     MailStatus {},
     /// Send a letter at once.
@@ -238,6 +249,8 @@ pub enum Answer {
     Audit(AuditLog),
     /// How the firehose is doing.
     Firehose(FirehoseStatus),
+    /// The sequence of events was raised.
+    SequenceRaised(SequenceRaised),
     /// How mail is doing.
     Mail(MailReport),
     /// A letter got through.
@@ -279,6 +292,9 @@ pub struct AccountCreated {
     pub did: String,
     /// Its handle, normalised.
     pub handle: String,
+    /// Whether that is a reserved handle, which nobody gets by signing up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_reserved: bool,
 }
 
 /// A page of accounts.
@@ -327,6 +343,9 @@ pub struct InvitesCreated {
 pub struct InviteList {
     /// The codes, newest first.
     pub invites: Vec<InviteDetails>,
+    /// Where the next page starts; none on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// One invite code.

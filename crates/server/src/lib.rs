@@ -11,6 +11,7 @@ pub mod jetstream;
 pub mod jobs;
 pub mod limits;
 pub mod pages;
+pub mod sendmail;
 pub mod smtp;
 pub mod well_known;
 pub mod xrpc;

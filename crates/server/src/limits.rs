@@ -333,3 +333,18 @@ pub const ADMIN_TRIES_LOGGED_MAX: u32 = 100;
 
 /// How many addresses that showed wrong administration credentials are kept.
 pub const ADMIN_TRIES_ADDRESSES_MAX: usize = 4_096;
+
+/// How many addresses with a cursor ahead of all events are remembered for the operator.
+pub const FIREHOSE_AHEAD_ADDRESSES_MAX: usize = 32;
+
+/// How often a cursor ahead of all events is told of in the log at most, in seconds.
+pub const FIREHOSE_AHEAD_WARNING_EVERY_SECS: u64 = 10 * 60;
+
+/// How far the sequence of events is raised when no number is given: more than a server gives out between two backups.
+pub const SEQUENCE_RAISE_DEFAULT: i64 = 1_000_000;
+
+/// The largest number that the sequence of events can be raised to by hand: half of all, for it can't be lowered.
+pub const SEQUENCE_RAISE_MAX: i64 = allod_store::SEQ_MAX / 2;
+
+/// How many uses of an invite code one page shows.
+pub const INVITE_USES_PER_PAGE_MAX: i64 = 1000;

@@ -80,15 +80,13 @@ pub enum SmtpError {
 /// Sends letters.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
-    from: Mailbox,
-    hostname: String,
+    composer: Composer,
 }
 
 impl Smtp {
     /// Gets ready; connects to nothing yet. `authorities` is what is in [`SmtpConfig::ca_file`].
     pub fn new(config: &SmtpConfig, service: &ServiceConfig, authorities: Option<&[u8]>) -> Result<Self, SmtpError> {
-        let mut from = sender(&config.from)?;
-        from.name.get_or_insert_with(|| service.name.chars().filter(|c| !c.is_control()).collect());
+        let composer = Composer::new(&config.from, service)?;
         let authority = authorities.map(authority).transpose()?;
         let parameters = || {
             let mut parameters = TlsParameters::builder(config.host.clone());
@@ -111,10 +109,26 @@ impl Smtp {
         if let Some((user, password)) = &config.credentials {
             transport = transport.credentials(Credentials::new(user.clone(), password.expose().clone()));
         }
-        Ok(Self { transport: transport.build(), from, hostname: service.hostname.clone() })
+        Ok(Self { transport: transport.build(), composer })
+    }
+}
+
+/// Makes e-mails out of messages.
+pub(crate) struct Composer {
+    from: Mailbox,
+    hostname: String,
+}
+
+impl Composer {
+    /// Takes whom e-mails are from; without a name it is the service's.
+    pub(crate) fn new(from: &str, service: &ServiceConfig) -> Result<Self, SmtpError> {
+        let mut from = sender(from)?;
+        from.name.get_or_insert_with(|| service.name.chars().filter(|c| !c.is_control()).collect());
+        Ok(Self { from, hostname: service.hostname.clone() })
     }
 
-    fn letter(&self, message: &Message) -> Result<lettre::Message, TransportError> {
+    /// Makes the e-mail.
+    pub(crate) fn compose(&self, message: &Message) -> Result<lettre::Message, TransportError> {
         let lasting = |reason: String| TransportError::Lasting(reason);
         // An address with a line break, or anything else that is no address, goes no further.
         let to = message.to.parse().map_err(|error| lasting(format!("the recipient's address: {error}")))?;
@@ -156,7 +170,7 @@ pub fn sender(from: &str) -> Result<Mailbox, SmtpError> {
 impl Transport for Smtp {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), TransportError>> {
         async move {
-            let letter = self.letter(message)?;
+            let letter = self.composer.compose(message)?;
             match self.transport.send(letter).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(reason(&error)),

@@ -145,7 +145,7 @@ impl Options {
             moderation_service_did: None,
             sign_in_notices: true,
             rate_limits: RateLimitConfig::default(),
-            smtp: None,
+            mail: None,
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
                 admin_password: Some(Secret::new(ADMIN_PASSWORD.to_owned())),

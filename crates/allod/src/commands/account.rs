@@ -1,6 +1,6 @@
 //! `allod account`: creates and shows accounts, through the running server or on its data directly.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
 
 use allod_server::control::{
     AccountCreated, AccountDetails, AccountPage, Administration, Answer, Command, DidWebPublish, Password,
@@ -22,9 +22,10 @@ const ACCOUNTS_PER_PAGE: u32 = 1000;
 /// Carries out the command.
 pub(super) fn run(command: Account) -> Result<(), Failure> {
     match command {
-        Account::Create { handle, email, password_stdin, target } => {
+        Account::Create { handle, email, password_stdin, allow_reserved, target } => {
             let (password, generated) = if password_stdin { (read_password()?, None) } else { made_password() };
-            let command = Command::AccountCreate { handle, email, password: Password::new(password) };
+            let password = Password::new(password);
+            let command = Command::AccountCreate { handle, email, password, allow_reserved };
             let answer = administer(&target, &command)?;
             let Answer::AccountCreated(created) = answer else { return Err(unexpected()) };
             show_created(&created, generated.as_deref(), target.json);
@@ -62,13 +63,24 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             let publish = elsewhere.or(reset.then_some(DidWebPublish::Here));
             did_web(account, publish, &target)?;
         }
+        Account::Delete { account, yes, target } => {
+            confirm(yes, &format!("Delete the account {account} for good, with its repository and blobs?"))?;
+            done(&target, Administration::AccountDelete { account }, "deleted")?;
+        }
+        Account::Deactivate { account, yes, target } => {
+            confirm(yes, &format!("Deactivate the account {account}?"))?;
+            done(&target, Administration::AccountActive { account, active: false }, "deactivated")?;
+        }
+        Account::Activate { account, target } => {
+            done(&target, Administration::AccountActive { account, active: true }, "activated")?;
+        }
         Account::DisableInvites { account, note, target } => {
             let action = Administration::AccountInvites { account, disabled: true, note };
-            done(&target, action, "invites are closed")?;
+            done(&target, action, "invites are disabled")?;
         }
         Account::EnableInvites { account, note, target } => {
             let action = Administration::AccountInvites { account, disabled: false, note };
-            done(&target, action, "invites are open")?;
+            done(&target, action, "invites are enabled")?;
         }
     }
     Ok(())
@@ -184,6 +196,26 @@ fn made_password() -> (String, Option<String>) {
     (password.clone(), Some(password))
 }
 
+/// The longest answer to a question, in bytes.
+const ANSWER_BYTES_MAX: u64 = 16;
+
+/// Asks whether something that can't be undone is meant, unless that was said on the command line.
+pub(super) fn confirm(is_said: bool, question: &str) -> Result<(), Failure> {
+    if is_said {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!("{question} Nobody can be asked here: confirm with --yes")));
+    }
+    output::question(format_args!("{question} [y/N] "));
+    let mut answer = String::new();
+    BufReader::new(std::io::stdin().lock().take(ANSWER_BYTES_MAX)).read_line(&mut answer).map_err(Failure::failed)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Failed("nothing was changed".to_owned())),
+    }
+}
+
 /// Reads a password from standard input.
 pub(super) fn read_password() -> Result<String, Failure> {
     let mut text = String::new();
@@ -196,6 +228,9 @@ pub(super) fn read_password() -> Result<String, Failure> {
 }
 
 fn show_created(created: &AccountCreated, password: Option<&str>, json: bool) {
+    if created.is_reserved {
+        output::remark(format_args!("{} is a reserved handle, which nobody gets by signing up", created.handle));
+    }
     if json {
         let mut value = json!({ "did": created.did, "handle": created.handle });
         if let (Some(fields), Some(password)) = (value.as_object_mut(), password) {
@@ -228,9 +263,7 @@ fn show_page(page: &AccountPage, json: bool) {
         })
         .collect();
     output::text(output::table(["HANDLE", "DID", "STATUS", "CREATED", "EMAIL"], &rows));
-    if let Some(cursor) = &page.cursor {
-        output::remark(format_args!("more: --cursor {cursor}"));
-    }
+    output::more(page.cursor.as_deref());
 }
 
 fn show_details(account: &AccountDetails, json: bool) {

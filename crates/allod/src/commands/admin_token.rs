@@ -31,9 +31,9 @@ pub(super) fn run(command: AdminToken) -> Result<(), Failure> {
                 .into_iter()
                 .map(|token| [token.name, token.scope, token.created_at, token.expires_at.unwrap_or_else(never)])
                 .collect();
-            output::text(output::table(["NAME", "SCOPE", "CREATED", "ENDS"], &rows));
+            output::text(output::table(["NAME", "SCOPE", "CREATED", "EXPIRES"], &rows));
         }
-        AdminToken::Revoke { name, target } => done(&target, Administration::TokenRevoke { name }, "ended")?,
+        AdminToken::Revoke { name, target } => done(&target, Administration::TokenRevoke { name }, "revoked")?,
     }
     Ok(())
 }

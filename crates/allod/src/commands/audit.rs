@@ -6,8 +6,8 @@ use super::{Failure, account::unexpected, administer::administer};
 use crate::{cli::Target, output};
 
 /// Carries out the command.
-pub(super) fn run(limit: u32, target: &Target) -> Result<(), Failure> {
-    let command = Command::Administer { action: Administration::Audit { limit } };
+pub(super) fn run(limit: u32, cursor: Option<String>, target: &Target) -> Result<(), Failure> {
+    let command = Command::Administer { action: Administration::Audit { cursor, limit } };
     let Answer::Audit(log) = administer(target, &command)? else { return Err(unexpected()) };
     if target.json {
         output::json(&log);
@@ -16,5 +16,6 @@ pub(super) fn run(limit: u32, target: &Target) -> Result<(), Failure> {
     let rows: Vec<[String; 5]> =
         log.entries.into_iter().map(|line| [line.at, line.actor, line.method, line.outcome, line.subject]).collect();
     output::text(output::table(["WHEN", "WHO", "HOW", "OUTCOME", "SUBJECT"], &rows));
+    output::more(log.cursor.as_deref());
     Ok(())
 }

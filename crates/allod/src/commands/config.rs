@@ -1,14 +1,18 @@
 //! `allod config`: what is wrong with the configuration, what holds, and what there is to set.
 
+use allod_atproto::crypto::{Curve, SigningKey};
+use allod_server::domain::installation::Installation;
+use allod_store::sqlite::{self, OpenError};
 use serde_json::json;
 
 use super::{Failure, load_config};
 use crate::{
     cli::Config,
     config::{
-        Effective, Loaded,
+        Effective, Loaded, Problem, Settings,
         settings::{ALL, Entry, Fallback},
     },
+    data_directory::DataDirectory,
     output,
 };
 
@@ -27,8 +31,11 @@ pub(super) fn run(command: &Config) -> Result<(), Failure> {
     }
 }
 
-fn check(loaded: Loaded, json: bool) -> Result<(), Failure> {
-    let ok = loaded.settings.is_some();
+fn check(mut loaded: Loaded, json: bool) -> Result<(), Failure> {
+    if let Some(settings) = loaded.settings.take() {
+        check_data(settings, &mut loaded.problems, &mut loaded.warnings);
+    }
+    let ok = loaded.problems.is_empty();
     if json {
         output::json(&json!({
             "ok": ok,
@@ -46,6 +53,39 @@ fn check(loaded: Loaded, json: bool) -> Result<(), Failure> {
     }
     output::text(effective(&loaded.effective));
     Ok(())
+}
+
+/// Looks whether the data that is there can be used with the settings. Changes nothing.
+fn check_data(settings: Settings, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+    let data = DataDirectory::at(&settings.data_directory);
+    let place = data.path().display().to_string();
+    if let Err(error) = data.check_format() {
+        problems.push(Problem::general(error.to_string()));
+    }
+    warnings.extend(data.permission_warning().map(Problem::general));
+    if !data.database().exists() {
+        return;
+    }
+    let (port, fixed_port) = (settings.port, settings.fixed_port());
+    let config = settings.into_config(port);
+    match sqlite::inspect(&data.database()) {
+        Ok(seen) if seen.is_in_use => {
+            let rotation_key = SigningKey::from_bytes(Curve::K256, config.secrets.plc_rotation_key.expose());
+            // One that is no key is a problem of the settings.
+            let Ok(rotation_key) = rotation_key else { return };
+            let installation = Installation::of(&config, rotation_key.did_key().to_string(), fixed_port);
+            let mismatches = installation.mismatches(&seen.facts);
+            problems.extend(mismatches.iter().map(|mismatch| Problem::at(place.clone(), mismatch.to_string())));
+        }
+        Ok(_) => {}
+        Err(error @ (OpenError::NotOurs | OpenError::SchemaNewer { .. } | OpenError::MigrationChanged { .. })) => {
+            problems.push(Problem::at(place, error.to_string()));
+        }
+        Err(error) => {
+            warnings
+                .push(Problem::at(place, format!("it was not checked whether the data fits the settings: {error}")));
+        }
+    }
 }
 
 fn effective(settings: &[Effective]) -> String {
@@ -89,14 +129,16 @@ fn markdown() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
          <!-- Printed by `allod config list --markdown`; a test compares them. -->\n\n\
-         Settings come from one TOML file (`--config`, else `ALLOD_CONFIG`, else `./allod.toml` if it is there) and from the\n\
-         environment over it. `PDS_*` names are those of the reference distribution, so that an existing pds.env works as it\n\
+         Settings come from one TOML file (`--config`, else `ALLOD_CONFIG`, else `./allod.toml`, else `/etc/allod/allod.toml`)\n\
+         and from the environment over it. `PDS_*` names are those of the reference distribution, so that an existing pds.env works as it\n\
          is; where both are set, the `ALLOD_*` name wins. An empty environment value is no value. Lists take commas in the\n\
          environment and an array in TOML. A secret may also be given as a path to a file that holds it: add `_FILE` to the\n\
          environment name or `_file` to the key.\n\n\
          An unknown key or `ALLOD_*` name is an error. `PDS_*` names that have no effect so far are listed in a warning.\n\
-         `allod config check` says what is wrong, or what holds and where it comes from.\n\n\
-         `allod dev` reads none of this, except `ALLOD_LOG` and `ALLOD_LOG_FORMAT`.\n\n",
+         `allod config check` says what is wrong, or what holds and where it comes from, and whether the data that is there\n\
+         belongs to these names and keys.\n\n\
+         `allod dev` reads none of this, except `ALLOD_LOG`, `ALLOD_LOG_FORMAT`, `ALLOD_SIGN_UP_QUEUE` and\n\
+         `ALLOD_SIGN_UP_QUEUE_PER_HOUR`; it names the others that are set.\n\n",
     );
     page.extend(ALL.iter().map(|entry| section(entry)));
     page.truncate(page.trim_end().len());

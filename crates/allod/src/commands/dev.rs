@@ -1,13 +1,19 @@
 //! `allod dev`: a whole local network, from nothing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use allod_server::app::App;
+use tokio::net::TcpListener;
 
 use super::Failure;
 use crate::{
-    cli::Dev, data_directory::DataDirectory, dev_network::DevNetwork, launch, local_directory, logging, output, runtime,
+    cli::Dev,
+    data_directory::DataDirectory,
+    dev_network::{DevChoices, DevNetwork, ignored_names},
+    launch, local_directory, logging, output, runtime,
 };
 
-/// Where a development network listens: nowhere but on this machine.
+/// Where the did:plc directory of a development network listens: nowhere but on this machine.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Runs the network until it is told to stop.
@@ -18,7 +24,7 @@ pub(super) fn run(arguments: &Dev) -> Result<(), Failure> {
         None
     };
     let path = temporary.as_ref().map_or(arguments.data_dir.as_path(), tempfile::TempDir::path);
-    let data = DataDirectory::create(path).map_err(Failure::failed)?;
+    let data = DataDirectory::create(path)?;
     let outcome = runtime::for_server().map_err(Failure::failed)?.block_on(serve(arguments, &data));
     if let Some(temporary) = temporary {
         temporary.close().map_err(Failure::failed)?;
@@ -28,36 +34,73 @@ pub(super) fn run(arguments: &Dev) -> Result<(), Failure> {
 
 async fn serve(arguments: &Dev, data: &DataDirectory) -> Result<(), Failure> {
     let stop = runtime::stop_on_signal().map_err(Failure::failed)?;
-    let (listener, address) = launch::listen(LOOPBACK, arguments.port, "--port").await?;
+    let (listener, address) = listen(arguments, data).await?;
     let (plc_listener, plc_address) = launch::listen(LOOPBACK, arguments.plc_port, "--plc-port").await?;
 
-    let plc_db = launch::open_store(&data.plc_database())?;
-    let db = launch::open_store(&data.database())?;
     let network = DevNetwork::create(data)?;
-    network.remember_port(address.port())?;
-    let settings = network.settings(plc_address.port())?;
+    let choices = DevChoices { bind_address: arguments.bind, jetstream: arguments.jetstream };
+    let settings = network.settings(plc_address.port(), &choices)?;
     logging::start(&settings.log, settings.log_format);
-    let config = settings.into_config(address.port());
-    let admin_password = config.secrets.admin_password.clone();
-    let app = launch::app(config, db, data)?;
+    let plc_db = launch::open_store(&data.plc_database())?;
+    let app = launch::open(settings.into_config(address.port()), data, Some(address.port())).await?;
+    network.remember_port(address.port())?;
 
     // The directory outlives the server, which may still be talking to it while it stops.
     let directory_stop = tokio_util::sync::CancellationToken::new();
     let directory = tokio::spawn(local_directory::run(plc_listener, plc_db, directory_stop.clone().cancelled_owned()));
-    let password = admin_password.as_ref().map_or("", |password| password.expose());
-    let ready = || output::text(banner(address.port(), plc_address.port(), data, password));
+    let banner = banner(&app, address.port(), plc_address.port(), data);
+    let ready = || {
+        tell_what_is_not_as_usual(arguments, data);
+        output::text(banner);
+    };
     launch::run(app, listener, data, ready, stop.cancelled()).await;
     directory_stop.cancel();
     directory.await.map_err(Failure::failed)?
 }
 
-fn banner(port: u16, plc_port: u16, data: &DataDirectory, admin_password: &str) -> String {
+/// Takes the server's port. Where any will do, it is the one that the accounts in the data have, if that can be had.
+async fn listen(arguments: &Dev, data: &DataDirectory) -> Result<(TcpListener, SocketAddr), Failure> {
+    if arguments.port == 0
+        && let Some(port) = DevNetwork::open(data)?.and_then(|network| network.last_port())
+        && let Ok(taken) = launch::listen(arguments.bind, port, "--port").await
+    {
+        return Ok(taken);
+    }
+    launch::listen(arguments.bind, arguments.port, "--port").await
+}
+
+fn tell_what_is_not_as_usual(arguments: &Dev, data: &DataDirectory) {
+    let ignored = ignored_names(std::env::vars_os().map(|(name, _)| name));
+    if !ignored.is_empty() {
+        output::remark(format_args!(
+            "set, but without effect for `allod dev`: {} (`allod serve` takes settings; `allod dev --help` names flags)",
+            ignored.join(", ")
+        ));
+    }
+    if !arguments.bind.is_loopback() {
+        output::remark(format_args!(
+            "warning: the server listens on {}: whoever reaches it can sign up and read its mail at /dev/mail",
+            arguments.bind
+        ));
+    }
+    if let Some(warning) = data.permission_warning() {
+        output::remark(format_args!("warning: {warning}"));
+    }
+}
+
+fn banner(app: &App, port: u16, plc_port: u16, data: &DataDirectory) -> String {
+    let admin_password = app.config.secrets.admin_password.as_ref().map_or("", |password| password.expose());
+    let firehose = if app.config.firehose.jetstream {
+        format!("\n  Jetstream  ws://localhost:{port}/subscribe")
+    } else {
+        String::new()
+    };
     format!(
         "Allod development network
 
   Server     http://localhost:{port}
   Directory  http://localhost:{plc_port} (did:plc)
-  Mail       http://localhost:{port}/dev/mail
+  Mail       http://localhost:{port}/dev/mail{firehose}
   Data       {}
   Admin      user admin, password {admin_password}
 
@@ -65,7 +108,7 @@ Create an account:
 
   curl http://localhost:{port}/xrpc/com.atproto.server.createAccount \\
     -H 'Content-Type: application/json' \\
-    -d '{{\"handle\":\"alice.test\",\"email\":\"alice@example.com\",\"password\":\"correct-horse\"}}'
+    -d '{{\"handle\":\"alice.test\",\"email\":\"alice@example.com\",\"password\":\"correct horse battery\"}}'
 
 Stop with Ctrl-C.
 

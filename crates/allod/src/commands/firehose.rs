@@ -1,18 +1,35 @@
 //! `allod firehose`: how the firehose is doing, asked of the running server or read from its data directly.
 
-use allod_server::control::{Answer, Command, FirehoseStatus};
+use allod_server::control::{AheadStatus, Answer, Command, FirehoseStatus, SequenceRaised};
 
 use super::{Failure, account::unexpected, administer::administer};
 use crate::{cli::Firehose, output};
 
 /// Carries out the command.
-pub(super) fn run(command: &Firehose) -> Result<(), Failure> {
-    let Firehose::Status { target } = command;
-    let Answer::Firehose(status) = administer(target, &Command::FirehoseStatus {})? else { return Err(unexpected()) };
-    if target.json {
-        output::json(&status);
-    } else {
-        show(&status);
+pub(super) fn run(command: Firehose) -> Result<(), Failure> {
+    match command {
+        Firehose::Status { target } => {
+            let answer = administer(&target, &Command::FirehoseStatus {})?;
+            let Answer::Firehose(status) = answer else { return Err(unexpected()) };
+            if target.json {
+                output::json(&status);
+            } else {
+                show(&status);
+            }
+        }
+        Firehose::RaiseSequence { number, target } => {
+            let answer = administer(&target, &Command::FirehoseRaise { number })?;
+            let Answer::SequenceRaised(raised) = answer else { return Err(unexpected()) };
+            if target.json {
+                output::json(&raised);
+            } else {
+                let SequenceRaised { before, newest_seq } = raised;
+                output::text(format_args!(
+                    "the sequence is raised from {before}: the next event is {}\n",
+                    newest_seq + 1
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -41,6 +58,24 @@ fn show(status: &FirehoseStatus) {
             })
             .collect();
         output::text(format_args!("\n{}", output::table(["ADDRESS", "FORM", "AT", "BEHIND", "SINCE"], &rows)));
+    }
+    if !status.ahead.is_empty() {
+        let rows: Vec<[String; 5]> = status
+            .ahead
+            .iter()
+            .map(|ahead| {
+                let AheadStatus { address, form, cursor, at, times } = ahead;
+                [address.clone(), form.clone(), cursor.to_string(), times.to_string(), at.clone()]
+            })
+            .collect();
+        output::text(format_args!(
+            "\nAhead of the newest event, and given nothing:\n{}",
+            output::table(["ADDRESS", "FORM", "CURSOR", "TIMES", "LAST"], &rows)
+        ));
+        output::remark(format_args!(
+            "if one of these is a relay, the data was restored from an older copy: allod firehose raise-sequence N, with N \
+             above its cursor"
+        ));
     }
     for relay in &status.relays {
         let never = || Some("never".to_owned());

@@ -17,19 +17,19 @@ pub(super) fn run(command: Invite) -> Result<(), Failure> {
                 output::text(format_args!("{}\n", created.codes.join("\n")));
             }
         }
-        Invite::List { limit, target } => {
-            let answer = administer(&target, &Command::InviteList { limit })?;
+        Invite::List { limit, cursor, target } => {
+            let answer = administer(&target, &Command::InviteList { cursor, limit })?;
             let Answer::Invites(list) = answer else { return Err(unexpected()) };
             show_list(&list, target.json);
         }
-        Invite::Show { code, target } => {
-            let action = Administration::InviteShow { code };
+        Invite::Show { code, limit, cursor, target } => {
+            let action = Administration::InviteShow { code, cursor, limit };
             let answer = administer(&target, &Command::Administer { action })?;
             let Answer::InviteShown(shown) = answer else { return Err(unexpected()) };
             show(&shown, target.json);
         }
         Invite::Disable { codes, accounts, target } => {
-            done(&target, Administration::InviteDisable { codes, accounts }, "closed")?;
+            done(&target, Administration::InviteDisable { codes, accounts }, "disabled")?;
         }
     }
     Ok(())
@@ -52,6 +52,7 @@ fn show(shown: &InviteShown, json: bool) {
     if !rows.is_empty() {
         output::text(output::table(["USED BY", "WHEN"], &rows));
     }
+    output::more(shown.cursor.as_deref());
 }
 
 fn show_list(list: &InviteList, json: bool) {
@@ -67,4 +68,5 @@ fn show_list(list: &InviteList, json: bool) {
         })
         .collect();
     output::text(output::table(["CODE", "LEFT", "USES", "FOR", "CREATED"], &rows));
+    output::more(list.cursor.as_deref());
 }

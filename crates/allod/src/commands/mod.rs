@@ -5,6 +5,7 @@ mod admin_token;
 mod administer;
 mod audit;
 mod config;
+mod data;
 mod dev;
 mod firehose;
 mod invite;
@@ -18,6 +19,7 @@ mod serve;
 mod takedown;
 
 use std::{
+    cell::RefCell,
     fmt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -25,14 +27,18 @@ use std::{
 
 use crate::{
     cli::{Cli, Command},
-    config::{ConfigFile, Loaded, Problem, Settings, Sources, load},
-    output, runtime,
+    config::{self as settings, ConfigFile, Loaded, Problem, Settings, Sources, load},
+    data_directory::{DataDirectoryError, secret_file_warning},
+    runtime,
 };
 
-pub(crate) use secrets::{new_key, new_password, new_rotation_key, new_token_secret, private_key_hex};
+pub(crate) use secrets::{new_key, new_password, new_rotation_key, new_token_secret, private_key_hex, toml_fragment};
 
-/// The file that is read when nobody names one.
-const DEFAULT_CONFIG_FILE: &str = "allod.toml";
+/// The files of which the first that is there is read when nobody names one.
+const DEFAULT_CONFIG_FILES: [&str; 2] = ["allod.toml", SYSTEM_CONFIG_FILE];
+
+/// Where the configuration of an installed server is.
+const SYSTEM_CONFIG_FILE: &str = "/etc/allod/allod.toml";
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -60,6 +66,17 @@ impl Failure {
     }
 }
 
+impl From<DataDirectoryError> for Failure {
+    fn from(error: DataDirectoryError) -> Self {
+        match error {
+            DataDirectoryError::Io { .. } => Self::failed(error),
+            DataDirectoryError::Reference { .. } | DataDirectoryError::OtherUser { .. } => {
+                Self::Usage(error.to_string())
+            }
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,15 +98,16 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::run(command),
         Command::Takedown(command) => takedown::run(command),
         Command::AdminToken(command) => admin_token::run(command),
-        Command::Audit { limit, target } => audit::run(limit, &target),
-        Command::Firehose(command) => firehose::run(&command),
+        Command::Audit { limit, cursor, target } => audit::run(limit, cursor, &target),
+        Command::Firehose(command) => firehose::run(command),
         Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),
         Command::Queue(command) => queue::run(command),
         Command::Repo(command) => repo::run(&command),
         Command::Config(command) => config::run(&command),
-        Command::Secrets(crate::cli::Secrets::Generate) => {
-            secrets::generate();
+        Command::Data(command) => data::run(&command),
+        Command::Secrets(crate::cli::Secrets::Generate { toml }) => {
+            secrets::generate(toml);
             Ok(())
         }
     }
@@ -99,12 +117,32 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
 fn load_config(file: Option<&Path>) -> Result<Loaded, Failure> {
     let path = match file {
         Some(path) => Some(path.to_owned()),
-        None => Some(PathBuf::from(DEFAULT_CONFIG_FILE)).filter(|path| path.exists()),
+        None => first_that_exists(&DEFAULT_CONFIG_FILES),
     };
     let file = path.map(read_config_file).transpose()?;
-    let read_file = |path: &Path| std::fs::read(path);
+    Ok(load_with(file))
+}
+
+/// The first of the files that is there.
+fn first_that_exists(paths: &[&str]) -> Option<PathBuf> {
+    paths.iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+/// Reads the configuration from a file that was read, and the environment.
+fn load_with(file: Option<ConfigFile>) -> Loaded {
+    let read = RefCell::new(Vec::new());
+    if let Some(file) = file.as_ref().filter(|file| settings::holds_secrets(&file.text)) {
+        read.borrow_mut().push(file.path.clone());
+    }
+    let read_file = |path: &Path| {
+        read.borrow_mut().push(path.to_owned());
+        std::fs::read(path)
+    };
     let sources = Sources { file, environment: std::env::vars_os().collect(), read_file: &read_file };
-    Ok(load(&sources, runtime::cores()))
+    let mut loaded = load(&sources, runtime::cores());
+    let open_to_others = |path: &PathBuf| Some(Problem::at(path.display().to_string(), secret_file_warning(path)?));
+    loaded.warnings.extend(read.borrow().iter().filter_map(open_to_others));
+    loaded
 }
 
 fn read_config_file(path: PathBuf) -> Result<ConfigFile, Failure> {
@@ -116,10 +154,10 @@ fn read_config_file(path: PathBuf) -> Result<ConfigFile, Failure> {
     }
 }
 
-/// Takes the settings of a usable configuration, remarking its warnings.
-fn usable(loaded: Loaded) -> Result<Settings, Failure> {
-    for warning in &loaded.warnings {
-        output::remark(format_args!("warning: {warning}"));
+/// Takes the settings of a usable configuration, and its warnings.
+fn usable(loaded: Loaded) -> Result<(Settings, Vec<Problem>), Failure> {
+    match loaded.settings {
+        Some(settings) => Ok((settings, loaded.warnings)),
+        None => Err(Failure::Config(loaded.problems)),
     }
-    loaded.settings.ok_or(Failure::Config(loaded.problems))
 }

@@ -13,7 +13,7 @@ pub(super) fn run(arguments: &Plc) -> Result<(), Failure> {
 
 async fn serve(arguments: &Plc) -> Result<(), Failure> {
     let stop = runtime::stop_on_signal().map_err(Failure::failed)?;
-    let data = DataDirectory::create(&arguments.data_dir).map_err(Failure::failed)?;
+    let data = DataDirectory::create(&arguments.data_dir)?;
     let (listener, address) = launch::listen(arguments.bind, arguments.port, "--port").await?;
     let db = launch::open_store(&data.plc_database())?;
     output::text(format_args!("did:plc directory on http://{address}, data in {}\n", data.path().display()));

@@ -102,7 +102,5 @@ fn show(page: &QueuePage, json: bool) {
         })
         .collect();
     output::text(output::table(["HANDLE", "DID", "SINCE", "STATE", "EMAIL", "LAST ERROR"], &rows));
-    if let Some(cursor) = &page.cursor {
-        output::remark(format_args!("more: --cursor {cursor}"));
-    }
+    output::more(page.cursor.as_deref());
 }

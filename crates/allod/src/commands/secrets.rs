@@ -6,17 +6,24 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
 use crate::{output, system::SystemRandomness};
 
-/// Prints new secrets in the form of a pds.env file.
-pub(super) fn generate() {
-    output::text(env_fragment());
+/// Prints new secrets in the form of a pds.env file, or of a configuration file.
+pub(super) fn generate(toml: bool) {
+    let (jwt_secret, admin_password, rotation_key) = (new_token_secret(), new_token_secret(), new_rotation_key());
+    output::text(if toml {
+        toml_fragment(&jwt_secret, &admin_password, &rotation_key)
+    } else {
+        format!(
+            "PDS_JWT_SECRET={jwt_secret}\nPDS_ADMIN_PASSWORD={admin_password}\n\
+             PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX={rotation_key}\n"
+        )
+    });
 }
 
-fn env_fragment() -> String {
+/// The secrets as lines of a configuration file.
+pub(crate) fn toml_fragment(jwt_secret: &str, admin_password: &str, rotation_key: &str) -> String {
     format!(
-        "PDS_JWT_SECRET={}\nPDS_ADMIN_PASSWORD={}\nPDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX={}\n",
-        new_token_secret(),
-        new_token_secret(),
-        new_rotation_key()
+        "jwt_secret = \"{jwt_secret}\"\nadmin_password = \"{admin_password}\"\n\
+         plc_rotation_key_k256_private_key_hex = \"{rotation_key}\"\n"
     )
 }
 

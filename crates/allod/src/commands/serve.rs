@@ -3,22 +3,32 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Failure, load_config, usable};
-use crate::{config::Settings, data_directory::DataDirectory, launch, logging, runtime};
+use crate::{
+    config::{Problem, Settings},
+    data_directory::DataDirectory,
+    launch, logging, runtime,
+};
 
 /// Reads the configuration and runs the server until it is told to stop.
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    let settings = usable(load_config(config)?)?;
+    let (settings, warnings) = usable(load_config(config)?)?;
     logging::start(&settings.log, settings.log_format);
+    for Problem { place, message } in &warnings {
+        tracing::warn!(setting = place.as_deref(), "{message}");
+    }
     runtime::for_server().map_err(Failure::failed)?.block_on(serve(settings))
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let stop = runtime::stop_on_signal().map_err(Failure::failed)?;
-    let data = DataDirectory::create(&settings.data_directory).map_err(Failure::failed)?;
+    let data = DataDirectory::create(&settings.data_directory)?;
+    if let Some(warning) = data.permission_warning() {
+        tracing::warn!("{warning}");
+    }
     let (listener, address) =
         launch::listen(settings.bind_address, settings.port, "ALLOD_PORT (or `port` in the file)").await?;
-    let db = launch::open_store(&data.database())?;
-    let app = launch::app(settings.into_config(address.port()), db, &data)?;
+    let fixed_port = settings.fixed_port();
+    let app = launch::open(settings.into_config(address.port()), &data, fixed_port).await?;
     let config = &app.config;
     let ready = || {
         tracing::info!(

@@ -2,38 +2,31 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use allod_atproto::{
-    Did,
-    crypto::{Curve, DidKey, SigningKey},
-};
+use allod_atproto::{Did, crypto::DidKey};
 use allod_server::{
-    config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
+    config::{Config, IdentityConfig, MailConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
         captcha::{CaptchaConfig, HCAPTCHA_URL, TURNSTILE_URL},
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
         phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
-        secret::Secret,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
+    sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };
-use hkdf::Hkdf;
-use sha2::Sha256;
 use url::Url;
 
 use super::{
     given::{self, Sources},
-    mail_value::{Sender, SmtpUrl},
+    mail_value::{Sender, SmtpServer, SmtpUrl},
     problem::Problem,
     reader::{Effective, Reader},
+    secrets::read_secrets,
     settings as s,
     value::{EmailAddress, HandleDomains, Hostname, LogFormat, Networks, Relays, WebAddress},
 };
-
-/// Separates the master key from every other use of the rotation key.
-const MASTER_KEY_LABEL: &[u8] = b"allod master key v1";
 
 /// The longest password that may be allowed, in characters: hashing must stay cheap to ask for.
 const PASSWORD_CHARS_CEILING: u64 = 1024;
@@ -69,9 +62,6 @@ const RING_BYTES_FLOOR: u64 = 1024 * 1024;
 
 /// The most memory that the newest events may have, in bytes.
 const RING_BYTES_CEILING: u64 = 4 * 1024 * 1024 * 1024;
-
-/// A token secret shorter than this, in characters, gets a warning.
-const JWT_SECRET_CHARS_SAFE: usize = 32;
 
 /// A configuration that was read, good or bad.
 pub(crate) struct Loaded {
@@ -109,7 +99,7 @@ pub(crate) struct Settings {
     moderation_service_did: Option<Did>,
     rate_limits: RateLimitConfig,
     sign_in_notices: bool,
-    smtp: Option<SmtpConfig>,
+    mail: Option<MailConfig>,
     secrets: Secrets,
     blobs: Blobs,
     imports: ImportConfig,
@@ -136,6 +126,11 @@ struct Service {
 }
 
 impl Settings {
+    /// The port that DID documents name: on this machine alone, and unless any port will do.
+    pub(crate) fn fixed_port(&self) -> Option<u16> {
+        (self.hostname.is_localhost() && self.port != 0).then_some(self.port)
+    }
+
     /// The server's configuration, once the port that was really taken is known.
     pub(crate) fn into_config(self, port: u16) -> Config {
         let public_url = if self.hostname.is_localhost() {
@@ -161,7 +156,7 @@ impl Settings {
             moderation_service_did: self.moderation_service_did,
             rate_limits: self.rate_limits,
             sign_in_notices: self.sign_in_notices,
-            smtp: self.smtp,
+            mail: self.mail,
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
             blob_quota_bytes: self.blobs.quota_bytes,
@@ -198,8 +193,8 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
         sign_up.server_rotation_key_required = required;
         sign_up
     });
-    let secrets = read_secrets(&mut reader);
     let dev_mode = reader.read(&s::DEV_MODE);
+    let secrets = read_secrets(&mut reader, dev_mode);
     let moderation_service_did = reader.read(&s::MOD_SERVICE_DID);
     let sign_up = sign_up.zip(read_verification(&mut reader, dev_mode)).map(|(mut sign_up, verification)| {
         sign_up.verification = verification;
@@ -207,7 +202,8 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
     });
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
     let sign_in_notices = reader.read(&s::SIGN_IN_NOTICES);
-    let smtp = read_smtp(&mut reader, dev_mode);
+    let email_required = sign_up.as_ref().map(|sign_up| sign_up.email_required);
+    let mail = read_mail(&mut reader, dev_mode, email_required);
     let log = reader.read(&s::LOG);
     let log_format = reader.read(&s::LOG_FORMAT);
     check_dev_mode(&mut reader, hostname.as_ref(), dev_mode);
@@ -230,7 +226,7 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             moderation_service_did,
             rate_limits: rate_limits?,
             sign_in_notices: sign_in_notices?,
-            smtp,
+            mail,
             secrets: secrets?,
             blobs: blobs?,
             imports: imports?,
@@ -254,28 +250,39 @@ fn read_service(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Serv
     Some(Service { did: did?, name: name?, version: version?, contact_email, privacy_policy_url, terms_of_service_url })
 }
 
-fn read_smtp(reader: &mut Reader, dev_mode: Option<bool>) -> Option<SmtpConfig> {
+fn read_mail(reader: &mut Reader, dev_mode: Option<bool>, email_required: Option<bool>) -> Option<MailConfig> {
     let url = reader.read(&s::EMAIL_SMTP_URL);
     let from = reader.read(&s::EMAIL_FROM_ADDRESS);
     let ca_file = reader.read(&s::EMAIL_SMTP_CA_FILE);
     match (reader.is_given(&s::EMAIL_SMTP_URL), reader.is_given(&s::EMAIL_FROM_ADDRESS)) {
         (true, true) => {
-            let (SmtpUrl { host, port, tls, credentials }, Sender(from)) = (url?, from?);
-            return Some(SmtpConfig { host, port, tls, credentials, from, ca_file });
+            let Sender(from) = from?;
+            let mail = match url? {
+                SmtpUrl::Server(SmtpServer { host, port, tls, credentials }) => {
+                    MailConfig::Smtp(SmtpConfig { host, port, tls, credentials, from, ca_file })
+                }
+                SmtpUrl::Sendmail(command) => MailConfig::Sendmail(SendmailConfig { command, from }),
+            };
+            return Some(mail);
         }
         (true, false) => {
             let text = "must be set too when there is a mail server (email_smtp_url)";
             reader.problem(Problem::at(s::EMAIL_FROM_ADDRESS.entry.key.to_owned(), text));
         }
         (false, true) => {
-            let text = "must be set too when letters are from somebody (email_from_address)";
+            let text = "must be set too when there is a sender (email_from_address)";
             reader.problem(Problem::at(s::EMAIL_SMTP_URL.entry.key.to_owned(), text));
         }
         (false, false) if dev_mode == Some(false) => {
-            reader.warning(Problem::general(
-                "no mail server is configured (email_smtp_url): letters are kept back, and nobody can reset a password or \
-                 confirm an address",
-            ));
+            let needed = if email_required == Some(true) {
+                ". Sign-ups need an address (email_required) that nobody can confirm then"
+            } else {
+                ""
+            };
+            reader.warning(Problem::general(format!(
+                "no mail server is configured (email_smtp_url): e-mails are kept back, and nobody can reset a password or \
+                 confirm an address{needed}"
+            )));
         }
         (false, false) => {}
     }
@@ -505,38 +512,15 @@ fn read_rate_limits(reader: &mut Reader, dev_mode: Option<bool>) -> Option<RateL
     Some(RateLimitConfig { enabled: enabled?, bypass_key, bypass_networks })
 }
 
-fn read_secrets(reader: &mut Reader) -> Option<Secrets> {
-    let jwt_secret = reader.read(&s::JWT_SECRET);
-    if jwt_secret.as_ref().is_some_and(|secret| secret.expose().chars().count() < JWT_SECRET_CHARS_SAFE) {
-        let place = reader.place(&s::JWT_SECRET);
-        let message = format!("is short; {JWT_SECRET_CHARS_SAFE} hexadecimal digits or more are safe against guessing");
-        reader.warning(Problem::at(place, message));
-    }
-    let admin_password = reader.read(&s::ADMIN_PASSWORD);
-    let plc_rotation_key = reader.read(&s::PLC_ROTATION_KEY);
-    if plc_rotation_key.as_ref().is_some_and(|key| SigningKey::from_bytes(Curve::K256, key.expose()).is_err()) {
-        let place = reader.place(&s::PLC_ROTATION_KEY);
-        reader.problem(Problem::at(place, "is not a secp256k1 private key; `allod secrets generate` makes one"));
-    }
-    let master_key = reader.read_or(&s::MASTER_KEY, || plc_rotation_key.as_ref().and_then(derive_master_key));
-    Some(Secrets {
-        jwt_secret: jwt_secret?,
-        admin_password,
-        plc_rotation_key: plc_rotation_key?,
-        master_key: master_key?,
-    })
-}
-
-/// Derives the master key from the rotation key, so that one secret less has to be kept.
-fn derive_master_key(rotation_key: &Secret<[u8; 32]>) -> Option<Secret<[u8; 32]>> {
-    let mut key = [0; 32];
-    Hkdf::<Sha256>::new(None, rotation_key.expose()).expand(MASTER_KEY_LABEL, &mut key).ok()?;
-    Some(Secret::new(key))
-}
-
 /// Who may read what is asked of a relay could answer for it.
 fn check_relays(reader: &mut Reader, firehose: Option<&FirehoseConfig>, dev_mode: Option<bool>) {
     let (Some(firehose), Some(false)) = (firehose, dev_mode) else { return };
+    if firehose.relays.is_empty() {
+        reader.warning(Problem::general(
+            "no relay is configured (crawlers): nobody is told of what is new here, and posts stay unseen in apps. \
+             Bluesky's relay is https://bsky.network",
+        ));
+    }
     if let Some(relay) = firehose.relays.iter().find(|relay| relay.scheme() != "https" || relay.port().is_some()) {
         let place = reader.place(&s::CRAWLERS);
         reader.problem(Problem::at(place, format!("{relay} is not https on its own port, as relays must be")));

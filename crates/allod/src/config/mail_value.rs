@@ -1,6 +1,6 @@
 //! The settings about mail: where the mail server is, and whom letters are from.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use allod_server::{
     domain::secret::Secret,
@@ -14,9 +14,21 @@ use super::value::{FromRaw, Raw};
 const SMTP_PORT: u16 = 587;
 const SMTPS_PORT: u16 = 465;
 
+/// The command that hands mail to this machine's mail server, found by `PATH`.
+const SENDMAIL: &str = "sendmail";
+
+/// Where mail goes.
+#[derive(Clone)]
+pub(crate) enum SmtpUrl {
+    /// To a mail server.
+    Server(SmtpServer),
+    /// To this machine's `sendmail`, by its name or path.
+    Sendmail(PathBuf),
+}
+
 /// A mail server's address, with user and password.
 #[derive(Clone)]
-pub(crate) struct SmtpUrl {
+pub(crate) struct SmtpServer {
     /// Its host name or address.
     pub(crate) host: String,
     /// Its port.
@@ -27,18 +39,27 @@ pub(crate) struct SmtpUrl {
     pub(crate) credentials: Option<(String, Secret<String>)>,
 }
 
+/// What is said of a user or password with characters that end it for a URL.
+const PERCENT_ENCODE: &str =
+    "user and password must be percent-encoded: write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A and % as %25";
+
 impl FromRaw for SmtpUrl {
     const KIND: &'static str = "an smtp or smtps URL, secret";
     const SECRET: bool = true;
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        let url = Url::parse(raw.text()?).map_err(|reason| format!("must be an smtp or smtps URL: {reason}"))?;
+        let text = raw.text()?;
+        check_encoded(text)?;
+        let url = Url::parse(text).map_err(|reason| format!("must be an smtp or smtps URL: {reason}"))?;
         let is_implicit = match url.scheme() {
             "smtps" => true,
             // Its server says nothing before the client does, in TLS.
             "smtp" => url.port() == Some(SMTPS_PORT),
             other => return Err(format!("must be an smtp or smtps URL, not {other}")),
         };
+        if url.query_pairs().any(|pair| pair == ("sendmail".into(), "true".into())) {
+            return sendmail(&url);
+        }
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let user = decoded(url.username())?;
@@ -66,19 +87,52 @@ impl FromRaw for SmtpUrl {
             )),
         })?;
         let port = url.port().unwrap_or(if tls == SmtpTls::Implicit { SMTPS_PORT } else { SMTP_PORT });
-        Ok(Self { host, port, tls, credentials })
+        Ok(Self::Server(SmtpServer { host, port, tls, credentials }))
     }
 
     fn show(&self) -> String {
-        let user = if self.credentials.is_some() { ", with a password" } else { "" };
-        let tls = match self.tls {
+        let server = match self {
+            Self::Sendmail(command) => return format!("the command {}", command.display()),
+            Self::Server(server) => server,
+        };
+        let user = if server.credentials.is_some() { ", with a password" } else { "" };
+        let tls = match server.tls {
             SmtpTls::Implicit => "TLS",
             SmtpTls::Required => "STARTTLS",
             SmtpTls::Opportunistic => "STARTTLS if there is",
             SmtpTls::None => "no TLS",
         };
-        format!("{}:{}, {tls}{user}", self.host, self.port)
+        format!("{}:{}, {tls}{user}", server.host, server.port)
     }
+}
+
+/// Reads `smtp:///?sendmail=true`, and `&path=` behind it.
+fn sendmail(url: &Url) -> Result<SmtpUrl, String> {
+    if url.host_str().is_some_and(|host| !host.is_empty()) || !matches!(url.path(), "" | "/") {
+        return Err("sendmail has no host: write smtp:///?sendmail=true".to_owned());
+    }
+    let mut command = PathBuf::from(SENDMAIL);
+    for (key, value) in url.query_pairs() {
+        match (&*key, &*value) {
+            ("sendmail", "true") => {}
+            ("path", path) if path.starts_with('/') => command = path.into(),
+            _ => return Err(format!("beside sendmail=true there can only be path=/path/of/sendmail, not {key}=")),
+        }
+    }
+    Ok(SmtpUrl::Sendmail(command))
+}
+
+/// Refuses a URL whose user or password has characters that end it: the host would be taken out of the password.
+fn check_encoded(text: &str) -> Result<(), String> {
+    let Some((_, rest)) = text.split_once("://") else { return Ok(()) };
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(authority_end);
+    // A user's @ is the only one that there may be, and it comes before everything that ends the authority.
+    let is_cut_off = behind.contains('@') && authority.contains(':') && !authority.contains('@');
+    if authority.matches('@').count() > 1 || is_cut_off {
+        return Err(PERCENT_ENCODE.to_owned());
+    }
+    Ok(())
 }
 
 fn decoded(text: &str) -> Result<String, String> {
@@ -112,6 +166,43 @@ mod tests {
         SmtpUrl::from_raw(&Raw::Text(text.to_owned()))
     }
 
+    fn server(text: &str) -> SmtpServer {
+        match read(text).unwrap() {
+            SmtpUrl::Server(server) => server,
+            SmtpUrl::Sendmail(command) => panic!("{text}: {}", command.display()),
+        }
+    }
+
+    #[test]
+    fn sendmail_is_a_command_of_this_machine() {
+        for (url, command) in [
+            ("smtp:///?sendmail=true", "sendmail"),
+            ("smtp://?sendmail=true", "sendmail"),
+            ("smtp:///?sendmail=true&path=/usr/sbin/sendmail", "/usr/sbin/sendmail"),
+        ] {
+            assert_eq!(read(url).map(|url| url.show()), Ok(format!("the command {command}")), "{url}");
+        }
+        for url in
+            ["smtp://host/?sendmail=true", "smtp:///?sendmail=true&path=sendmail", "smtp:///?sendmail=true&tls=none"]
+        {
+            assert!(read(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn characters_that_cut_a_password_off_are_named() {
+        for password in ["a/b", "a#b", "a?b", "a@b", "12/b", "/", "a/?#@"] {
+            for url in
+                [format!("smtps://user:{password}@mail.example.com:465"), format!("smtp://u%40x:{password}@host/")]
+            {
+                let error = read(&url).err().unwrap_or_default();
+                assert!(error.contains("percent-encoded") && error.contains("%2F"), "{url}: {error}");
+                assert!(!error.contains(password) || password == "/", "{url}: a secret is repeated: {error}");
+            }
+        }
+        assert_eq!(server("smtps://user:a%2Fb%23%3F%40@mail.example.com").credentials.unwrap().1.expose(), "a/b#?@");
+    }
+
     #[test]
     fn says_how_it_is_protected() {
         for (url, port, tls) in [
@@ -125,17 +216,17 @@ mod tests {
             ("smtp://smtp.example.com?tls=required", 587, SmtpTls::Required),
             ("smtp://smtp.example.com?secure=true", 465, SmtpTls::Implicit),
         ] {
-            let read = read(url).unwrap();
+            let read = server(url);
             assert_eq!((read.port, read.tls), (port, tls), "{url}");
         }
     }
 
     #[test]
     fn user_and_password_are_decoded_and_not_shown() {
-        let read = read("smtps://me%40example.com:p%3Ass@mail.example.com").unwrap();
-        let (user, password) = read.credentials.clone().unwrap();
+        let url = "smtps://me%40example.com:p%3Ass@mail.example.com";
+        let (user, password) = server(url).credentials.unwrap();
         assert_eq!((user.as_str(), password.expose().as_str()), ("me@example.com", "p:ss"));
-        assert_eq!(read.show(), "mail.example.com:465, TLS, with a password");
+        assert_eq!(read(url).unwrap().show(), "mail.example.com:465, TLS, with a password");
     }
 
     #[test]

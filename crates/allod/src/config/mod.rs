@@ -10,6 +10,7 @@ mod nearest;
 mod problem;
 mod reader;
 mod reference_names;
+mod secrets;
 pub(crate) mod settings;
 mod value;
 
@@ -18,3 +19,12 @@ pub(crate) use given::{ConfigFile, Sources};
 pub(crate) use problem::Problem;
 pub(crate) use reader::Effective;
 pub(crate) use value::LogFormat;
+
+/// Tells whether a configuration file sets a secret, by the beginnings of its lines.
+pub(crate) fn holds_secrets(text: &str) -> bool {
+    let is_secret = |line: &str| {
+        let mut secrets = settings::ALL.iter().filter(|entry| entry.secret);
+        secrets.any(|entry| line.strip_prefix(entry.key).is_some_and(|rest| rest.trim_start().starts_with('=')))
+    };
+    text.lines().any(|line| is_secret(line.trim_start()))
+}

@@ -160,7 +160,7 @@ settings! {
     FIREHOSE_RING_BYTES: u64 = "firehose_ring_bytes", None, Literal("16777216");
     /// Whether the firehose can be had as JSON too, at /subscribe, in the form of Jetstream.
     JETSTREAM: bool = "jetstream", None, Literal("false");
-    /// The relays that are asked to fetch what is new here, by their base URLs.
+    /// The relays that are asked to fetch what is new here, by their base URLs; `https://bsky.network` is Bluesky's. Without one nobody is told, and a warning says so.
     CRAWLERS: Relays = "crawlers", Some("PDS_CRAWLERS"), Nothing;
     /// Whether repositories are imported from elsewhere (importRepo).
     ACCEPTING_REPO_IMPORTS: bool = "accepting_repo_imports", Some("PDS_ACCEPTING_REPO_IMPORTS"), Literal("true");
@@ -184,13 +184,13 @@ settings! {
     RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
     /// Whether people get a letter when somebody signs in to their account from a network (IPv4 /24, IPv6 /48) that is new for it. Networks are kept as keyed hashes, 20 an account, for 90 days.
     SIGN_IN_NOTICES: bool = "sign_in_notices", None, Literal("true");
-    /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. Without a mail server letters wait for one, and expire: nobody can reset a password.
+    /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. `smtp:///?sendmail=true` hands e-mails to this machine's `sendmail` command, or that at `&path=/…`. User and password are percent-encoded (`/` is `%2F`, `#` `%23`, `?` `%3F`, `@` `%40`). Without a mail server e-mails wait for one, and expire: nobody can reset a password.
     EMAIL_SMTP_URL: SmtpUrl = "email_smtp_url", Some("PDS_EMAIL_SMTP_URL"), Nothing;
     /// A PEM file of certificate authorities that may have signed the mail server's certificate, beside the public ones.
     EMAIL_SMTP_CA_FILE: PathBuf = "email_smtp_ca_file", None, Nothing;
     /// Whom letters are from: an address, or `Name <address>`.
     EMAIL_FROM_ADDRESS: Sender = "email_from_address", Some("PDS_EMAIL_FROM_ADDRESS"), Nothing;
-    /// Signs session tokens. Whoever has it can be anyone on this server.
+    /// Signs session tokens. Whoever has it can be anyone on this server: a shorter or repetitive one is refused.
     JWT_SECRET: Secret<String> = "jwt_secret", Some("PDS_JWT_SECRET"), Required("32 hexadecimal digits or more");
     /// Opens the administration methods (HTTP Basic, user `admin`). Without one they are closed; `allod account` and `allod invite` need none.
     ADMIN_PASSWORD: Secret<String> = "admin_password", Some("PDS_ADMIN_PASSWORD"), Nothing;

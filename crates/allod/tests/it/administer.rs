@@ -59,6 +59,94 @@ async fn an_operator_lets_in_who_waits() {
 }
 
 #[tokio::test]
+async fn an_operator_creates_reserved_names_and_ends_accounts() {
+    let allod = Allod::new();
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
+    server.wait_for("Stop with Ctrl-C.");
+    let create = ["account", "create", "admin.test", "--email", "a@mail.test"];
+    let refused = allod.run(&create);
+    assert!(refused.code == 1 && refused.stderr.contains("--allow-reserved"), "{}", refused.stderr);
+    let created = allod.run(&[&create[..], &["--allow-reserved", "--json"]].concat());
+    assert!(created.stderr.contains("admin.test is a reserved handle"), "{}", created.stderr);
+    let did = created.json()["did"].as_str().unwrap().to_owned();
+    let plain = allod.run(&["account", "create", "alice.test", "--email", "b@mail.test", "--allow-reserved"]);
+    assert!(!plain.stderr.contains("reserved"), "{}", plain.stderr);
+
+    let status = || allod.run(&["account", "show", &did, "--json"]).json()["status"].clone();
+    for command in ["deactivate", "delete"] {
+        let asked = allod.run(&["account", command, "admin.test"]);
+        assert!(asked.code == 2 && asked.stderr.contains("confirm with --yes"), "{}", asked.stderr);
+    }
+    assert_eq!(status(), "active");
+    let done = allod.run(&["account", "deactivate", "admin.test", "--yes", "--json"]).json();
+    assert_eq!((done, status()), (json!({ "subject": did }), json!("deactivated")));
+    assert_eq!(allod.run(&["account", "activate", &did]).ok(), format!("{did}: activated\n"));
+    assert_eq!(status(), "active");
+    allod.run(&["takedown", "account", &did]).ok();
+    let refused = allod.run(&["account", "activate", &did]);
+    assert!(refused.code == 1 && refused.stderr.contains("allod takedown account"), "{}", refused.stderr);
+    allod.run(&["takedown", "account", &did, "--undo"]).ok();
+    assert_eq!(server.interrupt(), 0);
+
+    assert_eq!(allod.run(&["account", "delete", "a@mail.test", "--yes"]).ok(), format!("{did}: deleted\n"));
+    let gone = allod.run(&["account", "delete", &did, "--yes"]);
+    assert!(gone.code == 1 && gone.stderr.contains("there is no account"), "{}", gone.stderr);
+    let log = allod.run(&["audit"]).ok();
+    for method in ["account deactivate", "account activate", "account delete"] {
+        assert!(log.contains(method), "{method}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn no_list_ends_without_saying_so() {
+    let allod = Allod::new();
+    let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
+    let origin = server.wait_for("  Server ");
+    server.wait_for("Stop with Ctrl-C.");
+    let code = allod.run(&["invite", "create", "--uses", "9"]).ok().trim().to_owned();
+    allod.run(&["invite", "create", "--count", "4"]).ok();
+    for n in 0..3 {
+        let body = json!({
+            "handle": format!("user{n}.test"), "email": format!("u{n}@mail.test"), "password": "correct-horse",
+            "inviteCode": code
+        });
+        let call = client().post(format!("{origin}/xrpc/com.atproto.server.createAccount")).json(&body);
+        assert_eq!(call.send().await.unwrap().status(), 200);
+        allod.run(&["account", "disable-invites", &format!("user{n}.test")]).ok();
+    }
+    for (command, list, rows) in [
+        (&["invite", "list"][..], "invites", 5),
+        (&["invite", "show", &code], "used", 3),
+        (&["audit"], "entries", 3),
+        (&["account", "list"], "accounts", 3),
+        (&["account", "search", "u"], "accounts", 3),
+    ] {
+        let whole = allod.run(&[command, &["--json"]].concat()).json();
+        assert_eq!((whole[list].as_array().unwrap().len(), whole.get("cursor")), (rows, None), "{command:?}");
+        let first = allod.run(&[command, &["--limit", "2"]].concat());
+        assert!(first.stderr.contains("more: --cursor "), "{command:?}: {}", first.stderr);
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut arguments = [command, &["--json", "--limit", "2"]].concat();
+            if let Some(cursor) = &cursor {
+                arguments.extend(["--cursor", cursor]);
+            }
+            let page = allod.run(&arguments).json();
+            found.extend(page[list].as_array().unwrap().clone());
+            cursor = page["cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(&json!(found), &whole[list], "{command:?}");
+        if command[0] != "account" {
+            assert_eq!(allod.run(&[command, &["--cursor", "nonsense"]].concat()).code, 1, "{command:?}");
+        }
+    }
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[tokio::test]
 async fn an_operator_moderates_from_the_command_line_with_a_server_and_without() {
     let allod = Allod::new();
     let mut server = allod.start(&["dev", "--port", "0", "--plc-port", "0"], &[]);
@@ -114,7 +202,7 @@ async fn an_operator_moderates_from_the_command_line_with_a_server_and_without()
     assert_eq!(info(&token).await, 200);
     let tokens = allod.run(&["admin-token", "list", "--json"]).json();
     assert_eq!((&tokens["tokens"][0]["name"], &tokens["tokens"][0]["scope"]), (&json!("ops"), &json!("admin")));
-    assert_eq!(allod.run(&["admin-token", "revoke", "ops"]).ok(), "ops: ended\n");
+    assert_eq!(allod.run(&["admin-token", "revoke", "ops"]).ok(), "ops: revoked\n");
     assert_eq!(info(&token).await, 401);
 
     assert_eq!(server.interrupt(), 0);

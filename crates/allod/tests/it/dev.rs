@@ -114,7 +114,31 @@ fn a_busy_port_is_named_with_its_flag() {
 
 #[test]
 fn no_data_is_wrong_usage() {
-    let outcome = Allod::new().run(&["account", "list"]);
+    let allod = Allod::new();
+    let outcome = allod.run(&["account", "list"]);
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("there is no server's data in ./allod-data"), "{}", outcome.stderr);
+    for place in ["--data-dir", "ALLOD_DATA_DIRECTORY", "allod.toml is not", "/etc/allod/allod.toml", "./allod-dev"] {
+        assert!(outcome.stderr.contains(place), "{place}: {}", outcome.stderr);
+    }
+    let outcome = allod.run(&["account", "list", "--data-dir", "nowhere"]);
+    assert_eq!((outcome.code, outcome.stderr.contains("there is no server's data in nowhere")), (2, true));
+}
+
+#[tokio::test]
+async fn flags_choose_the_address_and_jetstream_and_ignored_names_are_told() {
+    let allod = Allod::new();
+    let arguments = ["dev", "--ephemeral", "--port", "0", "--plc-port", "0", "--bind", "0.0.0.0", "--jetstream"];
+    let mut server = allod.start(&arguments, &[("ALLOD_JETSTREAM", "true"), ("PDS_HOSTNAME", "x.test")]);
+    server.wait_for("without effect for `allod dev`: ALLOD_JETSTREAM, PDS_HOSTNAME");
+    server.wait_for("warning: the server listens on 0.0.0.0");
+    let origin = server.wait_for("  Server ");
+    assert!(server.wait_for("  Jetstream ").ends_with("/subscribe"));
+    let banner = server.wait_for("-d '");
+    let body: serde_json::Value = serde_json::from_str(banner.trim_end_matches('\'')).unwrap();
+    let readme = include_str!("../../../../README.md");
+    assert!(readme.contains(&format!("\"password\": {}", body["password"])), "README and banner have one password");
+    server.wait_for("Stop with Ctrl-C.");
+    let url = origin.replace("http://", "ws://");
+    assert!(allod_testkit::Stream::open(&format!("{url}/subscribe"), &[]).await.is_ok());
+    assert_eq!(server.interrupt(), 0);
 }

@@ -75,7 +75,7 @@ fn a_test_letter_gets_through_with_a_server_and_without() {
     let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
     assert_eq!((&status["letters_are"], &status["waiting"]), (&"sent".into(), &0.into()));
     let told = allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
-    assert!(told.contains("the mail server took a letter to jo@example.com"), "{told}");
+    assert!(told.contains("the mail server took an e-mail to jo@example.com"), "{told}");
     let letter = taken.recv().unwrap();
     assert!(letter.contains("To: jo@example.com") && letter.contains("Subject: Test letter from"), "{letter}");
     let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
@@ -84,7 +84,7 @@ fn a_test_letter_gets_through_with_a_server_and_without() {
     allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
     assert!(taken.recv().unwrap().contains("To: jo@example.com"));
     let status = allod.run_with(&["mail", "status"], &environment).ok();
-    assert!(status.contains("letters are") && status.contains("sent"), "{status}");
+    assert!(status.contains("e-mails are") && status.contains("sent"), "{status}");
 }
 
 #[test]
@@ -102,6 +102,41 @@ fn what_the_mail_server_says_is_told() {
     let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
     assert!(status["last_error"].as_str().unwrap().contains("no such mailbox"), "{status}");
     assert_eq!(server.interrupt(), 0);
+}
+
+#[test]
+fn a_letter_goes_out_by_sendmail_and_one_that_hangs_holds_nothing_up() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let allod = Allod::new();
+    let command = allod.path("sendmail");
+    std::fs::write(&command, "#!/bin/sh\necho \"$@\" > arguments\nexec cat > letter\n").unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let url = format!("smtp:///?sendmail=true&path={}", command.display());
+    let path = std::env::var_os("PATH").unwrap().into_string().unwrap();
+    let mut environment = environment(&url);
+    environment.push(("PATH", &path));
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("address=");
+    let told = allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
+    assert!(told.contains("took an e-mail to jo@example.com"), "{told}");
+    let arguments = std::fs::read_to_string(allod.path("arguments")).unwrap();
+    assert_eq!(arguments, "-i -f noreply@pds.example.com -- jo@example.com\n");
+    let letter = std::fs::read_to_string(allod.path("letter")).unwrap();
+    assert!(letter.contains("To: jo@example.com") && letter.contains("Subject: Test letter from"), "{letter}");
+
+    std::fs::write(&command, "#!/bin/sh\necho no queue >&2\nexit 75\n").unwrap();
+    let refused = allod.run_with(&["mail", "test", "jo@example.com"], &environment);
+    assert!(refused.code == 1 && refused.stderr.contains("no queue"), "{}", refused.stderr);
+    std::fs::write(&command, "#!/bin/sh\necho $$ > hanging\nexec sleep 600\n").unwrap();
+    let hanging = allod.start(&["mail", "test", "jo@example.com"], &environment);
+    while !allod.path("hanging").exists() {
+        thread::yield_now();
+    }
+    let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
+    assert_eq!(status["letters_are"], "sent");
+    assert_eq!(server.interrupt(), 0);
+    drop(hanging);
 }
 
 #[test]

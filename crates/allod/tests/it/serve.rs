@@ -13,7 +13,7 @@ async fn the_names_of_the_reference_start_a_working_server() {
     let mut environment = serve_environment(plc_url, "pds");
     environment.push(("PDS_REDIS_SCRATCH_ADDRESS", "localhost:6379"));
     let mut server = allod.start(&["serve"], &environment);
-    server.wait_for("warning: set, but without effect so far: PDS_REDIS_SCRATCH_ADDRESS");
+    server.wait_for("set, but without effect so far: PDS_REDIS_SCRATCH_ADDRESS");
     let address = server.wait_for("\"address\":\"");
     let origin = format!("http://{}", address.split('"').next().unwrap());
 

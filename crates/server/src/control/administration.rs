@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccountPage, Answer, ControlError, InviteDetails, LIST_ITEMS_MAX, Password,
-    execute::{details, failure, invite_details, refusal},
+    execute::{details, failure, invite_details, list_refusal, refusal},
 };
 use crate::{
     app::App,
@@ -86,10 +86,26 @@ pub enum Administration {
         /// The DIDs of accounts whose codes are closed.
         accounts: Vec<String>,
     },
-    /// Shows an invite code and who used it.
+    /// Shows an invite code and who used it, page by page.
     InviteShow {
         /// The code.
         code: String,
+        /// Where the previous page ended.
+        cursor: Option<String>,
+        /// How many uses at most.
+        limit: u32,
+    },
+    /// Deletes an account for good.
+    AccountDelete {
+        /// Its handle, DID or e-mail address.
+        account: String,
+    },
+    /// Deactivates an account, or activates it again.
+    AccountActive {
+        /// Its handle, DID or e-mail address.
+        account: String,
+        /// Whether it is active from now on.
+        active: bool,
     },
     /// Lists accounts that wait to be let in, oldest first.
     QueueList {
@@ -126,6 +142,8 @@ pub enum Administration {
     },
     /// Shows what was done, newest first.
     Audit {
+        /// Where the previous page ended.
+        cursor: Option<String>,
         /// How many entries at most.
         limit: u32,
     },
@@ -189,6 +207,9 @@ pub struct InviteShown {
     pub invite: InviteDetails,
     /// Who used it, oldest first.
     pub used: Vec<InviteUsed>,
+    /// Where the next page of uses starts; none on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// Accounts that wait to be let in.
@@ -266,6 +287,9 @@ pub struct AdminTokenDetails {
 pub struct AuditLog {
     /// Newest first.
     pub entries: Vec<AuditLine>,
+    /// Where the next page starts; none on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// One thing that was done or refused.
@@ -314,6 +338,12 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             administration::accounts::set_email(app, &by("account set-email"), &account, &email).await?;
             Ok(done(did.to_string()))
         }
+        Administration::AccountDelete { account } => {
+            let did = found(app, &account).await?.did;
+            administration::accounts::delete(app, &by("account delete"), &did).await?;
+            Ok(done(did.to_string()))
+        }
+        Administration::AccountActive { account, active } => set_active(app, &account, active).await,
         Administration::AccountDidWeb { account, publish } => show_did_web(app, &account, publish).await,
         Administration::AccountSearch { email, cursor, limit } => {
             let found =
@@ -326,12 +356,13 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             invites::disable(app, &by("invite disable"), &codes, &accounts).await?;
             Ok(done(subject))
         }
-        Administration::InviteShow { code } => {
-            let shown = invites::show(app, &code).await?;
+        Administration::InviteShow { code, cursor, limit } => {
+            let shown = invites::show(app, &code, cursor.as_deref(), i64::from(limit)).await;
+            let shown = shown.map_err(|error| list_refusal(&error))?;
             let shown = shown.ok_or_else(|| refusal("NotFound", format!("there is no invite code {code}")))?;
             let used = shown.uses.into_iter().map(|used| InviteUsed { by: used.used_by, at: at(used.used_at) });
             let used = used.collect();
-            Ok(Answer::InviteShown(InviteShown { invite: invite_details(shown.invite), used }))
+            Ok(Answer::InviteShown(InviteShown { invite: invite_details(shown.invite), used, cursor: shown.cursor }))
         }
         Administration::QueueList { cursor, limit } => {
             let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
@@ -360,18 +391,36 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
         Administration::TokenCreate { .. } | Administration::TokenList {} | Administration::TokenRevoke { .. } => {
             tokens_of(app, action).await
         }
-        Administration::Audit { limit } => {
-            let entries = audit::newest(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?.into_iter();
-            let entries = entries.map(|entry| AuditLine {
+        Administration::Audit { cursor, limit } => {
+            let page = audit::page(app, cursor.as_deref(), i64::from(limit.clamp(1, LIST_ITEMS_MAX))).await;
+            let (entries, cursor) = page.map_err(|error| match error {
+                audit::ListError::Cursor => refusal("InvalidRequest", error.to_string()),
+                audit::ListError::Read(error) => failure(&error),
+            })?;
+            let entries = entries.into_iter().map(|entry| AuditLine {
                 at: at(entry.at),
                 actor: entry.actor,
                 method: entry.method,
                 subject: entry.subject,
                 outcome: entry.outcome,
             });
-            Ok(Answer::Audit(AuditLog { entries: entries.collect() }))
+            Ok(Answer::Audit(AuditLog { entries: entries.collect(), cursor }))
         }
     }
+}
+
+async fn set_active(app: &Arc<App>, account: &str, active: bool) -> Result<Answer, ControlError> {
+    let account = found(app, account).await?;
+    let did = account.did;
+    if active && account.takedown_ref.is_some() {
+        let message = format!("the account is taken down; show it again first: allod takedown account {did} --undo");
+        return Err(refusal("AccountTakedown", message));
+    }
+    let by = by(if active { "account activate" } else { "account deactivate" });
+    let mark = Mark { applied: !active, reference: None };
+    let change = Change { takedown: None, deactivated: Some(mark) };
+    moderation::change(app, &by, &Subject::Account(did.clone()), change).await?;
+    Ok(done(did.to_string()))
 }
 
 async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlError> {
@@ -396,6 +445,8 @@ async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlE
         | Administration::AccountInvites { .. }
         | Administration::AccountPassword { .. }
         | Administration::AccountEmail { .. }
+        | Administration::AccountDelete { .. }
+        | Administration::AccountActive { .. }
         | Administration::AccountDidWeb { .. }
         | Administration::AccountSearch { .. }
         | Administration::InviteDisable { .. }
@@ -511,6 +562,21 @@ impl From<QueueError> for ControlError {
             | QueueError::Read(_)
             | QueueError::Commit(_)
             | QueueError::Internal(_) => return failure(&error),
+        };
+        refusal(name, error.to_string())
+    }
+}
+
+impl From<DeleteError> for ControlError {
+    fn from(error: DeleteError) -> Self {
+        let name = match error {
+            DeleteError::NotFound => "NotFound",
+            DeleteError::BeingLetIn | DeleteError::Busy(_) | DeleteError::Hash(_) => "NotEnoughResources",
+            DeleteError::SignInTooOld
+            | DeleteError::Credentials
+            | DeleteError::PasswordTooLong
+            | DeleteError::Code(_) => "InvalidRequest",
+            DeleteError::Read(_) | DeleteError::Commit(_) => return failure(&error),
         };
         refusal(name, error.to_string())
     }

@@ -19,9 +19,9 @@ use crate::{
         accounts::{self, Status},
         administration::{Actor, By, identities},
         clock,
-        handles::HandleError,
+        handles::{self, HandleError},
         identity::published,
-        invites::{self, CreateInvitesError},
+        invites::{self, CreateInvitesError, ListError},
         secret::Secret,
         sign_up::{SignUpError, SignUpRequest, queue, sign_up},
     },
@@ -30,8 +30,8 @@ use crate::{
 /// Carries a command out. `peer` has what the command takes beside its words, and gets what it gives before its answer.
 pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> Result<Answer, ControlError> {
     match command {
-        Command::AccountCreate { handle, email, password } => {
-            create_account(app, handle, email, &password).await.map(Answer::AccountCreated)
+        Command::AccountCreate { handle, email, password, allow_reserved } => {
+            create_account(app, handle, email, &password, allow_reserved).await.map(Answer::AccountCreated)
         }
         Command::AccountList { cursor, limit } => {
             let page = accounts::list(app, cursor.as_deref(), i64::from(limit.min(LIST_ITEMS_MAX))).await?;
@@ -57,6 +57,7 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         }
         Command::Administer { action } => administration::administer(app, action).await,
         Command::FirehoseStatus {} => Ok(Answer::Firehose(firehose::status(app).await?)),
+        Command::FirehoseRaise { number } => firehose::raise(app, number).await.map(Answer::SequenceRaised),
         Command::MailStatus {} => Ok(Answer::Mail(mail::status(app).await?)),
         Command::MailTest { to } => mail::test(app, &to).await.map(Answer::MailTested),
         Command::RepoVerify { account } => {
@@ -66,9 +67,11 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         Command::RepoImport { account, file_bytes } => {
             repos::import(app, &account, file_bytes, peer).await.map(Answer::RepoImported)
         }
-        Command::InviteList { limit } => {
-            let invites = invites::list(app, i64::from(limit.min(LIST_ITEMS_MAX))).await?;
-            Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect() }))
+        Command::InviteList { cursor, limit } => {
+            let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
+            let page = invites::list(app, cursor.as_deref(), limit).await;
+            let (invites, cursor) = page.map_err(|error| list_refusal(&error))?;
+            Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect(), cursor }))
         }
     }
 }
@@ -115,16 +118,27 @@ async fn create_account(
     handle: String,
     email: Option<String>,
     password: &Password,
+    allow_reserved: bool,
 ) -> Result<AccountCreated, ControlError> {
     let request = SignUpRequest {
         handle,
         email,
         password: Some(Secret::new(password.expose().to_owned())),
         by_operator: true,
+        reserved_allowed: allow_reserved,
         ..SignUpRequest::default()
     };
-    let signed_up = sign_up(app, request).await.map_err(|error| sign_up_refusal(&error))?;
-    Ok(AccountCreated { did: signed_up.account.did.to_string(), handle: signed_up.account.handle.to_string() })
+    let handle = request.handle.clone();
+    let is_reserved = handles::admit(&handle, &app.config.sign_up.handle_domains) == Err(HandleError::Reserved);
+    let signed_up = sign_up(app, request).await.map_err(|error| match error {
+        SignUpError::Handle(HandleError::Reserved) => refusal(
+            "HandleNotAvailable",
+            format!("{handle} is a reserved handle; --allow-reserved takes it all the same"),
+        ),
+        error => sign_up_refusal(&error),
+    })?;
+    let account = signed_up.account;
+    Ok(AccountCreated { did: account.did.to_string(), handle: account.handle.to_string(), is_reserved })
 }
 
 async fn create_invites(
@@ -172,6 +186,13 @@ pub(super) fn invite_details(invite: InviteCode) -> InviteDetails {
         for_account: invite.for_account,
         created_by: invite.created_by,
         created_at: clock::datetime(clock::from_store(invite.created_at)),
+    }
+}
+
+pub(super) fn list_refusal(error: &ListError) -> ControlError {
+    match error {
+        ListError::Sort(_) | ListError::Cursor => refusal("InvalidRequest", error.to_string()),
+        ListError::Read(_) => failure(error),
     }
 }
 

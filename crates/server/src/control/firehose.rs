@@ -3,12 +3,18 @@
 use allod_store::ReadError;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    ControlError,
+    execute::{failure, refusal},
+};
 use crate::{
     app::App,
     domain::{
+        administration::{Actor, By, audit},
         clock,
         firehose::status::{self, Status},
     },
+    limits::{SEQUENCE_RAISE_DEFAULT, SEQUENCE_RAISE_MAX},
 };
 
 /// How the firehose is doing.
@@ -22,6 +28,9 @@ pub struct FirehoseStatus {
     pub oldest_at: Option<String>,
     /// How many bytes of the newest events are held in memory.
     pub ring_bytes: u64,
+    /// Whose cursor is ahead of the newest event: they get nothing until the sequence is raised. The last one first.
+    #[serde(default)]
+    pub ahead: Vec<AheadStatus>,
     /// Who listens, oldest first.
     pub subscribers: Vec<SubscriberStatus>,
     /// The configured relays.
@@ -41,6 +50,30 @@ pub struct SubscriberStatus {
     pub position: i64,
     /// How many numbers it is behind.
     pub lag: i64,
+}
+
+/// One subscriber whose cursor is ahead of the newest event.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AheadStatus {
+    /// Its address.
+    pub address: String,
+    /// `subscribeRepos` or `jetstream`.
+    pub form: String,
+    /// The cursor it came with last.
+    pub cursor: i64,
+    /// When it came last, RFC 3339.
+    pub at: String,
+    /// How often it came since the server runs.
+    pub times: u64,
+}
+
+/// The sequence of events was raised, or was high enough.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SequenceRaised {
+    /// The newest number before.
+    pub before: i64,
+    /// Every later event's number is larger than this.
+    pub newest_seq: i64,
 }
 
 /// One relay.
@@ -63,7 +96,7 @@ pub struct RelayStatus {
 }
 
 pub(super) async fn status(app: &App) -> Result<FirehoseStatus, ReadError> {
-    let Status { newest, oldest, ring_bytes, listeners, relays } = status::read(app).await?;
+    let Status { newest, oldest, ring_bytes, ahead, listeners, relays } = status::read(app).await?;
     let time = |micros: i64| clock::datetime(clock::from_store(micros));
     let subscribers = listeners.into_iter().map(|listener| SubscriberStatus {
         address: listener.address.to_string(),
@@ -71,6 +104,13 @@ pub(super) async fn status(app: &App) -> Result<FirehoseStatus, ReadError> {
         since: clock::datetime(listener.since_micros),
         position: listener.position,
         lag: newest.saturating_sub(listener.position).max(0),
+    });
+    let ahead = ahead.into_iter().map(|ahead| AheadStatus {
+        address: ahead.address.to_string(),
+        form: ahead.form.name().to_owned(),
+        cursor: ahead.cursor,
+        at: clock::datetime(ahead.at_micros),
+        times: ahead.times,
     });
     let relays = relays.into_iter().map(|(url, known)| RelayStatus {
         url,
@@ -86,7 +126,28 @@ pub(super) async fn status(app: &App) -> Result<FirehoseStatus, ReadError> {
         oldest_seq: oldest.map(|(seq, _)| seq),
         oldest_at: oldest.map(|(_, micros)| time(micros)),
         ring_bytes: ring_bytes as u64,
+        ahead: ahead.collect(),
         subscribers: subscribers.collect(),
         relays: relays.collect(),
     })
+}
+
+/// Raises the sequence of events to a number, or by [`SEQUENCE_RAISE_DEFAULT`].
+pub(super) async fn raise(app: &App, number: Option<i64>) -> Result<SequenceRaised, ControlError> {
+    let before = app.firehose.newest();
+    let number = number.unwrap_or(before.saturating_add(SEQUENCE_RAISE_DEFAULT));
+    if number <= before {
+        let message = format!("the sequence is at {before} already; it can be raised and never lowered");
+        return Err(refusal("InvalidRequest", message));
+    }
+    if number > SEQUENCE_RAISE_MAX {
+        let message =
+            format!("{number} would use up the numbers: the largest one that can be asked for is {SEQUENCE_RAISE_MAX}");
+        return Err(refusal("InvalidRequest", message));
+    }
+    let raised = app.db.raise_sequence(number).await;
+    raised.map_err(|error| failure(&error))?;
+    let by = By { actor: Actor::CommandLine, method: "firehose raise-sequence" };
+    audit::done(app, &by, &format!("from {before} to {number}")).await;
+    Ok(SequenceRaised { before, newest_seq: app.firehose.newest() })
 }

@@ -10,7 +10,7 @@ use allod_store::{
 
 pub use listing::{
     CODES_PER_PAGE_MAX, CODES_SHOWN_MAX, DisableError, ENTRIES_PER_ANSWER_MAX, ListError, Listed, Page, Sort,
-    USES_SHOWN_MAX, disable, listed, listed_of_owner, page, show,
+    USES_SHOWN_MAX, UsesPage, disable, list, listed, listed_of_owner, page, show,
 };
 
 use super::{clock, randomness};
@@ -81,11 +81,6 @@ pub async fn create(
     }
     app.db.commit(txn).await?;
     Ok(codes)
-}
-
-/// Lists the newest codes.
-pub async fn list(app: &App, limit: i64) -> Result<Vec<InviteCode>, ReadError> {
-    invites::newest(&*app.db, limit).await
 }
 
 /// Tells whether a code could make an account now. Whether it does is decided when its use is taken.

@@ -12,6 +12,7 @@ pub mod forms;
 pub mod handles;
 pub mod html;
 pub mod identity;
+pub mod installation;
 pub mod invites;
 pub mod keyed_hash;
 pub mod keys;

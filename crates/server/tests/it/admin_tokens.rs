@@ -27,7 +27,7 @@ async fn token(pds: &TestPds, name: &str, moderator: bool, expires_days: Option<
 
 /// The log's lines, newest first: who, how, what came of it.
 async fn log(pds: &TestPds) -> Vec<(String, String, String)> {
-    let answer = command(pds, Administration::Audit { limit: 100 }).await.unwrap();
+    let answer = command(pds, Administration::Audit { cursor: None, limit: 100 }).await.unwrap();
     let Answer::Audit(log) = answer else { panic!("{answer:?}") };
     log.entries.into_iter().map(|line| (line.actor, line.method, line.outcome)).collect()
 }

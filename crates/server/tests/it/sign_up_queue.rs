@@ -162,7 +162,7 @@ async fn whoever_was_invited_or_is_made_by_the_operator_does_not_wait() {
     post(&pds, &alice).ok().await;
     let password = allod_server::control::Password::new("correct horse".to_owned());
     let email = Some("bob@mail.test".to_owned());
-    let create = Command::AccountCreate { handle: "bob.test".to_owned(), email, password };
+    let create = Command::AccountCreate { handle: "bob.test".to_owned(), email, password, allow_reserved: false };
     execute(pds.app(), create, &mut Silent).await.unwrap();
     assert!(names_waiting(&pds).await.is_empty());
     assert_eq!(pds.sign_in_with("bob", "correct horse").await.handle.as_str(), "bob.test");

@@ -10,6 +10,8 @@ use allod_store::{
     tables::audit::{self, AuditEntry},
 };
 
+use data_encoding::HEXLOWER;
+
 use super::By;
 use crate::{
     app::App,
@@ -19,7 +21,7 @@ use crate::{
 /// How many entries are kept.
 pub const ENTRIES_MAX: i64 = 100_000;
 
-/// How long a subject or an outcome may be, in characters; what is longer is cut off.
+/// How long a subject or an outcome may be, in characters; what is longer is cut off, and ends in an ellipsis.
 pub const TEXT_CHARS_MAX: usize = 512;
 
 /// The outcome of what was done.
@@ -49,9 +51,30 @@ async fn alone(app: &App, by: &By, subject: &str, outcome: &str) {
     }
 }
 
-/// Reads the newest entries, newest first.
-pub async fn newest(app: &App, limit: i64) -> Result<Vec<AuditEntry>, ReadError> {
-    audit::newest(&*app.db, limit).await
+/// Why no entries are listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is none of this list's.
+    #[error("Malformed cursor")]
+    Cursor,
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Reads entries, newest first, and what asks for the next page.
+pub async fn page(app: &App, cursor: Option<&str>, limit: i64) -> Result<(Vec<AuditEntry>, Option<String>), ListError> {
+    let after = cursor.map(|cursor| {
+        let (at, nonce) = cursor.split_once("::")?;
+        Some((at.parse().ok()?, HEXLOWER.decode(nonce.as_bytes()).ok()?))
+    });
+    let after: Option<(i64, Vec<u8>)> = after.map(|after| after.ok_or(ListError::Cursor)).transpose()?;
+    let after = after.as_ref().map(|(at, nonce)| (*at, nonce.as_slice()));
+    let entries = audit::page(&*app.db, after, limit).await?;
+    let is_full = i64::try_from(entries.len()).is_ok_and(|count| count == limit);
+    let last = entries.last().filter(|_| is_full);
+    let cursor = last.map(|last| format!("{}::{}", last.at, HEXLOWER.encode(&last.nonce)));
+    Ok((entries, cursor))
 }
 
 /// Drops the oldest entries when there are more than [`ENTRIES_MAX`].
@@ -65,7 +88,10 @@ pub async fn trim(app: &App) -> Result<(), CommitError> {
 }
 
 fn add(app: &App, txn: &mut Txn, by: &By, subject: &str, outcome: &str) {
-    let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
+    let cut = |text: &str| match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some(_) => text.chars().take(TEXT_CHARS_MAX - 1).chain(['…']).collect(),
+        None => text.to_owned(),
+    };
     let nonce: [u8; 8] = randomness::bytes(&*app.randomness);
     audit::insert(
         txn,

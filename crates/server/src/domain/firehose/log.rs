@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use allod_store::{Event, EventKind, ReadError, Seq, tables::accounts};
+use allod_store::{
+    Event, EventKind, ReadError, Seq,
+    tables::{accounts, meta},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Firehose, wire::Told};
@@ -42,6 +45,15 @@ pub(super) async fn live_page<B: Told>(firehose: &Firehose, after: Seq) -> Resul
 /// The oldest event there is.
 pub(super) async fn oldest(firehose: &Firehose) -> Result<Option<Event>, ReadError> {
     Ok(firehose.db.events(0, 1).await?.pop())
+}
+
+/// Tells whether events behind the number are gone. Numbers that no event ever had are not missing.
+pub(super) async fn is_trimmed_behind(firehose: &Firehose, cursor: Seq) -> Result<bool, ReadError> {
+    match meta::events_trimmed(&*firehose.db).await? {
+        Some(trimmed) => Ok(cursor < trimmed),
+        // Nothing was removed, or by a version that did not write down how far.
+        None => Ok(oldest(firehose).await?.is_none_or(|oldest| cursor + 1 < oldest.seq)),
+    }
 }
 
 /// The number behind which everything made at `micros` or later is, as far as times follow numbers.

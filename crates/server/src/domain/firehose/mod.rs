@@ -4,6 +4,7 @@
 //! cursor reads the log itself, page by page, until the ring reaches back to it. One task follows the log for the ring
 //! while anybody listens. There are two forms, frames and JSON, with a ring each.
 
+pub mod ahead;
 pub mod filter;
 pub mod json;
 mod log;
@@ -57,6 +58,7 @@ pub struct Firehose {
     seats: Arc<Seats>,
     pages: Arc<Semaphore>,
     trimmed: retention::Trimmed,
+    ahead: ahead::AheadLog,
     /// Held while relays are asked.
     asking: tokio::sync::Mutex<()>,
 }
@@ -84,6 +86,7 @@ impl Firehose {
             seats: Arc::default(),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             trimmed: retention::Trimmed::default(),
+            ahead: ahead::AheadLog::default(),
             asking: tokio::sync::Mutex::default(),
         })
     }
@@ -116,6 +119,11 @@ impl Firehose {
     /// Who listens now, oldest first.
     pub fn listeners(&self) -> Vec<seats::Listener> {
         self.seats.list()
+    }
+
+    /// Who asked for events behind a number that no event has yet, the last one first.
+    pub fn ahead(&self) -> Vec<ahead::Ahead> {
+        self.ahead.list(self.newest())
     }
 
     /// How many bytes are held in memory.

@@ -112,6 +112,7 @@ pub struct Seat {
     number: u64,
     address: IpAddr,
     form: Form,
+    since_micros: u64,
     position: Arc<AtomicI64>,
     pages: Arc<Semaphore>,
 }
@@ -144,7 +145,7 @@ impl Seats {
         let position = Arc::new(AtomicI64::new(0));
         taken.entries.insert(number, Entry { address, form, since_micros, position: Arc::clone(&position) });
         self.counter(form).send_modify(|count| *count += 1);
-        Ok(Seat { seats: Arc::clone(self), number, address, form, position, pages })
+        Ok(Seat { seats: Arc::clone(self), number, address, form, since_micros, position, pages })
     }
 
     /// Tells how many listeners of a form there are, and wakes when that changes.
@@ -173,6 +174,12 @@ impl Seats {
 }
 
 impl Seat {
+    /// Whose place it is.
+    pub fn listener(&self) -> Listener {
+        let Self { address, form, since_micros, .. } = *self;
+        Listener { address, form, since_micros, position: self.position.load(Relaxed) }
+    }
+
     /// Notes how far the listener is.
     pub fn at(&self, position: Seq) {
         self.position.store(position, Relaxed);

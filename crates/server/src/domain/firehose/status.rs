@@ -5,7 +5,7 @@ use allod_store::{
     tables::relays::{self, Relay},
 };
 
-use super::{log, seats::Listener};
+use super::{ahead::Ahead, log, seats::Listener};
 use crate::app::App;
 
 /// How the firehose is doing.
@@ -16,6 +16,8 @@ pub struct Status {
     pub oldest: Option<(Seq, i64)>,
     /// How many bytes the ring holds.
     pub ring_bytes: usize,
+    /// Whose cursor is ahead of the newest event, the last one first.
+    pub ahead: Vec<Ahead>,
     /// Who listens.
     pub listeners: Vec<Listener>,
     /// The configured relays, and what is known of those that were asked before.
@@ -33,6 +35,7 @@ pub async fn read(app: &App) -> Result<Status, ReadError> {
         newest: firehose.newest(),
         oldest: log::oldest(firehose).await?.map(|event| (event.seq, event.time_micros)),
         ring_bytes: firehose.ring_bytes(),
+        ahead: firehose.ahead(),
         listeners: firehose.listeners(),
         relays,
     })

@@ -169,11 +169,13 @@ impl<B: Told> Subscription<B> {
             Cursor::Live => {}
             Cursor::Invalid(text) => return Err(End::InvalidCursor(text)),
             Cursor::Since(micros) => self.position = log::seq_before(&self.firehose, micros).await?,
-            Cursor::After(cursor) if cursor > until => return Err(End::FutureCursor),
+            Cursor::After(cursor) if cursor > until => {
+                self.firehose.ahead.note(&self.seat, cursor, until);
+                return Err(End::FutureCursor);
+            }
             Cursor::After(cursor) if cursor <= 0 => self.position = 0,
             Cursor::After(cursor) => {
-                let oldest = log::oldest(&self.firehose).await?;
-                is_outdated = cursor < until && oldest.is_none_or(|oldest| cursor + 1 < oldest.seq);
+                is_outdated = cursor < until && log::is_trimmed_behind(&self.firehose, cursor).await?;
                 self.position = cursor;
             }
         }

@@ -9,6 +9,7 @@ use super::{ADMIN, CODES_PER_CALL_MAX};
 use crate::{
     app::App,
     domain::administration::{By, audit},
+    limits::INVITE_USES_PER_PAGE_MAX,
 };
 
 /// How many codes one page lists at the most.
@@ -89,16 +90,30 @@ impl Sort {
     }
 }
 
+/// Reads a cursor: a number, and what tells entries with the same number apart.
+fn place(cursor: Option<&str>) -> Result<Option<(i64, &str)>, ListError> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let (number, name) = cursor.split_once("::").ok_or(ListError::Cursor)?;
+    Ok(Some((number.parse().map_err(|_| ListError::Cursor)?, name)))
+}
+
+/// The cursor behind the last entry of a page, unless there can't be more.
+fn cursor_after<T>(page: &[T], limit: i64, place: impl FnOnce(&T) -> String) -> Option<String> {
+    let is_full = i64::try_from(page.len()).is_ok_and(|count| count == limit);
+    page.last().filter(|_| is_full).map(place)
+}
+
+/// Lists codes without their uses, newest first, and what asks for the next page.
+pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<(Vec<InviteCode>, Option<String>), ListError> {
+    let invites = invites::page_by_age(&*app.db, place(cursor)?, limit).await?;
+    let cursor = cursor_after(&invites, limit, |last| format!("{}::{}", last.created_at, last.code));
+    Ok((invites, cursor))
+}
+
 /// Lists codes.
 pub async fn page(app: &App, sort: Sort, cursor: Option<&str>, limit: i64) -> Result<Page, ListError> {
     let limit = limit.clamp(1, CODES_PER_PAGE_MAX);
-    let after = match cursor {
-        Some(cursor) => {
-            let (number, code) = cursor.split_once("::").ok_or(ListError::Cursor)?;
-            Some((number.parse().map_err(|_| ListError::Cursor)?, code))
-        }
-        None => None,
-    };
+    let after = place(cursor)?;
     let invites = match sort {
         Sort::Recent => invites::page_by_age(&*app.db, after, limit).await?,
         Sort::Usage => invites::page_by_uses(&*app.db, after, limit).await?,
@@ -132,7 +147,7 @@ impl Listed {
 /// Tells who used a code, at most `uses_max` of them.
 pub async fn listed(app: &App, invite: InviteCode, uses_max: i64) -> Result<Listed, ReadError> {
     let is_unused = invite.uses_left == invite.uses_max || uses_max <= 0;
-    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, uses_max).await? };
+    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, None, uses_max).await? };
     Ok(Listed { invite, uses })
 }
 
@@ -148,12 +163,25 @@ pub async fn listed_of_owner(app: &App, codes: Vec<InviteCode>) -> Result<Vec<Li
     Ok(shown)
 }
 
-/// Finds a code and tells who used it.
-pub async fn show(app: &App, code: &str) -> Result<Option<Listed>, ReadError> {
-    match invites::by_code(&*app.db, code).await? {
-        Some(invite) => listed(app, invite, USES_SHOWN_MAX).await.map(Some),
-        None => Ok(None),
-    }
+/// A code and a page of its uses.
+#[derive(Debug)]
+pub struct UsesPage {
+    /// The code.
+    pub invite: InviteCode,
+    /// Who used it, oldest first.
+    pub uses: Vec<InviteUse>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Finds a code and tells who used it, page by page.
+pub async fn show(app: &App, code: &str, cursor: Option<&str>, limit: i64) -> Result<Option<UsesPage>, ListError> {
+    let after = place(cursor)?;
+    let Some(invite) = invites::by_code(&*app.db, code).await? else { return Ok(None) };
+    let limit = limit.clamp(1, INVITE_USES_PER_PAGE_MAX);
+    let uses = invites::uses_of(&*app.db, code, after, limit).await?;
+    let cursor = cursor_after(&uses, limit, |last| format!("{}::{}", last.used_at, last.used_by));
+    Ok(Some(UsesPage { invite, uses, cursor }))
 }
 
 /// Disables codes, and all codes that accounts have now. Those that are not there are disabled already.

@@ -47,7 +47,8 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     let invite_code = check_invite(app, &request).await?;
     let password = check_password(app, request.password)?;
     let email = check_email(app, request.email.as_deref())?;
-    let admissible = handles::admit(&request.handle, &app.config.sign_up.handle_domains)?;
+    let admit = if request.reserved_allowed { handles::admit_by_operator } else { handles::admit };
+    let admissible = admit(&request.handle, &app.config.sign_up.handle_domains)?;
     let recovery_key = check_recovery_key(request.recovery_key.as_deref())?;
 
     let brings_identity = request.did.is_some() || request.plc_op.is_some();

@@ -70,6 +70,8 @@ pub struct SignUpRequest {
     pub caller: Caller,
     /// Whether the operator asks, who needs no invite.
     pub by_operator: bool,
+    /// Whether the handle may be a reserved one.
+    pub reserved_allowed: bool,
 }
 
 /// Who a request's service token speaks for.

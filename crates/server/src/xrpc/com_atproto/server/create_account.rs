@@ -33,6 +33,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCa
             caller: request.auth.0,
             address: Some(request.context.client),
             by_operator: false,
+            reserved_allowed: false,
         },
     )
     .await?;

@@ -142,3 +142,41 @@ async fn the_same_after_a_restart_and_after_a_crash() {
         assert_eq!(stream.seqs(all.len()).await, all);
     }
 }
+
+#[tokio::test]
+async fn numbers_that_no_event_had_are_not_missed() {
+    let pds = TestPds::start().await;
+    pds.account("alice").await;
+    pds.advance(10 * DAY);
+    pds.do_jobs().await;
+    assert!(pds.events().await.is_empty());
+    // As a server does at each start.
+    pds.app().db.raise_sequence(1_000_000).await.unwrap();
+    let mut streams = Vec::new();
+    for cursor in [4, 5, 999_999, 1_000_000] {
+        streams.push(pds.subscribe(Some(cursor)).await);
+    }
+    let mut outdated = pds.subscribe(Some(3)).await;
+    assert!(matches!(outdated.frame().await.message, Message::Info(_)));
+    streams.push(outdated);
+    pds.account("bob").await;
+    for stream in &mut streams {
+        assert_eq!(stream.seqs(4).await, [1_000_001, 1_000_002, 1_000_003, 1_000_004]);
+    }
+}
+
+#[tokio::test]
+async fn one_from_the_future_is_shown_to_the_operator_until_it_is_none() {
+    let pds = TestPds::start().await;
+    pds.account("alice").await;
+    for cursor in [900, 800] {
+        refusal(&mut pds.subscribe(Some(cursor)).await, "FutureCursor", "Cursor in the future.").await;
+    }
+    let ahead = pds.app().firehose.ahead();
+    let seen: Vec<_> = ahead.iter().map(|ahead| (ahead.cursor, ahead.times)).collect();
+    assert_eq!(seen, [(800, 2)], "one entry for an address");
+    pds.app().db.raise_sequence(799).await.unwrap();
+    assert_eq!(pds.app().firehose.ahead().len(), 1);
+    pds.app().db.raise_sequence(800).await.unwrap();
+    assert!(pds.app().firehose.ahead().is_empty());
+}
