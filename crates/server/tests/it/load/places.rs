@@ -1,6 +1,7 @@
 //! Limited places: whoever takes all that are theirs leaves others theirs.
 
-use allod_server::limits;
+use allod_atproto::Cid;
+use allod_server::{domain::repos, limits};
 use allod_testkit::{Actor, Call, TestPds};
 use bytes::Bytes;
 use http::{HeaderValue, Request};
@@ -163,4 +164,30 @@ async fn whoever_takes_all_places_leaves_others_theirs() {
         until("the places are given back", || (kind.taken)(&pds) == 0).await;
         assert!(gets_one(&kind, &pds, &bob, ONE).await, "{}: again", kind.name);
     }
+}
+
+#[tokio::test]
+async fn searches_for_blocks_have_their_share_too() {
+    let pds = TestPds::start().await;
+    let (alice, bob) = (pds.account("alice").await, pds.account("bob").await);
+    let unknown = Cid::for_cbor(b"unknown");
+    let url = format!("{}/xrpc/com.atproto.sync.getBlocks?did={}&cids={unknown}", pds.url(), alice.did);
+    let ask = |actor: &Actor, address: &str| {
+        let call = pds.xrpc_get("com.atproto.sync.getBlocks").param("did", &actor.did).param("cids", unknown);
+        call.header("x-forwarded-for", address)
+    };
+    // A search begins when nobody writes to the repository.
+    let turn = repos::turn(pds.app(), &alice.did).await.unwrap();
+    let stalled = Stalled::connect(&pds).await;
+    let mut held = Vec::new();
+    for n in 0..limits::BLOCK_SEARCHES_PER_CALLER_MAX {
+        let request = Request::get(&url).header("x-forwarded-for", ONE).body(()).unwrap();
+        held.push(stalled.open(request, true).await);
+        until("a search waits", || pds.app().repos.exports() > n).await;
+    }
+    assert_eq!(ask(&bob, ONE).error().await.1, "RateLimitExceeded");
+    assert_eq!(ask(&bob, OTHER).error().await.1, "BlockNotFound");
+    drop(turn);
+    until("the searches end", || pds.app().repos.exports() == 0).await;
+    assert_eq!(ask(&alice, ONE).error().await.1, "BlockNotFound");
 }
