@@ -14,7 +14,7 @@ use allod_store::{
     Txn,
     tables::{accounts, sign_ups},
 };
-use allod_testkit::{Actor, At, Behaviour, Call, Reply, TestPds};
+use allod_testkit::{Actor, At, Behaviour, Call, Reply, TestPds, read_json};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn letter(reply: &Reply) -> char {
     if reply.status.is_success() {
         let token = body["accessJwt"].as_str().unwrap();
         let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
-        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        let claims: Value = read_json(&payload);
         return match claims["scope"].as_str().unwrap() {
             "com.atproto.access" => 'F',
             "com.atproto.appPass" => 'A',
@@ -308,7 +308,7 @@ fn no_other_method_answers_with_tokens() {
     for method in MethodInfo::all().into_iter().filter(|method| served.contains(&method.nsid)) {
         let path = format!("{}.json", method.nsid.replace('.', "/"));
         let file = [lexicons.join(&path), lexicons.join("legacy").join(&path)].into_iter().find(|file| file.is_file());
-        let lexicon: Value = serde_json::from_slice(&std::fs::read(file.unwrap()).unwrap()).unwrap();
+        let lexicon: Value = read_json(&std::fs::read(file.unwrap()).unwrap());
         if lexicon.to_string().contains("\"accessJwt\"") {
             answering.push(method.nsid);
         }
