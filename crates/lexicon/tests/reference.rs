@@ -1,6 +1,6 @@
 //! What the reference says of values, held against what is said of them here before a record is written.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where a file is not as expected")]
+#![expect(clippy::unwrap_used, reason = "a test stops where a file is not as expected")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 

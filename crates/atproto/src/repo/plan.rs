@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(check(&elsewhere, &second.commit, &second.ops, before), Err(missing(&second.commit)));
         let untold = check(&second.blocks, &second.commit, &[], before).unwrap_err();
         assert!(matches!(untold, VerifyError::PrevDataMismatch { .. }), "{untold:?}");
-        let lied = [RepoOp { path: path(3), action: second.ops[0].action.clone() }];
+        let lied = [RepoOp { path: path(3), action: second.ops[0].action }];
         let lied = check(&second.blocks, &second.commit, &lied, before).unwrap_err();
         assert!(matches!(lied, VerifyError::Invert(InvertError::OpMismatch { .. })), "{lied:?}");
         assert!(check(&second.blocks[..200], &second.commit, &second.ops, before).is_err());

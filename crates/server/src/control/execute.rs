@@ -130,12 +130,12 @@ async fn create_account(
     };
     let handle = request.handle.clone();
     let is_reserved = handles::admit(&handle, &app.config.sign_up.handle_domains) == Err(HandleError::Reserved);
-    let signed_up = sign_up(app, request).await.map_err(|error| match error {
-        SignUpError::Handle(HandleError::Reserved) => refusal(
-            "HandleNotAvailable",
-            format!("{handle} is a reserved handle; --allow-reserved takes it all the same"),
-        ),
-        error => sign_up_refusal(&error),
+    let signed_up = sign_up(app, request).await.map_err(|error| {
+        if matches!(error, SignUpError::Handle(HandleError::Reserved)) {
+            let message = format!("{handle} is a reserved handle; --allow-reserved takes it all the same");
+            return refusal("HandleNotAvailable", message);
+        }
+        sign_up_refusal(&error)
     })?;
     let account = signed_up.account;
     Ok(AccountCreated { did: account.did.to_string(), handle: account.handle.to_string(), is_reserved })

@@ -70,7 +70,7 @@ enum Verdict {
 struct Threads {
     state: Mutex<State>,
     work_came: Condvar,
-    threads_max: usize,
+    count_max: usize,
 }
 
 struct State {
@@ -173,13 +173,13 @@ impl Threads {
             threads_max * HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX,
         );
         let state = State { queue, threads: 0, idle: 0, is_closed: false };
-        Self { state: Mutex::new(state), work_came: Condvar::new(), threads_max }
+        Self { state: Mutex::new(state), work_came: Condvar::new(), count_max: threads_max }
     }
 
     fn push(self: &Arc<Self>, by: Requester<'_>, job: Job) -> Result<(), HashError> {
         let mut state = self.state.lock();
         let shed = state.queue.push(by, job).map_err(|_| HashError::Overloaded)?;
-        if state.queue.len() > state.idle && state.threads < self.threads_max {
+        if state.queue.len() > state.idle && state.threads < self.count_max {
             let threads = Arc::clone(self);
             let started = std::thread::Builder::new().name("password-hash".to_owned()).spawn(move || threads.work());
             match started {
