@@ -345,7 +345,10 @@ mod tests {
         let end = busy(&pool);
         let (ran, has_run) = mpsc::channel();
         {
-            let gone = pool.run(OPERATOR, move || Ok(ran.send(()).unwrap()));
+            let gone = pool.run(OPERATOR, move || {
+                ran.send(()).unwrap();
+                Ok(())
+            });
             let mut gone = std::pin::pin!(gone);
             assert!(futures_util::poll!(gone.as_mut()).is_pending());
         }

@@ -24,7 +24,7 @@ fn retry_after(reply: &Reply) -> u64 {
 
 /// The audit log's entries of wrong credentials: method, address.
 async fn noted(pds: &TestPds) -> Vec<(String, String)> {
-    let action = Administration::Audit { limit: 100 };
+    let action = Administration::Audit { limit: 100, cursor: None };
     let answer = execute(pds.app(), Command::Administer { action }, &mut Silent).await.unwrap();
     let Answer::Audit(log) = answer else { panic!("{answer:?}") };
     let wrong = log.entries.into_iter().filter(|entry| entry.actor == "unknown");

@@ -76,6 +76,7 @@ async fn the_operator_who_creates_an_account_is_not_its_owner() {
         handle: "alice.test".to_owned(),
         email: Some("alice@mail.test".to_owned()),
         password: Password::new("password-of-alice".to_owned()),
+        allow_reserved: false,
     };
     execute(pds.app(), create, &mut Silent).await.unwrap();
     let rows = pds.app().db.read(allod_store::sql!("SELECT count(*) FROM sessions")).await.unwrap();
