@@ -3,7 +3,11 @@
 
 mod queue;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -198,17 +202,19 @@ impl Threads {
     }
 
     fn work(&self) {
-        let _ended = Ended(self);
         while let Some(job) = self.next() {
-            job(Verdict::Run);
+            // A panic is the job's alone: its caller sees that there is no answer.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(Verdict::Run)));
         }
     }
 
-    /// Waits for the next job; none when the thread is not needed any more.
+    /// Waits for the next job; none when the thread is not needed any more. Then it is not counted any more either, so
+    /// that who comes next does not wait for it.
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.is_closed {
+                state.threads -= 1;
                 return None;
             }
             if let Some(job) = state.queue.pop() {
@@ -218,18 +224,10 @@ impl Threads {
             let wait = self.work_came.wait_for(&mut state, Duration::from_secs(HASH_THREAD_IDLE_SECS));
             state.idle -= 1;
             if wait.timed_out() && state.queue.len() == 0 {
+                state.threads -= 1;
                 return None;
             }
         }
-    }
-}
-
-/// A thread that is counted until it ends, also by a panic.
-struct Ended<'a>(&'a Threads);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().threads -= 1;
     }
 }
 
