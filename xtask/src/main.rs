@@ -1,6 +1,7 @@
 //! Project tasks, run as `cargo xtask <task>`. Each task is one module with a `run` function.
 
 mod bench;
+mod fuzz;
 mod http;
 mod lexgen;
 mod servers;
@@ -30,6 +31,8 @@ enum Task {
     Tidy,
     /// Runs every check and every test, other people's clients included.
     Test(test::Options),
+    /// Runs each fuzz target for some seconds.
+    Fuzz(fuzz::Options),
     /// Measures a running server, or one that it starts itself.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Lexgen(options) => lexgen::run(&root, &options).map_err(Into::into),
         Task::Tidy => tidy::run(&root).map_err(Into::into),
         Task::Test(options) => test::run(&root, &options).map_err(Into::into),
+        Task::Fuzz(options) => fuzz::run(&root, &options).map_err(Into::into),
         Task::Bench(bench) => bench::run(&root, &bench).map_err(Into::into),
     };
     match outcome {

@@ -160,13 +160,8 @@ impl PlcClient {
     ///
     /// It is read, not verified: see [`verify_audit_log`](crate::rules::verify_audit_log).
     pub async fn audit_log(&self, did: &Did) -> Result<Option<Vec<LogEntry>>, ReadError> {
-        let Some(json) = self.get(did, &["log", "audit"], &AUDIT_LOG).await? else { return Ok(None) };
-        let entries = json.as_array().ok_or_else(|| invalid("the audit log is not a list".to_owned()))?;
-        entries
-            .iter()
-            .map(|entry| log_entry(entry).ok_or_else(|| invalid("an audit log entry".to_owned())))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let json = self.get(did, &["log", "audit"], &AUDIT_LOG).await?;
+        json.as_ref().map(read_audit_log).transpose()
     }
 
     async fn get(&self, did: &Did, path: &[&str], limits: &Limits) -> Result<Option<Json>, ReadError> {
@@ -190,6 +185,12 @@ impl PlcClient {
         }
         url
     }
+}
+
+/// Reads an audit log from its JSON, as [`PlcClient::audit_log`] does.
+pub fn read_audit_log(json: &Json) -> Result<Vec<LogEntry>, ReadError> {
+    let entries = json.as_array().ok_or_else(|| invalid("the audit log is not a list".to_owned()))?;
+    entries.iter().map(|entry| log_entry(entry).ok_or_else(|| invalid("an audit log entry".to_owned()))).collect()
 }
 
 /// Reads one entry of an audit log.

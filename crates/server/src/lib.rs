@@ -6,6 +6,8 @@ pub mod app;
 pub mod config;
 pub mod control;
 pub mod domain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod jetstream;
 pub mod jobs;

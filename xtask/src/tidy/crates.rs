@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("allod-server", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc"]),
     ("allod", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
     ("allod-testkit", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
+    ("allod-fuzz-targets", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
     ("allod-sqlite-recorder", &[]),
     ("xtask", &[]),
 ];

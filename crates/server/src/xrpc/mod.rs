@@ -5,6 +5,7 @@ pub mod auth;
 mod body;
 pub mod com_atproto;
 pub mod error;
+pub(crate) mod fuzzing;
 mod health;
 mod params;
 mod range;

@@ -12,3 +12,23 @@ mod session;
 
 pub use handshake::{Handshake, HandshakeError, VERSION};
 pub use session::{Code, Farewell, Source};
+
+/// Tells what a client's bytes are when they come in pieces of a length, for those who fuzz it.
+pub(crate) fn received(data: &[u8], piece_bytes: usize) -> Vec<String> {
+    let mut inbox = inbox::Inbox::default();
+    let mut all = Vec::new();
+    for piece in data.chunks(piece_bytes) {
+        inbox.bytes.extend_from_slice(piece);
+        loop {
+            match inbox.next() {
+                Ok(Some(received)) => all.push(format!("{received:?}")),
+                Ok(None) => break,
+                Err(code) => {
+                    all.push(format!("{code:?}"));
+                    return all;
+                }
+            }
+        }
+    }
+    all
+}

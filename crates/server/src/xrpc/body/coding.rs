@@ -44,7 +44,11 @@ impl Coding {
 }
 
 /// Undoes the codings, last applied first; `bytes_max` bounds every step.
-pub(super) fn decode(codings: GetAll<'_, HeaderValue>, body: Bytes, bytes_max: usize) -> Result<Bytes, Refused> {
+pub(in crate::xrpc) fn decode(
+    codings: GetAll<'_, HeaderValue>,
+    body: Bytes,
+    bytes_max: usize,
+) -> Result<Bytes, Refused> {
     let mut decoded = body;
     for coding in named(codings)?.into_iter().rev() {
         decoded = undo(coding, &decoded, bytes_max)?;

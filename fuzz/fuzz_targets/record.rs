@@ -1,0 +1,4 @@
+//! libFuzzer on the target `record`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| allod_fuzz::run("record", data));
