@@ -195,8 +195,22 @@ fn is_origin(url: &str) -> bool {
         _ => (rest, None),
     };
     let is_address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).is_some_and(is_ipv6);
-    let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    let is_name = if ends_in_a_number(host) {
+        host.parse::<std::net::Ipv4Addr>().is_ok()
+    } else {
+        host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    };
     (is_address || is_name) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// Tells whether a host is read as an IPv4 address, in whatever of its forms, and not as a name.
+///
+/// Spec: <https://url.spec.whatwg.org/#ends-in-a-number-checker>
+fn ends_in_a_number(host: &str) -> bool {
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
+        || hexadecimal.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn is_ipv6(host: &str) -> bool {
@@ -276,7 +290,7 @@ mod tests {
     #[test]
     fn takes_only_origins_as_a_server() {
         for endpoint in
-            ["https://a.test", "http://localhost:2583", "https://a.test/", "https://[::1]:80", "http://[::1]"]
+            ["https://a.test", "http://localhost:2583", "https://1a.test/", "https://[::1]:80", "http://127.0.0.1/"]
         {
             assert_eq!(plc(endpoint).pds_endpoint(), Some(endpoint.trim_end_matches('/')));
         }
@@ -290,6 +304,11 @@ mod tests {
             "https://a.test:99999",
             "https://a.test:",
             "https://a test",
+            "http://90071992547409922583",
+            "http://1.2.3.256",
+            "http://127.1",
+            "http://0x7f000001",
+            "http://a.0x",
             "a.test",
         ] {
             assert_eq!(plc(endpoint).pds_endpoint(), None, "{endpoint}");
