@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use allod_testkit::read_json;
+
 use crate::process::{Allod, Server, client, create_account, exists};
 
 struct Network {
@@ -134,7 +136,7 @@ async fn flags_choose_the_address_and_jetstream_and_ignored_names_are_told() {
     let origin = server.wait_for("  Server ");
     assert!(server.wait_for("  Jetstream ").ends_with("/subscribe"));
     let banner = server.wait_for("-d '");
-    let body: serde_json::Value = serde_json::from_str(banner.trim_end_matches('\'')).unwrap();
+    let body = read_json(banner.trim_end_matches('\''));
     let readme = include_str!("../../../../README.md");
     assert!(readme.contains(&format!("\"password\": {}", body["password"])), "README and banner have one password");
     server.wait_for("Stop with Ctrl-C.");
