@@ -73,8 +73,7 @@ pub(crate) fn session_token(data: &[u8]) {
         for kind in [TokenKind::Access, TokenKind::Refresh] {
             let Ok(claims) = keys.read_expired_too(kind, token, AUDIENCE) else { continue };
             assert_eq!(claims.aud, AUDIENCE);
-            let again = keys.sign(kind, &claims);
-            assert_eq!(keys.read_expired_too(kind, &again, AUDIENCE), Ok(claims));
+            assert_eq!(claims.access_scope().is_some(), kind == TokenKind::Access);
         }
     };
     if let Ok(token) = std::str::from_utf8(data) {
