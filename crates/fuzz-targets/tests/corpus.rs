@@ -1,7 +1,5 @@
 //! Each target over its corpus and 10,000 mutations of it.
 
-#![expect(clippy::unwrap_used, reason = "what a test can't do fails it")]
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use allod_fuzz_targets::{TARGETS, run};
