@@ -60,6 +60,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Show whether the running server is well, and what to do if it is not
+    Status(Target),
     /// Show the event stream, its subscribers and relays; raise its sequence after a restore
     #[command(subcommand)]
     Firehose(Firehose),
@@ -568,6 +570,12 @@ pub(crate) enum Repo {
         /// Check every repository
         #[arg(long)]
         all: bool,
+        /// Read the bytes of blobs, too, and check them
+        #[arg(long)]
+        blobs: bool,
+        /// Read the event log, too, and check it
+        #[arg(long)]
+        events: bool,
         #[command(flatten)]
         target: Target,
     },

@@ -143,9 +143,12 @@ impl Link {
         if read_varint(&mut rest)? != 1 {
             return Err(CidError("must be version 1"));
         }
-        let (_codec, _hash, digest_bytes) = (read_varint(&mut rest)?, read_varint(&mut rest)?, read_varint(&mut rest)?);
+        let (_codec, hash, digest_bytes) = (read_varint(&mut rest)?, read_varint(&mut rest)?, read_varint(&mut rest)?);
         if u64::try_from(rest.len()) != Ok(digest_bytes) {
             return Err(CidError("the digest does not have the length given"));
+        }
+        if !is_digest_possible(hash, digest_bytes) {
+            return Err(CidError("no digest of its hash function has this length"));
         }
         Ok(Self(Form::Other(bytes.into())))
     }
@@ -185,6 +188,21 @@ impl Link {
 impl From<Cid> for Link {
     fn from(cid: Cid) -> Self {
         Self(Form::Cid(cid))
+    }
+}
+
+/// Whether a hash function of the multicodec table gives digests of so many bytes.
+///
+/// Spec: <https://github.com/multiformats/multicodec/blob/master/table.csv>
+fn is_digest_possible(hash: u64, digest_bytes: u64) -> bool {
+    match hash {
+        // The bytes themselves.
+        0x00 => true,
+        // SHA-256 and SHA-512 and those of the third generation, of which nobody cuts anything off; SHA-1.
+        0x12 | 0x16 => digest_bytes == 32,
+        0x13 | 0x14 => digest_bytes == 64,
+        0x11 => digest_bytes == 20,
+        _ => digest_bytes > 0,
     }
 }
 
@@ -317,6 +335,10 @@ mod tests {
         assert!(Cid::from_bytes(&bytes[..35]).is_err());
         assert!(Link::from_bytes(&[1, 0x81, 0x00, 0x12, 0x00]).is_err(), "padded varint");
         assert!(Link::from_bytes(&[0xff; 40]).is_err());
+        for text in ["bafkreaa", "bafkreai", "bafyreaa", "bafkr2aa"] {
+            assert!(Link::parse(text).is_err(), "no digest has this length: {text}");
+        }
+        assert!(Link::parse("bafkqaaa").is_ok(), "the identity of nothing");
         assert!(Link::parse("QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR").is_err());
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         firehose::Firehose,
         forms::Forms,
         identity::{Resolver, changes::Changes, recheck::Round},
+        integrity::Integrity,
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, Mailbox, Transport},
@@ -66,6 +67,8 @@ pub struct App {
     pub db: Db,
     /// Blobs.
     pub blobs: Blobs,
+    /// The damage that was found in what is stored.
+    pub integrity: Arc<Integrity>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The newest time seen, by which tokens and codes end.
@@ -168,6 +171,7 @@ impl App {
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
             blobs: Blobs::new(objects),
+            integrity: Arc::default(),
             rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),
             timetable: Timetable::default(),

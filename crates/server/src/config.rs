@@ -45,6 +45,8 @@ pub struct Config {
     pub blob_temporary_directory: Option<PathBuf>,
     /// How many bytes of blobs an account may hold; 0 for as many as it likes.
     pub blob_quota_bytes: u64,
+    /// How many bytes a second the scrub reads; none for no scrub.
+    pub scrub_bytes_per_sec: Option<u64>,
     /// How many bytes of open repositories are kept in memory.
     pub repo_cache_bytes_max: u64,
     /// How many passwords are hashed at once.

@@ -12,6 +12,7 @@ mod firehose;
 mod mail;
 mod repos;
 mod socket;
+mod status;
 
 use std::{fmt, io};
 
@@ -27,8 +28,9 @@ pub use administration::{
 pub use execute::execute;
 pub use firehose::{AheadStatus, FirehoseStatus, RelayStatus, SequenceRaised, SubscriberStatus};
 pub use mail::{MailReport, MailTested};
-pub use repos::{RepoExported, RepoImported, RepoReport, ReposVerified};
+pub use repos::{EventsReport, RepoExported, RepoImported, RepoReport, ReposVerified};
 pub use socket::{CallError, ListenError, Listener, call};
+pub use status::{DamagedData, DamagedPlace, ScrubStatus, ServerStatus, StatusProblem};
 
 /// The socket's file name in the data directory.
 pub const SOCKET_FILE: &str = "control.sock";
@@ -139,10 +141,18 @@ pub enum Command {
         /// Whom to.
         to: String,
     },
+    /// Tells how the server is doing.
+    Status {},
     /// Checks what is stored of repositories; a report of each comes before the answer.
     RepoVerify {
         /// The account's handle, DID or e-mail address; all without one.
         account: Option<String>,
+        /// Whether the bytes of blobs are read and checked too.
+        #[serde(default)]
+        blobs: bool,
+        /// Whether the event log is read and checked too.
+        #[serde(default)]
+        events: bool,
     },
     /// Gives a repository as a CAR file, which comes before the answer.
     RepoExport {
@@ -251,6 +261,8 @@ pub enum Answer {
     Firehose(FirehoseStatus),
     /// The sequence of events was raised.
     SequenceRaised(SequenceRaised),
+    /// How the server is doing.
+    Status(ServerStatus),
     /// How mail is doing.
     Mail(MailReport),
     /// A letter got through.

@@ -11,9 +11,9 @@ use crate::{
         clock::MICROS_PER_SEC,
         firehose,
         identity::{changes, recheck},
-        mail, newest_time, phone,
+        integrity, mail, newest_time, phone,
         repos::{import, retired},
-        service_auth,
+        scrub, service_auth,
         sessions::notice,
         sign_up::{
             queue,
@@ -57,7 +57,7 @@ async fn on_timer(app: &Arc<App>) {
             app.clock.sleep(PASS_EVERY_SECS * MICROS_PER_SEC).await;
         }
     };
-    tokio::join!(passes, sweeps(app), rechecks(app), queues(app));
+    tokio::join!(passes, sweeps(app), rechecks(app), queues(app), scrub::run(app));
 }
 
 /// Goes through the stored blobs at once and then once a day, until it is dropped.
@@ -136,6 +136,7 @@ pub async fn pass(app: &Arc<App>) {
     if let Err(error) = notice::forget_old(app).await {
         tracing::error!(%error, "networks that nobody signs in from any more could not be forgotten");
     }
+    integrity::note(app).await;
     if let Err(error) = audit::trim(app).await {
         tracing::error!(%error, "old entries of the audit log could not be dropped");
     }

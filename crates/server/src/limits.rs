@@ -243,6 +243,9 @@ pub const IMPORT_IDLE_SECS_MAX: u64 = 60 * 60;
 /// How long the records that an import replaced are kept for those who are reading them.
 pub const RETIRED_SET_KEPT_SECS: u64 = 60 * 60;
 
+/// How many damaged records and blobs are listed for `allod status`.
+pub const DAMAGES_LISTED_MAX: usize = 100;
+
 /// How many problems of one repository a check lists.
 pub const VERIFY_PROBLEMS_MAX: usize = 100;
 

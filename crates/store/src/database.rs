@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::{CommitError, Committed, Event, EventDay, ReadError, Rows, Seq, Statement, Txn};
+use crate::{CommitError, Committed, Event, EventDay, ReadError, Rows, Seq, Statement, StoreState, Txn};
 
 /// A database as the domain sees it.
 ///
@@ -60,6 +60,9 @@ pub trait Database: Send + Sync + 'static {
     /// # Errors
     /// As [`commit`](Self::commit).
     fn raise_sequence(&self, floor: Seq) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Tells whether writes are taken, and what damage was found.
+    fn state(&self) -> StoreState;
 
     /// Copies a consistent snapshot to a new file while writes go on; the file is durable when it answers `Ok`.
     ///

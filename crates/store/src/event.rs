@@ -25,6 +25,8 @@ pub enum EventKind {
     Identity,
     /// `#account`
     Account,
+    /// The stored row is not what was appended: nothing of it can be trusted, and its frame is empty. Never appended.
+    Damaged,
 }
 
 impl EventKind {
@@ -35,6 +37,7 @@ impl EventKind {
             Self::Sync => 2,
             Self::Identity => 3,
             Self::Account => 4,
+            Self::Damaged => 0,
         }
     }
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Txn};
+use crate::{CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, StoreState, Txn};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +190,10 @@ impl Database for Faulty {
 
     fn raise_sequence(&self, floor: Seq) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(self.write(self.inner.raise_sequence(floor)))
+    }
+
+    fn state(&self) -> StoreState {
+        self.inner.state()
     }
 
     fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<(), ReadError>> {

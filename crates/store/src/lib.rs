@@ -13,10 +13,12 @@ pub mod fault;
 pub mod migrations;
 mod sql;
 pub mod sqlite;
+mod state;
 pub mod tables;
 mod txn;
 
 pub use database::{Database, Db};
 pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
 pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
+pub use state::{DAMAGES_MAX, Damage, StoreState};
 pub use txn::{CommitError, Committed, ReadError, Step, Touched, Txn};

@@ -37,6 +37,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(14, "0014_sign_up_queue"),
     migration!(15, "0015_known_networks"),
     migration!(16, "0016_did_web"),
+    migration!(17, "0017_checksums"),
 ];
 
 #[cfg(test)]

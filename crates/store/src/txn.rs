@@ -133,6 +133,12 @@ pub enum ReadError {
         /// For the log.
         reason: String,
     },
+    /// What is asked for is damaged. It is logged, and listed in the engine's state.
+    #[error("the store is damaged: {reason}")]
+    Damaged {
+        /// For the log.
+        reason: String,
+    },
     /// The query is wrong; a bug of ours.
     #[error("the query was refused by the engine: {reason}")]
     Refused {

@@ -212,6 +212,127 @@ async fn the_log_stays_within_its_bound() {
     assert_eq!(names(&db).await.len(), 60 * 16);
 }
 
+const PAGE_BYTES: usize = 4096;
+
+/// A store of many pages, of which one in the middle is overwritten; gives its number.
+async fn with_a_damaged_page(store: &Store) -> u64 {
+    let db = store.open();
+    for n in 0..50 {
+        let group = (0..20).map(|k| db.commit(put(&format!("{:04}", n * 20 + k), &[7; 400])));
+        assert!(join_all(group).await.iter().all(Result::is_ok));
+    }
+    db.close().await;
+    let mut file = std::fs::read(store.file()).unwrap();
+    // The pages of the table were made last, and a row is too short for pages of its own: this is a leaf.
+    let page = file.len() / PAGE_BYTES * 3 / 4;
+    file.get_mut((page - 1) * PAGE_BYTES..page * PAGE_BYTES).unwrap().fill(0x5a);
+    std::fs::write(store.file(), file).unwrap();
+    page as u64
+}
+
+#[tokio::test]
+async fn damage_that_a_reader_meets_is_named_by_its_page_and_stops_no_writes() {
+    let store = Store::new();
+    let page = with_a_damaged_page(&store).await;
+    let db = store.open();
+    for _ in 0..3 {
+        let read = db.read(sql!("SELECT COUNT(value) FROM meta WHERE name > $1", "did:plc:somebody")).await;
+        assert!(read.is_ok());
+        let read = db.read(sql!("SELECT name, value FROM meta WHERE $1 = $1", "did:plc:somebody")).await;
+        assert!(matches!(read, Err(ReadError::Damaged { .. })));
+    }
+    db.commit(with_event(put("z after", b""))).await.unwrap();
+    let mut state = db.state();
+    for _ in 0..1000 {
+        if state.damages.iter().any(|damage| damage.page.is_some()) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        state = db.state();
+    }
+    assert_eq!(state.failed, None);
+    let met = state.damages.iter().find(|damage| damage.what.contains("did:plc:somebody")).unwrap();
+    assert_eq!((met.count, &met.file), (3, &store.file()));
+    assert!(state.damages.iter().any(|damage| damage.page == Some(page)), "page {page}: {:?}", state.damages);
+    db.close().await;
+}
+
+#[tokio::test]
+async fn damage_that_the_writer_meets_stops_all_writes() {
+    let store = Store::new();
+    with_a_damaged_page(&store).await;
+    let db = store.open();
+    let mut txn = Txn::new();
+    txn.run(sql!("UPDATE meta SET value = x'00'"));
+    assert!(matches!(db.commit(txn).await, Err(CommitError::Unavailable { .. })));
+    assert!(db.state().failed.unwrap().contains("malformed"));
+    assert!(matches!(db.commit(put("z after", b"")).await, Err(CommitError::Unavailable { .. })));
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_event_is_told_from_the_others_and_stops_nobody() {
+    let store = Store::new();
+    let db = store.open();
+    for _ in 0..9 {
+        db.commit(with_event(Txn::new())).await.unwrap();
+    }
+    db.close().await;
+    let edit = Connection::open(store.file()).unwrap();
+    for damage in [
+        "UPDATE events_19700101 SET frame_after = x'62' WHERE seq = 1",
+        "UPDATE events_19700101 SET frame_before = x'61', frame_after = x'62' WHERE seq = 2",
+        "UPDATE events_19700101 SET did = 'did:plc:b' WHERE seq = 3",
+        "UPDATE events_19700101 SET kind = 77 WHERE seq = 4",
+        "UPDATE events_19700101 SET time_micros = 1 WHERE seq = 5",
+        "UPDATE events_19700101 SET crc32c = crc32c + 1 WHERE seq = 6",
+        // The last one, with a number that was never given.
+        "UPDATE events_19700101 SET seq = 1000 WHERE seq = 9",
+    ] {
+        assert_eq!(edit.execute(damage, []).unwrap(), 1, "{damage}");
+    }
+    drop(edit);
+    Connection::open(store.file()).unwrap().execute("UPDATE event_counter SET seq = 1000", []).unwrap();
+    let db = store.open();
+    let kinds = |events: Vec<allod_store::Event>| {
+        events.into_iter().map(|event| (event.seq, event.kind == EventKind::Damaged)).collect::<Vec<_>>()
+    };
+    let damaged = |seqs: std::ops::RangeInclusive<i64>| seqs.map(|seq| (seq, true)).collect::<Vec<_>>();
+    let all = kinds(db.events(0, 100).await.unwrap());
+    assert_eq!(all[..6], damaged(1..=6)[..]);
+    assert_eq!(all[6..8], [(7, false), (8, false)]);
+    assert!(all[8].1, "the ninth");
+    assert_eq!(kinds(db.events(6, 1).await.unwrap()), [(7, false)]);
+    db.commit(with_event(Txn::new())).await.unwrap();
+    assert_eq!(kinds(db.events(1000, 10).await.unwrap()), [(1001, false)]);
+    assert_eq!(db.state().failed, None);
+    assert!(db.state().damages.iter().any(|damage| damage.what.contains("event 3 ")));
+    db.close().await;
+}
+
+#[tokio::test]
+async fn events_of_before_there_were_checksums_are_read_as_they_are() {
+    let store = Store::new();
+    let db = store.open();
+    db.commit(with_event(Txn::new())).await.unwrap();
+    let before = db.events(0, 10).await.unwrap();
+    db.close().await;
+    let edit = Connection::open(store.file()).unwrap();
+    edit.execute("ALTER TABLE events_19700101 DROP COLUMN crc32c", []).unwrap();
+    drop(edit);
+    let db = store.open();
+    assert_eq!(db.events(0, 10).await.unwrap(), before);
+    db.commit(with_event(Txn::new())).await.unwrap();
+    assert_eq!(db.events(0, 10).await.unwrap().len(), 2);
+    db.close().await;
+    let sums: Vec<Option<i64>> = {
+        let edit = Connection::open(store.file()).unwrap();
+        let mut query = edit.prepare("SELECT crc32c FROM events_19700101 ORDER BY seq").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert!(sums[0].is_none() && sums[1].is_some());
+}
+
 // With failing disks. One recorder serves all tests, so they take turns.
 
 async fn recorder() -> (MutexGuard<'static, ()>, &'static Recorder) {

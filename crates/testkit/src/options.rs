@@ -157,6 +157,7 @@ impl Options {
             blob_directory: None,
             blob_temporary_directory: None,
             blob_quota_bytes: 0,
+            scrub_bytes_per_sec: None,
             repo_cache_bytes_max: 1024 * 1024,
             password_hash_workers: 2,
             password_hash_cost: HashCost { memory_kib: 8, passes: 1 },

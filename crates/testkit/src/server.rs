@@ -359,14 +359,12 @@ fn about(message: &Message) -> (&Did, EventKind) {
 
 /// Reads every event of a store, decoding each. Panics at one that does not decode.
 pub(crate) async fn decoded_events(db: &Db) -> Vec<(Event, Frame)> {
-    let mut decoded = Vec::new();
+    let (mut decoded, mut after) = (Vec::new(), 0);
     loop {
-        let after = decoded.last().map_or(0, |(event, _): &(Event, Frame)| event.seq);
         let events = db.events(after, EVENTS_PER_READ).await.expect("events can be read");
-        if events.is_empty() {
-            return decoded;
-        }
-        decoded.extend(events.into_iter().map(|event| {
+        let Some(last) = events.last() else { return decoded };
+        after = last.seq;
+        decoded.extend(events.into_iter().filter(|event| event.kind != EventKind::Damaged).map(|event| {
             let frame = self::decoded(&event);
             (event, frame)
         }));

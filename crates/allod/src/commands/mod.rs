@@ -16,6 +16,7 @@ mod queue;
 mod repo;
 mod secrets;
 mod serve;
+mod status;
 mod takedown;
 
 use std::{
@@ -99,6 +100,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Takedown(command) => takedown::run(command),
         Command::AdminToken(command) => admin_token::run(command),
         Command::Audit { limit, cursor, target } => audit::run(limit, cursor, &target),
+        Command::Status(target) => status::run(&target),
         Command::Firehose(command) => firehose::run(command),
         Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),

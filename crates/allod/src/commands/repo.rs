@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use allod_server::control::{Answer, Command, PIECE_BYTES, Part, Peer, RepoImported, RepoReport, ReposVerified};
+use allod_server::control::{
+    Answer, Command, EventsReport, PIECE_BYTES, Part, Peer, RepoImported, RepoReport, ReposVerified,
+};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use serde_json::json;
@@ -21,22 +23,37 @@ use crate::{
 /// Carries out the command.
 pub(super) fn run(command: &Repo) -> Result<(), Failure> {
     match command {
-        Repo::Verify { account, target, .. } => verify(account.as_deref(), target),
+        Repo::Verify { account, blobs, events, target, .. } => verify(account.as_deref(), (*blobs, *events), target),
         Repo::Export { account, out, target } => export(account, out.as_deref(), target),
         Repo::Import { account, file, target } => import(account, file, target),
     }
 }
 
-fn verify(account: Option<&str>, target: &Target) -> Result<(), Failure> {
+fn verify(account: Option<&str>, (blobs, events): (bool, bool), target: &Target) -> Result<(), Failure> {
     let mut findings = Findings { shows: !target.json, reports: Vec::new() };
-    let command = Command::RepoVerify { account: account.map(str::to_owned) };
+    let command = Command::RepoVerify { account: account.map(str::to_owned), blobs, events };
     let answer = administer_with(target, &command, &mut findings);
     output::progress("");
-    let Answer::ReposVerified(ReposVerified { checked, damaged }) = answer? else { return Err(unexpected()) };
-    if target.json {
-        output::json(&json!({ "repositories": findings.reports, "checked": checked, "damaged": damaged }));
+    let Answer::ReposVerified(ReposVerified { checked, damaged, events }) = answer? else { return Err(unexpected()) };
+    let mut all = json!({ "repositories": findings.reports, "checked": checked, "damaged": damaged });
+    let mut damaged_events = 0;
+    if let Some(events) = &events {
+        damaged_events = events.damaged.len() as u64 + events.further_damaged;
+        if target.json {
+            all["events"] = json!(events);
+        } else {
+            output::text(shown_events(events));
+        }
     }
-    if damaged == 0 { Ok(()) } else { Err(Failure::Failed(format!("damaged: {damaged} of {checked}"))) }
+    if target.json {
+        output::json(&all);
+    }
+    match (damaged, damaged_events) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Failed(format!("damaged: {damaged_events} events"))),
+        (_, 0) => Err(Failure::Failed(format!("damaged: {damaged} of {checked}"))),
+        (_, _) => Err(Failure::Failed(format!("damaged: {damaged} of {checked}, and {damaged_events} events"))),
+    }
 }
 
 /// What a check finds, shown or kept.
@@ -65,11 +82,21 @@ impl Peer for Findings {
 }
 
 fn shown(report: &RepoReport) -> String {
-    let RepoReport { did, handle, records, problems, further_problems, .. } = report;
+    let RepoReport { did, handle, records, unreadable, blobs, problems, further_problems, .. } = report;
     let state = if problems.is_empty() { "sound  " } else { "damaged" };
     let further = (*further_problems > 0).then(|| format!("and {further_problems} more"));
     let lines = problems.iter().chain(&further).map(|line| format!("  {line}\n"));
-    format!("{state}  {did}  {handle}  {records} records\n{}", lines.collect::<String>())
+    let unreadable = if *unreadable > 0 { format!(", {unreadable} of them not valid") } else { String::new() };
+    let blobs = blobs.map(|blobs| format!(", {blobs} blobs")).unwrap_or_default();
+    format!("{state}  {did}  {handle}  {records} records{unreadable}{blobs}\n{}", lines.collect::<String>())
+}
+
+fn shown_events(report: &EventsReport) -> String {
+    let EventsReport { events, damaged, further_damaged } = report;
+    let state = if damaged.is_empty() { "sound  " } else { "damaged" };
+    let further = (*further_damaged > 0).then(|| format!("  and {further_damaged} more\n"));
+    let lines = damaged.iter().map(|seq| format!("  event {seq}: not what was appended\n")).chain(further);
+    format!("{state}  {events} events\n{}", lines.collect::<String>())
 }
 
 fn export(account: &str, out: Option<&Path>, target: &Target) -> Result<(), Failure> {
@@ -161,10 +188,11 @@ fn import(account: &str, path: &Path, target: &Target) -> Result<(), Failure> {
         output::json(&imported);
         return Ok(());
     }
-    let RepoImported { did, commit, rev, records } = imported;
+    let RepoImported { did, commit, rev, records, unreadable } = imported;
     output::text(output::fields(&[
         ("did", Some(did)),
         ("records", Some(records.to_string())),
+        ("not valid", (unreadable > 0).then(|| unreadable.to_string())),
         ("rev", Some(rev)),
         ("commit", Some(commit)),
     ]));

@@ -112,6 +112,7 @@ pub(crate) struct Settings {
 struct Blobs {
     upload_bytes_max: u64,
     quota_bytes: u64,
+    scrub_bytes_per_sec: u64,
     directory: Option<PathBuf>,
     temporary_directory: Option<PathBuf>,
 }
@@ -160,6 +161,7 @@ impl Settings {
             secrets: self.secrets,
             blob_upload_bytes_max: self.blobs.upload_bytes_max,
             blob_quota_bytes: self.blobs.quota_bytes,
+            scrub_bytes_per_sec: Some(self.blobs.scrub_bytes_per_sec).filter(|bytes| *bytes > 0),
             blob_directory: self.blobs.directory,
             blob_temporary_directory: self.blobs.temporary_directory,
             imports: self.imports,
@@ -413,10 +415,17 @@ fn read_captcha(reader: &mut Reader) -> Option<CaptchaConfig> {
 fn read_blobs(reader: &mut Reader) -> Option<Blobs> {
     let upload_bytes_max = reader.read(&s::BLOB_UPLOAD_LIMIT);
     let quota_bytes = reader.read(&s::BLOB_QUOTA);
+    let scrub_bytes_per_sec = reader.read(&s::SCRUB_BYTES_PER_SEC);
     // Without one the data directory decides, which is known later.
     let directory = reader.read(&s::BLOBSTORE_DISK_LOCATION);
     let temporary_directory = reader.read(&s::BLOBSTORE_DISK_TMP_LOCATION);
-    Some(Blobs { upload_bytes_max: upload_bytes_max?, quota_bytes: quota_bytes?, directory, temporary_directory })
+    Some(Blobs {
+        upload_bytes_max: upload_bytes_max?,
+        quota_bytes: quota_bytes?,
+        scrub_bytes_per_sec: scrub_bytes_per_sec?,
+        directory,
+        temporary_directory,
+    })
 }
 
 fn read_imports(reader: &mut Reader) -> Option<ImportConfig> {

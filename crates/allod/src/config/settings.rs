@@ -154,6 +154,8 @@ settings! {
     BLOBSTORE_DISK_LOCATION: PathBuf = "blobstore_disk_location", Some("PDS_BLOBSTORE_DISK_LOCATION"), Computed("`blobs` in the data directory");
     /// Where unfinished uploads are kept; it must be on the same file system as the blobs.
     BLOBSTORE_DISK_TMP_LOCATION: PathBuf = "blobstore_disk_tmp_location", Some("PDS_BLOBSTORE_DISK_TMP_LOCATION"), Computed("`tmp` where the blobs are");
+    /// How many bytes a second the scrub reads: the job that checks everything that is stored once a week. 0 for no scrub.
+    SCRUB_BYTES_PER_SEC: u64 = "scrub_bytes_per_sec", None, Literal("4194304");
     /// How long events can be had from the firehose, in milliseconds; trimmed by the day. (The reference's default is a day, and it trims nothing.)
     REPO_BACKFILL_LIMIT_MS: u64 = "repo_backfill_limit_ms", Some("PDS_REPO_BACKFILL_LIMIT_MS"), Literal("259200000");
     /// How many bytes of the newest events are held in memory for consumers of the firehose; a live consumer that is further behind is too slow.

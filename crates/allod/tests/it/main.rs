@@ -17,3 +17,4 @@ mod repo;
 mod secrets;
 mod sequence;
 mod serve;
+mod status;

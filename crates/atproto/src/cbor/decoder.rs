@@ -1,6 +1,6 @@
 //! Reads CBOR piece by piece, taking nothing but the one encoding.
 
-use super::{CONTAINER_ELEMENTS_MAX, DEPTH_MAX, KEY_BYTES_MAX, Map, Value, compare_keys};
+use super::{CONTAINER_ELEMENTS_MAX, DEPTH_MAX, FOREIGN_DEPTH_MAX, KEY_BYTES_MAX, Map, Value, compare_keys};
 use crate::cid::{Cid, Link};
 
 /// How many elements are reserved for before they are seen.
@@ -75,6 +75,21 @@ pub enum Kind {
     Array,
     /// A map.
     Map,
+}
+
+/// An array or map that is being read.
+struct Container<'a> {
+    /// How many elements or entries are still to come.
+    left: usize,
+    is_map: bool,
+    /// In a map: the last key.
+    previous_key: Option<&'a str>,
+}
+
+impl Container<'_> {
+    fn new(left: usize, is_map: bool) -> Self {
+        Self { left, is_map, previous_key: None }
+    }
 }
 
 /// A reader of CBOR that borrows from its input and allocates nothing of itself.
@@ -213,6 +228,68 @@ impl<'a> Decoder<'a> {
         self.skip_within(DEPTH_MAX)?;
         let length = before.len() - self.rest.len();
         Ok(before.get(..length).unwrap_or_default())
+    }
+
+    /// Takes a whole value of DAG-CBOR without keeping it, also one that the data model does not have: floats, integers
+    /// of 64 bits without a sign, up to [`FOREIGN_DEPTH_MAX`] levels and any number of elements. Everything else is checked as in [`Self::skip`].
+    ///
+    /// Gives the links in it that are of the protocol's own form.
+    pub fn skip_foreign(&mut self) -> Result<Vec<Cid>, CborError> {
+        let mut links = Vec::new();
+        let mut open: Vec<Container<'a>> = Vec::new();
+        loop {
+            if let Some(container) = open.last_mut() {
+                if container.left == 0 {
+                    open.pop();
+                    if open.is_empty() {
+                        return Ok(links);
+                    }
+                    continue;
+                }
+                container.left -= 1;
+                if container.is_map {
+                    if self.kind()? != Kind::Text {
+                        return Err(CborError::KeyType);
+                    }
+                    let key = self.text()?;
+                    if container.previous_key.is_some_and(|previous| compare_keys(previous, key).is_ge()) {
+                        return Err(CborError::KeyOrder);
+                    }
+                    container.previous_key = Some(key);
+                }
+            }
+            if let Some(container) = self.skip_or_open(&mut links)? {
+                if open.len() >= FOREIGN_DEPTH_MAX {
+                    return Err(CborError::Depth);
+                }
+                open.push(container);
+            } else if open.is_empty() {
+                return Ok(links);
+            }
+        }
+    }
+
+    /// Takes a value, or the beginning of an array or map.
+    fn skip_or_open(&mut self, links: &mut Vec<Cid>) -> Result<Option<Container<'a>>, CborError> {
+        let float_bytes = match self.rest.first() {
+            Some(0xf9) => 3,
+            Some(0xfa) => 5,
+            Some(0xfb) => 9,
+            Some(_) | None => 0,
+        };
+        if float_bytes > 0 {
+            return self.take(float_bytes).map(|_| None);
+        }
+        match self.kind()? {
+            Kind::Null | Kind::Bool => self.take(1).map(drop)?,
+            Kind::Integer => self.head(Kind::Integer).map(drop)?,
+            Kind::Text => self.text().map(drop)?,
+            Kind::Bytes => self.bytes().map(drop)?,
+            Kind::Link => links.extend(self.any_link()?.cid()),
+            Kind::Array => return Ok(Some(Container::new(self.length(Kind::Array)?, false))),
+            Kind::Map => return Ok(Some(Container::new(self.length(Kind::Map)?, true))),
+        }
+        Ok(None)
     }
 
     fn value_within(&mut self, depth: usize) -> Result<Value, CborError> {

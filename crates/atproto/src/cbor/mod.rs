@@ -16,6 +16,8 @@ pub use value::{Map, Value};
 
 /// How deeply arrays and maps may lie in each other.
 pub const DEPTH_MAX: usize = 64;
+/// How deeply they may where a value is only passed over that others have made. Needs no stack.
+pub const FOREIGN_DEPTH_MAX: usize = 16_384;
 /// How many elements an array, or entries a map, may have.
 pub const CONTAINER_ELEMENTS_MAX: usize = 131_072;
 /// The longest map key, in bytes.
@@ -77,6 +79,7 @@ pub(crate) mod tests {
         fn what_is_encoded_is_decoded(value in any_value()) {
             let bytes = encode(&value);
             prop_assert_eq!(decode(&bytes), Ok(value));
+            prop_assert!(Decoder::new(&bytes).skip_foreign().is_ok());
             let mut decoder = Decoder::new(&bytes);
             prop_assert_eq!(decoder.skip(), Ok(bytes.as_slice()));
             prop_assert_eq!(decoder.end(), Ok(()));
@@ -102,6 +105,43 @@ pub(crate) mod tests {
                 prop_assert_eq!(encode(&other), bytes);
                 prop_assert_eq!(other != value, is_changed);
             }
+        }
+    }
+
+    #[test]
+    fn what_others_have_made_is_passed_over() {
+        let raw = Cid::for_raw(b"blob");
+        let link = [&[0xd8, 0x2a, 0x58, 37, 0][..], &raw.to_bytes()].concat();
+        let entry = |value: &[u8]| [&[0xa1, 0x61, b'a'][..], value].concat();
+        let nested = |levels: usize| entry(&[vec![0x81; levels], vec![0x80]].concat());
+        for (value, links) in [
+            (entry(&[0xfb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0]), vec![]),
+            (entry(&[0xf9, 0x3c, 0]), vec![]),
+            (entry(&[0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), vec![]),
+            (entry(&[0x3b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), vec![]),
+            (nested(65), vec![]),
+            (nested(FOREIGN_DEPTH_MAX - 2), vec![]),
+            (entry(&[&[0x82, 0xfa, 0, 0, 0, 0][..], &link].concat()), vec![raw]),
+            (vec![0xa0], vec![]),
+        ] {
+            let mut decoder = Decoder::new(&value);
+            assert_eq!(decoder.skip_foreign(), Ok(links), "{value:02x?}");
+            assert_eq!(decoder.end(), Ok(()));
+        }
+        for (value, error) in [
+            (nested(FOREIGN_DEPTH_MAX), CborError::Depth),
+            (vec![], CborError::UnexpectedEnd),
+            (vec![0xa1, 0x61], CborError::UnexpectedEnd),
+            (vec![0xa2, 0x61, b'b', 0xf6, 0x61, b'a', 0xf6], CborError::KeyOrder),
+            (vec![0xa1, 0x01, 0xf6], CborError::KeyType),
+            (entry(&[0x18, 0x01]), CborError::NotShortest),
+            (entry(&[0x9f, 0xff]), CborError::Indefinite),
+            (entry(&[0xc1, 0x01]), CborError::Tag),
+            (entry(&[0xd8, 0x2a, 0x45, 0, 1, 0x55, 0x12, 0]), CborError::Link),
+            (entry(&[0xf7]), CborError::Simple),
+            (entry(&[0x61, 0xff]), CborError::Utf8),
+        ] {
+            assert_eq!(Decoder::new(&value).skip_foreign(), Err(error), "{value:02x?}");
         }
     }
 

@@ -220,9 +220,10 @@ impl From<ReadError> for Failure {
         tracing::error!(%error, "the directory's store can't be read");
         match error {
             ReadError::Unavailable { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-            ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-            }
+            ReadError::Damaged { .. }
+            | ReadError::Refused { .. }
+            | ReadError::Column { .. }
+            | ReadError::Corrupt { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
 }

@@ -11,7 +11,7 @@ use allod_store::{
 use super::{
     AccountCreated, AccountDetails, AccountPage, Answer, Command, ControlError, INVITES_AT_ONCE_MAX, InviteDetails,
     InviteList, InvitesCreated, KeyRotated, LIST_ITEMS_MAX, Password, Peer, RecoveryKeyAdded, administration, firehose,
-    mail, repos,
+    mail, repos, status,
 };
 use crate::{
     app::App,
@@ -60,8 +60,9 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         Command::FirehoseRaise { number } => firehose::raise(app, number).await.map(Answer::SequenceRaised),
         Command::MailStatus {} => Ok(Answer::Mail(mail::status(app).await?)),
         Command::MailTest { to } => mail::test(app, &to).await.map(Answer::MailTested),
-        Command::RepoVerify { account } => {
-            repos::verify(app, account.as_deref(), peer).await.map(Answer::ReposVerified)
+        Command::Status {} => Ok(Answer::Status(status::status(app).await)),
+        Command::RepoVerify { account, blobs, events } => {
+            repos::verify(app, account.as_deref(), (blobs, events), peer).await.map(Answer::ReposVerified)
         }
         Command::RepoExport { account } => repos::export(app, &account, peer).await.map(Answer::RepoExported),
         Command::RepoImport { account, file_bytes } => {

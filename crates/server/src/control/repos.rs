@@ -6,6 +6,7 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use allod_atproto::Did;
 use allod_store::tables::accounts::Account;
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,13 @@ use crate::{
     app::App,
     domain::{
         accounts,
+        blobs::scrub::{self as blob_scrub, BlobScrubError},
         repos::{
             Reader, RepoError, export,
             import::{Import, ImportError},
-            verify::{self, VerifyError},
+            verify::{self, Problem, Report, VerifyError},
         },
+        scrub::{self, EventsChecked, Pace},
         shares::Taker,
     },
 };
@@ -40,6 +43,12 @@ pub struct RepoReport {
     pub rev: Option<String>,
     /// How many records there are.
     pub records: u64,
+    /// How many of them can't be shown as JSON, because they are not valid in the data model.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// How many blobs were read; none where that was not asked for.
+    #[serde(default)]
+    pub blobs: Option<u64>,
     /// What is wrong; nothing in a sound repository.
     pub problems: Vec<String>,
     /// How much more is wrong than is listed.
@@ -53,6 +62,20 @@ pub struct ReposVerified {
     pub checked: u64,
     /// In how many something is wrong.
     pub damaged: u64,
+    /// What was found of the event log, where that was asked for.
+    #[serde(default)]
+    pub events: Option<EventsReport>,
+}
+
+/// What was found of the event log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventsReport {
+    /// How many events were read.
+    pub events: u64,
+    /// The numbers of damaged ones, as far as they are listed.
+    pub damaged: Vec<i64>,
+    /// How many more are damaged.
+    pub further_damaged: u64,
 }
 
 /// A repository that was written out.
@@ -75,45 +98,63 @@ pub struct RepoImported {
     pub rev: String,
     /// How many records there are.
     pub records: u64,
+    /// How many of them can't be shown as JSON, because they are not valid in the data model.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
-/// Checks one repository, or all.
+/// Checks one repository, or all; and the bytes of blobs and the event log, where that is asked for.
 pub(super) async fn verify(
     app: &Arc<App>,
     account: Option<&str>,
+    (blobs, events): (bool, bool),
     peer: &mut dyn Peer,
 ) -> Result<ReposVerified, ControlError> {
-    let mut verified = ReposVerified { checked: 0, damaged: 0 };
+    let mut verified = ReposVerified { checked: 0, damaged: 0, events: None };
     if let Some(account) = account {
-        verify_one(app, &find(app, account).await?, peer, &mut verified).await?;
-        return Ok(verified);
-    }
-    let mut cursor = None;
-    loop {
-        let page = accounts::list(app, cursor.as_deref(), accounts::ACCOUNTS_PER_PAGE_MAX).await?;
-        for account in &page.accounts {
-            verify_one(app, account, peer, &mut verified).await?;
+        verify_one(app, &find(app, account).await?, blobs, peer, &mut verified).await?;
+    } else {
+        let mut cursor = None;
+        loop {
+            let page = accounts::list(app, cursor.as_deref(), accounts::ACCOUNTS_PER_PAGE_MAX).await?;
+            for account in &page.accounts {
+                verify_one(app, account, blobs, peer, &mut verified).await?;
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
         }
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok(verified);
-        }
     }
+    if events {
+        let pace = Pace::unlimited();
+        let EventsChecked { events, damaged, further_damaged } =
+            with_progress(scrub::check_events(app, &pace), &AtomicU64::new(0), peer).await?;
+        verified.events = Some(EventsReport { events, damaged, further_damaged });
+    }
+    Ok(verified)
 }
 
 async fn verify_one(
     app: &Arc<App>,
     account: &Account,
+    blobs: bool,
     peer: &mut dyn Peer,
     verified: &mut ReposVerified,
 ) -> Result<(), ControlError> {
     let records = AtomicU64::new(0);
     let progress = |seen| records.store(seen, Relaxed);
     let report = with_progress(verify::verify(app, &account.did, &progress), &records, peer).await;
-    let report = report.map_err(|error| match error {
+    let mut report = report.map_err(|error| match error {
         VerifyError::Read(error) => error.into(),
         VerifyError::Busy(error) => refusal("NotEnoughResources", error.to_string()),
     })?;
+    let blobs = if blobs {
+        let checked = with_progress(verify_blobs(app, &account.did, &mut report), &AtomicU64::new(0), peer).await;
+        Some(checked.map_err(|error| failure(&error))?)
+    } else {
+        None
+    };
     verified.checked += 1;
     verified.damaged += u64::from(!report.is_sound());
     let report = RepoReport {
@@ -121,10 +162,26 @@ async fn verify_one(
         handle: account.handle.to_string(),
         rev: report.rev.map(|rev| rev.to_string()),
         records: report.records,
+        unreadable: report.unreadable,
+        blobs,
         problems: report.problems.iter().map(ToString::to_string).collect(),
         further_problems: report.further_problems,
     };
     peer.part(Part::Verified(report)).await.map_err(|error| failure(&error))
+}
+
+/// Reads an account's blobs and adds to the report what is wrong with them; tells how many there are.
+async fn verify_blobs(app: &App, did: &Did, report: &mut Report) -> Result<u64, BlobScrubError> {
+    let (mut blobs, mut after) = (0, Vec::new());
+    loop {
+        let checked = blob_scrub::check(app, did, &after, &Pace::unlimited()).await?;
+        blobs += checked.blobs;
+        for (cid, what) in checked.damaged {
+            report.add(Problem::Blob(cid, what));
+        }
+        let Some(last) = checked.last else { return Ok(blobs) };
+        after = last.to_bytes().to_vec();
+    }
 }
 
 /// Gives a repository as a CAR file, piece by piece.
@@ -168,6 +225,7 @@ pub(super) async fn import(
         commit: imported.commit.to_string(),
         rev: imported.rev.to_string(),
         records: imported.records,
+        unreadable: imported.unreadable,
     })
 }
 
@@ -197,6 +255,7 @@ fn export_refusal(error: &RepoError) -> ControlError {
         | RepoError::Deactivated(_)
         | RepoError::Open(_)
         | RepoError::RecordMissing { .. }
+        | RepoError::RecordDamaged { .. }
         | RepoError::Overtaken(_)
         | RepoError::Read(_) => failure(error),
     }

@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 
 use allod_atproto::Did;
 use allod_store::{
-    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, Touched, Txn,
+    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, StoreState, Touched, Txn,
     tables::{
         accounts::{self, Account},
         sessions,
@@ -149,6 +149,10 @@ impl Database for Forgetting {
 
     fn raise_sequence(&self, floor: Seq) -> BoxFuture<'_, Result<(), CommitError>> {
         self.inner.raise_sequence(floor)
+    }
+
+    fn state(&self) -> StoreState {
+        self.inner.state()
     }
 
     fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<(), ReadError>> {

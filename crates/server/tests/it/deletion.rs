@@ -154,3 +154,40 @@ async fn a_sign_up_that_was_never_answered_opens_nothing_later() {
     let again = pds.xrpc_post("com.atproto.server.createAccount").json(&body).send().await;
     assert!(again.status != 200 || again.json()["did"] != alice.did.as_str(), "{}", again.text());
 }
+
+#[tokio::test]
+async fn a_cursor_before_the_deletion_shows_the_deletion_alone() {
+    let pds = TestPds::start().await;
+    let (alice, bob) = (resident(&pds, "alice").await, pds.account("bob").await);
+    let body = |deactivated: bool| {
+        let action = if deactivated { "deactivateAccount" } else { "activateAccount" };
+        pds.xrpc_post(&format!("com.atproto.server.{action}")).bearer(&alice.access)
+    };
+    assert_eq!(body(true).json(&json!({})).send().await.status, 200);
+    assert_eq!(body(false).send().await.status, 200);
+    let delete = pds.xrpc_post("com.atproto.admin.deleteAccount").admin().json(&json!({ "did": alice.did }));
+    assert_eq!(delete.send().await.status, 200);
+    let last = pds.events().await.last().unwrap().0.seq;
+    for cursor in [-1, 2] {
+        let mut stream = pds.subscribe(Some(cursor)).await;
+        let (mut told, mut of_bob) = (Vec::new(), 0);
+        loop {
+            let frame = stream.frame().await;
+            match &frame.message {
+                Message::Account(account) if account.did == alice.did => told.push(account.status),
+                Message::Account(account) if account.did == bob.did => of_bob += 1,
+                Message::Commit(commit) => assert_eq!(commit.repo, bob.did),
+                Message::Identity(identity) => assert_eq!(identity.did, bob.did),
+                Message::Account(_)
+                | Message::Sync(_)
+                | Message::Info(_)
+                | Message::Error(_)
+                | Message::Other { .. } => {}
+            }
+            if frame.seq == Some(last) {
+                break;
+            }
+        }
+        assert_eq!((told, of_bob), (vec![Some(AccountStatus::Deleted)], 1), "after {cursor}");
+    }
+}

@@ -118,6 +118,14 @@ impl Site {
     async fn gave_up(&self) {
         let refused = self.pds.app().db.commit(Txn::new()).await.unwrap_err();
         assert!(refused.to_string().contains("must be opened again"), "{refused}");
+        let (status, body) = self.health().await;
+        assert_eq!((status, &body["reason"]), (503, &json!("The store takes no writes until the server is restarted")));
+    }
+
+    async fn health(&self) -> (u16, Value) {
+        let url = format!("{}/xrpc/_health", self.pds.url());
+        let answer = self.pds.client().get(url).send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
     }
 
     /// After opening it again all is well.
@@ -177,7 +185,7 @@ async fn a_sync_that_fails_stops_all_writes_until_opened_again() {
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_told_and_stops_all_writes() {
+async fn a_read_that_fails_is_told_and_stops_nothing_else() {
     let mut site = Site::start().await;
     for after in [0, 3, 8] {
         // Nothing is in memory then, and everything in the main file.
@@ -196,8 +204,16 @@ async fn a_read_that_fails_is_told_and_stops_all_writes() {
         }
         assert!(refused > 0, "no read failed");
         site.disk.heal();
-        assert_eq!(site.everybody_writes().await, PEOPLE * WRITES_AT_ONCE);
         let _ = site.pds.logged_errors();
-        site.opened_again().await;
+        let state = site.pds.app().db.state();
+        assert!(!state.damages.is_empty(), "it is listed");
+        if state.failed.is_some() {
+            // A job has written meanwhile, and the writer has met it too.
+            site.gave_up().await;
+            site.opened_again().await;
+        }
+        assert_eq!(site.everybody_writes().await, 0, "a reader's error is no reason to stop writing");
+        site.everything_is_there().await;
+        assert_eq!(site.health().await.0, 200);
     }
 }

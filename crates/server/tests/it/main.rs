@@ -18,6 +18,7 @@ mod form_server;
 mod histories;
 mod hostile_json;
 mod identity_faults;
+mod integrity;
 mod jetstream;
 mod key_rotation;
 mod load;

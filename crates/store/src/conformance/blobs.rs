@@ -52,7 +52,14 @@ fn adopt(txn: &mut Txn, owner: &Did, number: u8) {
 fn upload(txn: &mut Txn, owner: &Did, content: &str, now: i64) {
     let object = format!("{owner} {content}");
     let size = content.len() as u64;
-    let blob = NewBlob { cid: cid(content), mime_type: "text/plain", size, object: &object };
+    let blob = NewBlob {
+        cid: cid(content),
+        mime_type: "text/plain",
+        size,
+        object: &object,
+        checksums: b"crc!",
+        is_type_guessed: false,
+    };
     blobs::insert(txn, owner, &blob, now, QUOTA_BYTES_MAX);
 }
 
@@ -93,6 +100,7 @@ pub(super) async fn a_blob_is_stored_once(engine: Arc<dyn Engine>) {
         object: "did:web:alice.test one".to_owned(),
         unreferenced_since: Some(7),
         takedown_ref: None,
+        is_type_guessed: false,
     };
     assert_eq!(blob, expected);
     assert_eq!(conflict(&db, |txn| upload(txn, &alice, "one", 8)).await, blobs::BLOB_MOVED);
@@ -106,7 +114,14 @@ pub(super) async fn an_account_holds_no_more_than_it_may(engine: Arc<dyn Engine>
     let db = engine.open();
     let sized = |content: &'static str, size: u64, quota: u64| {
         move |txn: &mut Txn| {
-            let blob = NewBlob { cid: cid(content), mime_type: "a/b", size, object: content };
+            let blob = NewBlob {
+                cid: cid(content),
+                mime_type: "a/b",
+                size,
+                object: content,
+                checksums: b"crc!",
+                is_type_guessed: false,
+            };
             blobs::insert(txn, &did("alice"), &blob, 1, quota);
         }
     };
@@ -279,7 +294,14 @@ pub(super) async fn a_blob_is_renewed_only_as_it_was_read(engine: Arc<dyn Engine
     let renewed = |object: &str, now: i64| {
         let (alice, object) = (alice.clone(), object.to_owned());
         move |txn: &mut Txn| {
-            let blob = NewBlob { cid: cid("one"), mime_type: "text/html", size: 3, object: &object };
+            let blob = NewBlob {
+                cid: cid("one"),
+                mime_type: "text/html",
+                size: 3,
+                object: &object,
+                checksums: b"crc!",
+                is_type_guessed: false,
+            };
             blobs::renew(txn, &alice, &blob, now);
         }
     };
@@ -287,8 +309,8 @@ pub(super) async fn a_blob_is_renewed_only_as_it_was_read(engine: Arc<dyn Engine
     let blob = stored(&db, &alice, "one").await;
     assert_eq!((blob.mime_type.as_str(), blob.unreferenced_since), ("text/html", Some(5)));
     assert_eq!(conflict(&db, renewed("another", 6)).await, blobs::BLOB_MOVED);
-    done(&db, |txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "another")).await;
-    let replace = |txn: &mut Txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "a third");
+    done(&db, |txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "another", b"new!")).await;
+    let replace = |txn: &mut Txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "a third", b"new!");
     assert_eq!(conflict(&db, replace).await, blobs::BLOB_MOVED);
     done(&db, renewed("another", 7)).await;
     done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("one")])).await;

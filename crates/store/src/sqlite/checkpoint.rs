@@ -9,8 +9,8 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, MAIN_DB, wal::CheckpointMode};
 
 use super::{
-    Health,
     failure::{self, Kind},
+    health::Health,
 };
 
 /// The share of the pages between two passes that a pass moves quickly enough for the writer to wait for it.
@@ -92,7 +92,7 @@ impl Checkpointer {
     }
 
     /// Works until closed.
-    pub(super) fn run(&self, connection: &Connection, health: &Health) {
+    pub(super) fn run(&self, connection: &Connection, health: &Arc<Health>) {
         let _close = CloseOnDrop(self);
         while self.next_pass() {
             if health.broken().is_none() {
@@ -129,7 +129,7 @@ impl Checkpointer {
     }
 }
 
-fn pass(connection: &Connection, mode: CheckpointMode, health: &Health) {
+fn pass(connection: &Connection, mode: CheckpointMode, health: &Arc<Health>) {
     if let Err(error) = connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
         match failure::kind(&error) {
             Kind::Broken => health.break_with(&format!("checkpoint: {error}")),

@@ -50,6 +50,7 @@ impl EventLog {
         let mut log = Self { seq, days: BTreeMap::new(), days_changed: false };
         log.reload_days(connection)?;
         for day in log.days.keys() {
+            add_checksums(connection, *day)?;
             let newest: Option<Seq> =
                 connection.query_row(&format!("SELECT max(seq) FROM events_{day}"), [], |row| row.get(0))?;
             if newest.is_some_and(|newest| newest > seq) {
@@ -78,6 +79,9 @@ impl EventLog {
     pub(super) fn append(&mut self, connection: &Connection, event: &NewEvent) -> Result<Seq, Failure> {
         let refused = |reason: &str| Failure::Transaction(CommitError::Refused { reason: reason.to_owned() });
         let day = EventDay::of_micros(event.time_micros).ok_or_else(|| refused("the event's time is out of range"))?;
+        if event.kind == EventKind::Damaged {
+            return Err(refused("a damaged event is not appended"));
+        }
         let seq = self.seq + 1;
         if seq > SEQ_MAX {
             return Err(refused("the event log has used up its numbers"));
@@ -93,7 +97,8 @@ impl EventLog {
                 event.kind.code(),
                 event.time_micros,
                 event.before.as_ref(),
-                event.after.as_ref()
+                event.after.as_ref(),
+                checksum(seq, &event.did, event.kind.code(), event.time_micros, (&event.before, &event.after))
             ])
         };
         insert().map_err(|error| failure::of_statement(&error, None))?;
@@ -110,7 +115,8 @@ impl EventLog {
                  kind INTEGER NOT NULL,
                  time_micros INTEGER NOT NULL,
                  frame_before BLOB NOT NULL,
-                 frame_after BLOB NOT NULL
+                 frame_after BLOB NOT NULL,
+                 crc32c INTEGER
              ) STRICT"
         ))?;
         connection
@@ -156,11 +162,31 @@ impl EventLog {
 impl DayTable {
     fn new(day: EventDay) -> Self {
         let insert = format!(
-            "INSERT INTO events_{day} (seq, did, kind, time_micros, frame_before, frame_after) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+            "INSERT INTO events_{day} (seq, did, kind, time_micros, frame_before, frame_after, crc32c) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
         );
         Self { insert }
     }
+}
+
+/// Gives a table that was made before events had checksums the column for them. Its events have none.
+fn add_checksums(connection: &Connection, day: EventDay) -> rusqlite::Result<()> {
+    let mut columns = connection.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = 'crc32c'")?;
+    if columns.exists([format!("events_{day}")])? {
+        return Ok(());
+    }
+    connection.execute_batch(&format!("ALTER TABLE events_{day} ADD COLUMN crc32c INTEGER"))
+}
+
+/// The CRC-32C of everything that a row says.
+fn checksum(seq: Seq, did: &str, kind: i64, time_micros: i64, (before, after): (&[u8], &[u8])) -> u32 {
+    let length = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let mut head = [0_u8; 40];
+    let numbers = [seq, kind, time_micros, length(did.len()), length(before.len())];
+    for (place, number) in head.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    [did.as_bytes(), before, after].iter().fold(crc32c::crc32c(&head), |crc, bytes| crc32c::crc32c_append(crc, bytes))
 }
 
 /// Reads events with a number above `after` in one snapshot, in order, without a gap between first and last.
@@ -231,7 +257,8 @@ fn frame_bytes(event: &Event) -> usize {
 }
 
 /// Reads one day's events in `range` (both ends: above the first, up to the second); gives the last number read when
-/// it stopped before the end.
+/// it stopped before the end. Damaged events don't count towards `limit`, so that an answer always ends with a number
+/// that can be trusted, or with the day.
 fn read_day(
     connection: &Connection,
     day: EventDay,
@@ -240,29 +267,71 @@ fn read_day(
     (into, copies): (&mut Vec<Event>, &mut Copies),
 ) -> Result<Option<Seq>, LogError> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT seq, did, kind, time_micros, frame_before, frame_after FROM events_{day} \
+        "SELECT seq, did, kind, time_micros, frame_before, frame_after, crc32c FROM events_{day} \
          WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"
     ))?;
     let mut rows = statement.query([range.0, range.1])?;
-    let (mut count, mut bytes) = (0, 0);
+    let (mut count, mut bytes, mut previous, begin) = (0, 0, range.0, into.len());
     while let Some(row) = rows.next()? {
-        let code = row.get(2)?;
-        let event = Event {
-            seq: row.get(0)?,
-            did: row.get(1)?,
-            kind: EventKind::from_code(code)
-                .ok_or_else(|| LogError::Invalid(format!("{code} is not an event kind")))?,
-            time_micros: row.get(3)?,
-            before: copies.copy(row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?),
-            after: copies.copy(row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?),
+        let Some(event) = whole(row, copies) else {
+            let seq = damaged_seq(connection, row.get(0)?, previous)?;
+            into.push(damaged(seq));
+            previous = seq;
+            continue;
         };
+        renumber_damaged(into.get_mut(begin..).unwrap_or_default(), event.seq);
         count += 1;
         bytes += frame_bytes(&event);
         let seq = event.seq;
+        previous = seq;
         into.push(event);
         if count >= limit || bytes >= EVENTS_READ_BYTES_MAX {
             return Ok(Some(seq));
         }
     }
     Ok(None)
+}
+
+/// Reads an event that is what was appended.
+fn whole(row: &rusqlite::Row<'_>, copies: &mut Copies) -> Option<Event> {
+    let (seq, code, time_micros) = (row.get(0).ok()?, row.get(2).ok()?, row.get(3).ok()?);
+    let did = row.get_ref(1).ok()?.as_str().ok()?;
+    let before = row.get_ref(4).ok()?.as_blob().ok()?;
+    let after = row.get_ref(5).ok()?.as_blob().ok()?;
+    let expected: Option<i64> = row.get(6).ok()?;
+    let kind = EventKind::from_code(code)?;
+    if let Some(expected) = expected
+        && i64::from(checksum(seq, did, code, time_micros, (before, after))) != expected
+    {
+        return None;
+    }
+    let (before, after) = (copies.copy(before), copies.copy(after));
+    Some(Event { seq, did: did.to_owned(), kind, time_micros, before, after })
+}
+
+/// The number under which a damaged row is shown: its own, unless that can't be.
+fn damaged_seq(connection: &Connection, found: Seq, previous: Seq) -> Result<Seq, LogError> {
+    let newest: Seq = connection.query_row("SELECT seq FROM event_counter WHERE id = 1", [], |row| row.get(0))?;
+    Ok(if found > previous && found <= newest { found } else { previous + 1 })
+}
+
+/// Gives the last events, where they are damaged, numbers below `seq`: theirs may be anything.
+fn renumber_damaged(events: &mut [Event], seq: Seq) {
+    let mut behind = seq;
+    for event in events.iter_mut().rev().take_while(|event| event.kind == EventKind::Damaged) {
+        event.seq = event.seq.min(behind - 1);
+        behind = event.seq;
+    }
+}
+
+fn damaged(seq: Seq) -> Event {
+    Event {
+        seq,
+        did: String::new(),
+        kind: EventKind::Damaged,
+        // A search for a moment then begins before it.
+        time_micros: i64::MAX,
+        before: Bytes::new(),
+        after: Bytes::new(),
+    }
 }

@@ -66,12 +66,14 @@ pub(super) fn of_statement(error: &rusqlite::Error, which: Option<&'static str>)
     }
 }
 
-/// What a failed read means, and whether the store is broken.
-pub(super) fn of_read(error: &rusqlite::Error) -> (ReadError, bool) {
+/// What a failed read means.
+///
+/// It never means that the file can't be written to: whatever a reader meets, the writer meets where it matters.
+pub(super) fn of_read(error: &rusqlite::Error) -> ReadError {
     let reason = error.to_string();
     match kind(error) {
-        Kind::Statement | Kind::Constraint => (ReadError::Refused { reason }, false),
-        Kind::Resource | Kind::Busy => (ReadError::Unavailable { reason }, false),
-        Kind::Broken => (ReadError::Unavailable { reason }, true),
+        Kind::Statement | Kind::Constraint => ReadError::Refused { reason },
+        Kind::Resource | Kind::Busy => ReadError::Unavailable { reason },
+        Kind::Broken => ReadError::Damaged { reason },
     }
 }

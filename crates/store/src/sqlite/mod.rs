@@ -9,6 +9,7 @@ mod checkpoint;
 mod connection;
 mod event_tables;
 mod failure;
+mod health;
 mod inspect;
 mod lock;
 mod migrate;
@@ -20,7 +21,7 @@ mod writer;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     thread::JoinHandle,
 };
 
@@ -28,12 +29,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::{
-    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, SEQ_MAX, Seq, Statement, Txn, migrations,
+    CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, SEQ_MAX, Seq, Statement, StoreState, Txn,
+    migrations,
 };
 
 use checkpoint::Checkpointer;
 use connection::Role;
 use event_tables::{EventLog, LogError};
+use health::Health;
 use lock::FileLock;
 use queue::Queue;
 use reader::ReadJob;
@@ -180,25 +183,6 @@ pub fn open(options: SqliteOptions) -> Result<Db, OpenError> {
     Ok(Arc::new(Sqlite::open(options)?))
 }
 
-/// Whether the store can still be trusted.
-#[derive(Debug, Default)]
-struct Health {
-    broken: OnceLock<String>,
-}
-
-impl Health {
-    /// Stops all further writes. The first reason is kept.
-    fn break_with(&self, reason: &str) {
-        if self.broken.set(format!("it stopped after an error and must be opened again: {reason}")).is_ok() {
-            tracing::error!(reason, "the database failed; no further writes until it is opened again");
-        }
-    }
-
-    fn broken(&self) -> Option<&str> {
-        self.broken.get().map(String::as_str)
-    }
-}
-
 struct Sqlite {
     options: SqliteOptions,
     writes: Arc<Queue<Job>>,
@@ -235,7 +219,7 @@ impl Sqlite {
         // Not written: the first event's transaction writes its own number, and before that none has been given.
         log.seq = log.seq.max(options.sequence_floor.min(SEQ_MAX));
 
-        let health = Arc::new(Health::default());
+        let health = Health::new(&options);
         let checkpointer = Checkpointer::new(options.checkpoint_pages, options.wal_pages_max);
         let (newest_sender, newest) = watch::channel(log.seq);
         let writer = Writer::new(writer_connection, log, newest_sender, Arc::clone(&checkpointer), Arc::clone(&health))
@@ -317,6 +301,10 @@ impl Database for Sqlite {
 
     fn raise_sequence(&self, floor: Seq) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move { self.write(Work::RaiseSequence(floor)).await.map(drop) })
+    }
+
+    fn state(&self) -> StoreState {
+        self.health.state()
     }
 
     fn backup<'a>(&'a self, to: &'a Path) -> BoxFuture<'a, Result<(), ReadError>> {

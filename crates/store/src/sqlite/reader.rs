@@ -1,14 +1,16 @@
 //! The threads that read, each with a connection of its own, all from one queue.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::{Event, ReadError, Rows, Seq, Statement};
+use crate::{Event, EventKind, ReadError, Rows, Seq, Statement};
 
 use super::{
-    Health,
     event_tables::{self, LogError},
     failure,
+    health::Health,
     queue::{AbandonOnDrop, Queue},
     statement,
 };
@@ -24,34 +26,38 @@ pub(super) enum ReadJob {
 }
 
 /// Works until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Health) {
+pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Arc<Health>) {
     let _abandon = AbandonOnDrop(queue);
     while let Some(job) = queue.pop() {
         match job {
             ReadJob::Query { query, reply } if !reply.is_closed() => {
-                let rows = statement::query(connection, &query).map_err(|error| told(&error, health));
+                let rows = statement::query(connection, &query).map_err(|error| {
+                    let failed = failure::of_read(&error);
+                    if matches!(failed, ReadError::Damaged { .. }) {
+                        health.query_failed(&query, &error);
+                    }
+                    failed
+                });
                 drop(reply.send(rows));
             }
             ReadJob::Events { after, limit, reply } if !reply.is_closed() => {
-                let events = event_tables::read(connection, after, limit).map_err(|error| match error {
-                    LogError::Engine(error) => told(&error, health),
-                    LogError::Invalid(reason) => {
-                        health.break_with(&reason);
-                        ReadError::Corrupt { what: "event" }
+                let events = event_tables::read(connection, after, limit).map_err(|error| {
+                    let failed = match &error {
+                        LogError::Engine(error) => failure::of_read(error),
+                        LogError::Invalid(reason) => ReadError::Damaged { reason: reason.clone() },
+                    };
+                    if matches!(failed, ReadError::Damaged { .. }) {
+                        health.event_failed(&format!("the event log: {error}"));
                     }
+                    failed
                 });
+                for event in events.iter().flatten().filter(|event| event.kind == EventKind::Damaged) {
+                    health.event_failed(&format!("event {} of the log is not what was appended", event.seq));
+                }
                 drop(reply.send(events));
             }
-            // Who has gone away needs no answer.
+            // Ignore: the receiver was dropped.
             ReadJob::Query { .. } | ReadJob::Events { .. } => {}
         }
     }
-}
-
-fn told(error: &rusqlite::Error, health: &Health) -> ReadError {
-    let (error, broken) = failure::of_read(error);
-    if broken {
-        health.break_with(&format!("read: {error}"));
-    }
-    error
 }

@@ -14,10 +14,10 @@ use tokio::sync::{oneshot, watch};
 use crate::{CommitError, EventDay, SEQ_MAX, Seq, Step, Txn};
 
 use super::{
-    Health,
     checkpoint::Checkpointer,
     event_tables::{EventLog, LogError},
     failure::{self, Failure, Kind},
+    health::Health,
     queue::{AbandonOnDrop, Queue},
     statement,
 };

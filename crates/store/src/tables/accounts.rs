@@ -1,6 +1,6 @@
 //! Accounts, and the handles and e-mail addresses that belong to one DID each.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock};
 
 use allod_atproto::{Did, Handle};
 
@@ -139,22 +139,28 @@ pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, limit: i64) -> 
     all(&rows.await?, account)
 }
 
-/// How many DIDs one question of [`not_taken_down`] holds.
-const DIDS_PER_QUESTION: usize = 64;
+/// Reads up to `limit` accounts' DIDs behind `after`, in order.
+pub async fn dids_after(db: &dyn Database, after: &str, limit: i64) -> Result<Vec<String>, ReadError> {
+    let rows = db.read(sql!("SELECT did FROM accounts WHERE did > $1 ORDER BY did LIMIT $2", after, limit));
+    all(&rows.await?, |row| row.get(0))
+}
 
-/// Tells which of these DIDs have an account that is not taken down.
-pub async fn not_taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashSet<String>, ReadError> {
+/// How many DIDs one query of [`taken_down`] holds.
+const DIDS_PER_QUERY: usize = 64;
+
+/// Reads which of these DIDs have an account, and whether that account is taken down.
+pub async fn taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashMap<String, bool>, ReadError> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
-        let places: Vec<String> = (1..=DIDS_PER_QUESTION).map(|place| format!("${place}")).collect();
-        format!("SELECT did FROM accounts WHERE takedown_ref IS NULL AND did IN ({})", places.join(", "))
+        let places: Vec<String> = (1..=DIDS_PER_QUERY).map(|place| format!("${place}")).collect();
+        format!("SELECT did, takedown_ref IS NOT NULL FROM accounts WHERE did IN ({})", places.join(", "))
     });
-    let mut found = HashSet::new();
-    for dids in dids.chunks(DIDS_PER_QUESTION) {
+    let mut found = HashMap::new();
+    for dids in dids.chunks(DIDS_PER_QUERY) {
         // Always the same number, so that it is always the same statement; unused places are NULL, which nothing equals.
         let mut params: Vec<SqlValue> = dids.iter().map(|&did| SqlValue::from(did)).collect();
-        params.resize(DIDS_PER_QUESTION, SqlValue::Null);
+        params.resize(DIDS_PER_QUERY, SqlValue::Null);
         for row in db.read(Statement::new(SQL.as_str(), params)).await? {
-            found.insert(row.get(0)?);
+            found.insert(row.get(0)?, row.get::<i64>(1)? != 0);
         }
     }
     Ok(found)

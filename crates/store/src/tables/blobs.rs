@@ -5,6 +5,7 @@
 //! those of a new set beside those of the old one.
 
 use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
+use bytes::Bytes;
 
 use super::{
     Page, PageSize, all, first, parsed,
@@ -37,6 +38,8 @@ pub struct Blob {
     pub unreferenced_since: Option<i64>,
     /// The decision that took its bytes down, wherever they are; not read for a blob that is due to be removed.
     pub takedown_ref: Option<String>,
+    /// Whether its type was found by looking at its bytes, because the client did not say.
+    pub is_type_guessed: bool,
 }
 
 /// A blob that was uploaded.
@@ -50,6 +53,10 @@ pub struct NewBlob<'a> {
     pub size: u64,
     /// The object that holds its bytes.
     pub object: &'a str,
+    /// The CRC-32C of each 64 KiB of its bytes, 4 bytes each, little-endian.
+    pub checksums: &'a [u8],
+    /// Whether its type was found by looking at its bytes.
+    pub is_type_guessed: bool,
 }
 
 /// A blob that is due to be removed, and whose it is.
@@ -79,7 +86,7 @@ fn size_param(size: u64) -> SqlValue {
 }
 
 fn cid_at(row: &Row, index: usize) -> Result<Cid, ReadError> {
-    parsed("blob cid", Cid::from_bytes(&row.get::<bytes::Bytes>(index)?))
+    parsed("blob cid", Cid::from_bytes(&row.get::<Bytes>(index)?))
 }
 
 fn blob(row: &Row) -> Result<Blob, ReadError> {
@@ -90,6 +97,7 @@ fn blob(row: &Row) -> Result<Blob, ReadError> {
         object: row.get(3)?,
         unreferenced_since: row.get(4)?,
         takedown_ref: row.get(5)?,
+        is_type_guessed: row.get(6)?,
     })
 }
 
@@ -104,7 +112,7 @@ pub async fn by_cids(db: &dyn Database, did: &Did, cids: &[Cid]) -> Result<Vec<B
         params.extend(padded(chunk, CIDS_PER_READ).map(cid_param));
         let rows = db.read(Statement::new(
             "SELECT cid, mime_type, size, object, unreferenced_since, \
-             (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid) FROM blobs WHERE did = $1 \
+             (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid), is_type_guessed FROM blobs WHERE did = $1 \
              AND cid IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ORDER BY cid",
             params,
         ));
@@ -122,12 +130,73 @@ fn padded<T>(elements: &[T], count: usize) -> impl Iterator<Item = &T> {
 pub async fn by_cid(db: &dyn Database, did: &Did, cid: &Cid) -> Result<Option<Blob>, ReadError> {
     let rows = db.read(sql!(
         "SELECT cid, mime_type, size, object, unreferenced_since, \
-         (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid) FROM blobs \
+         (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid), is_type_guessed FROM blobs \
          WHERE did = $1 AND cid = $2",
         did.as_str(),
         cid_param(cid)
     ));
     first(&rows.await?, blob)
+}
+
+/// Reads one of an account's blobs and the checksums of its bytes, which a blob may not have yet.
+pub async fn with_checksums(
+    db: &dyn Database,
+    did: &Did,
+    cid: &Cid,
+) -> Result<Option<(Blob, Option<Bytes>)>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT cid, mime_type, size, blobs.object, unreferenced_since, \
+         (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid), is_type_guessed, crc32c \
+         FROM blobs LEFT JOIN blob_checksums ON blob_checksums.object = blobs.object WHERE did = $1 AND cid = $2",
+        did.as_str(),
+        cid_param(cid)
+    ));
+    first(&rows.await?, |row| Ok((blob(row)?, row.get(7)?)))
+}
+
+/// Reads up to `limit` of an account's blobs behind `after`, in the order of their identifiers, and the checksums of
+/// their bytes.
+pub async fn stored_after(
+    db: &dyn Database,
+    did: &Did,
+    after: &[u8],
+    limit: i64,
+) -> Result<Vec<(Blob, Option<Bytes>)>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT cid, mime_type, size, blobs.object, unreferenced_since, \
+         (SELECT takedown_ref FROM denied_blobs WHERE denied_blobs.cid = blobs.cid), is_type_guessed, crc32c \
+         FROM blobs LEFT JOIN blob_checksums ON blob_checksums.object = blobs.object \
+         WHERE did = $1 AND cid > $2 ORDER BY cid LIMIT $3",
+        did.as_str(),
+        after,
+        limit
+    ));
+    all(&rows.await?, |row| Ok((blob(row)?, row.get(7)?)))
+}
+
+/// Adds: these are the checksums of an object's bytes, if a blob has it.
+pub fn set_checksums(txn: &mut Txn, object: &str, checksums: &[u8]) {
+    txn.run(sql!(
+        "INSERT INTO blob_checksums (object, crc32c) SELECT object, $2 FROM blobs WHERE object = $1 \
+         ON CONFLICT (object) DO UPDATE SET crc32c = excluded.crc32c",
+        object,
+        checksums
+    ));
+}
+
+fn drop_checksums(txn: &mut Txn, object: &str) {
+    txn.run(sql!("DELETE FROM blob_checksums WHERE object = $1", object));
+}
+
+/// Reads the path of a record of an account that refers to a blob; the first of them.
+pub async fn referring_path(db: &dyn Database, did: &Did, cid: &Cid) -> Result<Option<String>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT MIN(r.path) FROM repos p JOIN record_blobs r ON r.record_set = p.record_set \
+         WHERE p.did = $1 AND r.cid = $2",
+        did.as_str(),
+        cid_param(cid)
+    ));
+    Ok(first(&rows.await?, |row| row.get(0))?.flatten())
 }
 
 /// Adds a blob, unreferenced unless a record came before it (of an import), and counts its bytes, of which the account may hold `quota_bytes_max`.
@@ -137,8 +206,8 @@ pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_byte
         BLOB_MOVED,
         1,
         sql!(
-            "INSERT INTO blobs (did, cid, mime_type, size, object, created_at, unreferenced_since) \
-             VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN EXISTS \
+            "INSERT INTO blobs (did, cid, mime_type, size, object, created_at, is_type_guessed, unreferenced_since) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN EXISTS \
              (SELECT 1 FROM repos JOIN record_blobs ON record_blobs.record_set = repos.record_set \
              WHERE repos.did = $1 AND record_blobs.cid = $2) THEN NULL ELSE CAST($6 AS BIGINT) END)",
             did.as_str(),
@@ -146,9 +215,11 @@ pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_byte
             blob.mime_type,
             size_param(blob.size),
             blob.object,
-            now
+            now,
+            blob.is_type_guessed
         ),
     );
+    set_checksums(txn, blob.object, blob.checksums);
     txn.expect(
         OVER_QUOTA,
         1,
@@ -171,21 +242,22 @@ pub fn renew(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64) {
         BLOB_MOVED,
         1,
         sql!(
-            "UPDATE blobs SET mime_type = $4, unreferenced_since = $5 \
+            "UPDATE blobs SET mime_type = $4, unreferenced_since = $5, is_type_guessed = $6 \
              WHERE did = $1 AND cid = $2 AND object = $3 AND unreferenced_since IS NOT NULL \
              AND NOT EXISTS (SELECT 1 FROM denied_blobs WHERE denied_blobs.cid = $2)",
             did.as_str(),
             cid_param(&blob.cid),
             blob.object,
             blob.mime_type,
-            now
+            now,
+            blob.is_type_guessed
         ),
     );
 }
 
 /// Adds: a blob's bytes are in another object from now on. Conflict: [`BLOB_MOVED`] when they are not in `previous`
 /// any more, or the blob is taken down.
-pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, object: &str) {
+pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, object: &str, checksums: &[u8]) {
     txn.expect(
         BLOB_MOVED,
         1,
@@ -198,6 +270,8 @@ pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, objec
             object
         ),
     );
+    drop_checksums(txn, previous);
+    set_checksums(txn, object, checksums);
 }
 
 /// Adds: the record refers to these blobs, which are thereby permanent. What it referred to before is dropped
@@ -293,20 +367,22 @@ pub async fn referenced(
     all(&rows.await?, |row| cid_at(row, 0))
 }
 
-/// Counts the blobs that an account's records refer to, stored or not.
+/// Counts the blobs that an account's records refer to: those that are stored and those that [`missing`] lists.
 pub async fn referenced_count(db: &dyn Database, did: &Did) -> Result<i64, ReadError> {
     let rows = db.read(sql!(
         "SELECT COUNT(DISTINCT record_blobs.cid) FROM repos \
-         JOIN record_blobs ON record_blobs.record_set = repos.record_set WHERE repos.did = $1",
+         JOIN record_blobs ON record_blobs.record_set = repos.record_set WHERE repos.did = $1 \
+         AND (EXISTS (SELECT 1 FROM blobs b WHERE b.did = $1 AND b.cid = record_blobs.cid) \
+         OR NOT EXISTS (SELECT 1 FROM denied_blobs d WHERE d.cid = record_blobs.cid))",
         did.as_str()
     ));
     Ok(first(&rows.await?, |row| row.get(0))?.unwrap_or(0))
 }
 
-/// Counts the blobs that are stored for an account.
-pub async fn stored_count(db: &dyn Database, did: &Did) -> Result<i64, ReadError> {
-    let rows = db.read(sql!("SELECT COUNT(*) FROM blobs WHERE did = $1", did.as_str())).await?;
-    Ok(first(&rows, |row| row.get(0))?.unwrap_or(0))
+/// Counts the blobs that are stored for an account and that its records refer to.
+pub async fn referenced_stored_count(db: &dyn Database, did: &Did) -> Result<i64, ReadError> {
+    let rows = db.read(sql!("SELECT COUNT(*) FROM blobs WHERE did = $1 AND unreferenced_since IS NULL", did.as_str()));
+    Ok(first(&rows.await?, |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Reads which records of a set refer to which blobs, for the records behind `after` and up to `to`.
@@ -355,13 +431,13 @@ fn after_param(after: Option<&Cid>) -> SqlValue {
 /// is known without it.
 pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Result<Vec<DueBlob>, ReadError> {
     let rows = db.read(sql!(
-        "SELECT cid, mime_type, size, object, unreferenced_since, NULL, did FROM blobs \
+        "SELECT cid, mime_type, size, object, unreferenced_since, NULL, is_type_guessed, did FROM blobs \
          WHERE unreferenced_since <= $1 ORDER BY unreferenced_since LIMIT $2",
         until,
         limit
     ));
     all(&rows.await?, |row| {
-        Ok(DueBlob { did: parsed("blobs.did", Did::parse(&row.get::<String>(6)?))?, blob: blob(row)? })
+        Ok(DueBlob { did: parsed("blobs.did", Did::parse(&row.get::<String>(7)?))?, blob: blob(row)? })
     })
 }
 
@@ -381,6 +457,7 @@ pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
             until
         ),
     );
+    drop_checksums(txn, &blob.object);
     txn.run(sql!("UPDATE blob_usage SET bytes = bytes - $2 WHERE did = $1", did.as_str(), size_param(blob.size)));
 }
 

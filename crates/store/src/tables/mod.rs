@@ -20,6 +20,7 @@ pub mod preferences;
 pub mod records;
 pub mod relays;
 pub mod repos;
+pub mod scrub;
 pub mod sessions;
 pub mod sign_up_queue;
 pub mod sign_ups;

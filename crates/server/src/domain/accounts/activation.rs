@@ -123,7 +123,7 @@ pub struct Progress {
     pub records: u64,
     /// How many blobs its records refer to.
     pub blobs_expected: i64,
-    /// How many blobs are stored.
+    /// How many of these are stored.
     pub blobs_stored: i64,
 }
 
@@ -156,6 +156,6 @@ pub async fn progress(app: &Arc<App>, account: &Account) -> Result<Progress, Pro
         blocks: size.blocks,
         records: size.records,
         blobs_expected: blobs::referenced_count(&*app.db, &account.did).await?,
-        blobs_stored: blobs::stored_count(&*app.db, &account.did).await?,
+        blobs_stored: blobs::referenced_stored_count(&*app.db, &account.did).await?,
     })
 }

@@ -43,6 +43,11 @@ pub async fn refused(app: &App, by: &By, subject: &str, why: &(dyn Display + Syn
     alone(app, by, subject, &format!("refused: {why}")).await;
 }
 
+/// Notes what was found of a subject.
+pub async fn found(app: &App, by: &By, subject: &str, outcome: &str) {
+    alone(app, by, subject, outcome).await;
+}
+
 async fn alone(app: &App, by: &By, subject: &str, outcome: &str) {
     let mut txn = Txn::new();
     add(app, &mut txn, by, subject, outcome);

@@ -27,6 +27,8 @@ pub enum Actor {
     CommandLine,
     /// Somebody who showed a wrong credential.
     Unknown,
+    /// The server itself: what its jobs found.
+    Server,
 }
 
 impl fmt::Display for Actor {
@@ -37,6 +39,7 @@ impl fmt::Display for Actor {
             Self::ModerationService(did) => f.write_str(did.as_str()),
             Self::CommandLine => f.write_str("command-line"),
             Self::Unknown => f.write_str("unknown"),
+            Self::Server => f.write_str("server"),
         }
     }
 }

@@ -59,6 +59,12 @@ pub enum ObjectError {
     /// There is no room left.
     #[error("there is no room left for blobs: {0}")]
     Full(#[source] io::Error),
+    /// Bytes are not those that were kept.
+    #[error("the bytes from {position} on are damaged")]
+    Damaged {
+        /// Where the damaged piece begins.
+        position: u64,
+    },
     /// Anything else.
     #[error("blobs can't be kept or read: {0}")]
     Failed(#[source] io::Error),
@@ -100,6 +106,8 @@ pub struct Finished {
     pub size: u64,
     /// The first of them, for finding out what they are.
     pub head: Vec<u8>,
+    /// Their checksums: see [`checksums`](super::checksums).
+    pub checksums: Vec<u8>,
 }
 
 /// An object that is being written. Dropped before it is kept, it leaves nothing.

@@ -1,20 +1,29 @@
 //! Showing blobs: their bytes, which there are, and which are missing.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use allod_atproto::{Cid, Did, Tid};
+use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 use allod_store::{
     ReadError,
     tables::{
         PageSize,
         blobs::{self, Blob, MissingBlob},
+        records,
     },
 };
 
-use super::objects::{Folder, ObjectError, Opened};
+use super::{
+    checksums::{self, Checksums},
+    kind,
+    objects::{Folder, ObjectError, Opened},
+    references,
+};
 use crate::{
     app::App,
-    domain::repos::{self, Reader, RepoError},
+    domain::{
+        integrity,
+        repos::{self, Reader, RepoError},
+    },
     limits::LIST_ANSWER_BYTES_MAX,
 };
 
@@ -35,21 +44,67 @@ pub enum BlobError {
     Read(#[from] ReadError),
 }
 
-/// Finds a blob that this reader may see.
-pub async fn find(app: &App, did: &Did, cid: &Cid, reader: &Reader) -> Result<Blob, BlobError> {
-    repos::readable(app, did, reader).await?;
-    let blob = blobs::by_cid(&*app.db, did, cid).await?;
-    blob.filter(|blob| blob.unreferenced_since.is_none() && blob.takedown_ref.is_none()).ok_or(BlobError::NotFound)
+/// A blob that may be shown.
+#[derive(Debug)]
+pub struct Found {
+    /// The blob.
+    pub blob: Blob,
+    /// What its bytes are: as it was uploaded, or, where the client did not say, as a record says.
+    pub mime_type: String,
+    checksums: Option<Checksums>,
 }
 
-/// Opens a range of a blob's bytes.
-pub async fn open(app: &App, did: &Did, blob: &Blob, range: Range<u64>) -> Result<Opened, BlobError> {
-    let opened = app.blobs.objects.read(&Folder::of(did), &blob.object, range).await?;
-    let whole = opened.filter(|opened| opened.size == blob.size);
-    whole.ok_or_else(|| {
-        tracing::error!(%did, cid = %blob.cid, object = blob.object, "the bytes of a blob are missing or cut short");
-        BlobError::NotFound
-    })
+/// Finds a blob that this reader may see.
+pub async fn find(app: &App, did: &Did, cid: &Cid, reader: &Reader) -> Result<Found, BlobError> {
+    repos::readable(app, did, reader).await?;
+    let found = blobs::with_checksums(&*app.db, did, cid).await?;
+    let found = found.filter(|(blob, _)| blob.unreferenced_since.is_none() && blob.takedown_ref.is_none());
+    let (blob, sums) = found.ok_or(BlobError::NotFound)?;
+    let checksums = match sums {
+        Some(sums) => {
+            let checksums = Checksums::new(sums, blob.size);
+            if checksums.is_none() {
+                app.integrity.report(&integrity::blob(did, cid), "its checksums are damaged");
+                return Err(ObjectError::Damaged { position: 0 }.into());
+            }
+            checksums
+        }
+        None => None,
+    };
+    let said = if blob.is_type_guessed || kind::is_generic(&blob.mime_type) {
+        said_by_record(app, did, cid).await?
+    } else {
+        None
+    };
+    let mime_type = said.unwrap_or_else(|| blob.mime_type.clone());
+    Ok(Found { blob, mime_type, checksums })
+}
+
+/// What a record that refers to a blob says that its bytes are.
+async fn said_by_record(app: &App, did: &Did, cid: &Cid) -> Result<Option<String>, ReadError> {
+    let Some(path) = blobs::referring_path(&*app.db, did, cid).await? else { return Ok(None) };
+    let Some(path) = RecordPath::parse(&path).ok() else { return Ok(None) };
+    let record = records::of_account(&*app.db, did, &path).await?;
+    Ok(record.and_then(|record| references::mime_type_of(&record.block, cid)).filter(|said| kind::is_specific(said)))
+}
+
+/// Opens a range of a blob's bytes. Damaged bytes are never given.
+pub async fn open(app: &App, did: &Did, found: &Found, range: Range<u64>) -> Result<Opened, BlobError> {
+    let blob = &found.blob;
+    let pieces = if found.checksums.is_some() { checksums::whole_pieces(&range, blob.size) } else { range.clone() };
+    let opened = app.blobs.objects.read(&Folder::of(did), &blob.object, pieces.clone()).await?;
+    let subject = integrity::blob(did, &blob.cid);
+    let Some(opened) = opened.filter(|opened| opened.size == blob.size) else {
+        app.integrity.report(&subject, "its bytes are missing or cut short");
+        return Err(BlobError::NotFound);
+    };
+    let Some(sums) = found.checksums.clone() else { return Ok(opened) };
+    let damaged = Arc::clone(&app.integrity);
+    let on_damage = move |position| {
+        tracing::warn!(subject, position, "the bytes of a blob from this position on are damaged");
+        damaged.report(&subject, "its bytes are not those that were uploaded");
+    };
+    Ok(checksums::checked(opened, sums, pieces, range, on_damage).await?)
 }
 
 /// A page of a list.

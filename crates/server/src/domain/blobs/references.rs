@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use allod_atproto::{
     Cid, Did,
-    cbor::{Map, Value},
+    cbor::{self, Map, Value},
     cid::{Codec, Link},
 };
 use allod_store::{ReadError, tables::blobs};
@@ -69,7 +69,7 @@ pub fn references(record: &Map) -> Result<Vec<BlobRef>, ReferenceError> {
             found.push(reference);
             Ok(())
         }
-        Form::Legacy(link) => Err(ReferenceError::Legacy(link.to_string())),
+        Form::Legacy { link, .. } => Err(ReferenceError::Legacy(link.to_string())),
     })?;
     Ok(found)
 }
@@ -80,7 +80,7 @@ pub fn referenced_cids(record: &Map) -> Vec<Cid> {
     let visited = visit(record, &mut |form| {
         cids.extend(match form {
             Form::Typed(reference) => Some(reference.cid),
-            Form::Legacy(link) => link.cid().filter(|cid| cid.codec() == Codec::Raw),
+            Form::Legacy { link, .. } => link.cid().filter(|cid| cid.codec() == Codec::Raw),
         });
         Ok(())
     });
@@ -89,6 +89,23 @@ pub fn referenced_cids(record: &Map) -> Vec<Cid> {
     cids.sort_unstable();
     cids.dedup();
     cids
+}
+
+/// What a record says that a blob's bytes are: the first reference to it counts.
+pub fn mime_type_of(block: &[u8], blob: &Cid) -> Option<String> {
+    let Ok(Value::Map(record)) = cbor::decode(block) else { return None };
+    let mut found = None;
+    let visited = visit(&record, &mut |form| {
+        let mime_type = match form {
+            Form::Typed(reference) => (reference.cid == *blob).then_some(reference.mime_type),
+            Form::Legacy { link, mime_type } => (link.cid() == Some(*blob)).then_some(mime_type),
+        };
+        found = found.take().or(mime_type);
+        Ok(())
+    });
+    // The visitor above refuses nothing.
+    let _ = visited;
+    found
 }
 
 /// Checks that an account's record may refer to these blobs: each is stored, not taken down, and, unless another
@@ -120,7 +137,7 @@ pub async fn check(app: &App, did: &Did, references: &[BlobRef]) -> Result<(), R
 
 enum Form {
     Typed(BlobRef),
-    Legacy(Link),
+    Legacy { link: Link, mime_type: String },
 }
 
 /// Shows every reference to `seen`, whose refusal ends the visit. The decoder bounds how deep a record is.
@@ -150,7 +167,8 @@ fn form_of(map: &Map) -> Option<Form> {
     if map.len() != 2 || mime_type.is_empty() {
         return None;
     }
-    Link::parse(cid).ok().map(Form::Legacy)
+    let link = Link::parse(cid).ok()?;
+    Some(Form::Legacy { link, mime_type: mime_type.to_owned() })
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@ use allod_store::{
 use bytes::Bytes;
 
 use super::{
-    kind,
+    kind::{self, Kind},
     objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
     references::BlobRef,
+    scrub,
 };
 use crate::{
     app::App,
     domain::{
-        clock, randomness,
+        clock, integrity, randomness,
         shares::{Crowded, Place, Taker},
     },
     limits,
@@ -141,11 +142,11 @@ impl<'a> Upload<'a> {
         if let Some(decode) = decode {
             self.object.decode(decode, self.app.config.blob_upload_bytes_max).await?;
         }
-        let Finished { cid, size, head } = self.object.finish().await?;
-        let mime_type = kind::media_type(&head, said);
+        let Finished { cid, size, head, checksums } = self.object.finish().await?;
+        let kind = kind::of(&head, said);
         let Self { app, did, object, _place, .. } = self;
-        let mut staged = Staged { app, did: &did, cid, size, object: Some(object), kept: None };
-        let stored = staged.store(mime_type).await;
+        let mut staged = Staged { app, did: &did, cid, size, checksums, object: Some(object), kept: None };
+        let stored = staged.store(kind).await;
         staged.clean_up(&stored).await;
         stored
     }
@@ -157,20 +158,21 @@ struct Staged<'a> {
     did: &'a Did,
     cid: Cid,
     size: u64,
+    checksums: Vec<u8>,
     object: Option<Box<dyn NewObject>>,
     /// The name of the object that was kept and is not in a row yet.
     kept: Option<String>,
 }
 
 impl Staged<'_> {
-    async fn store(&mut self, mime_type: String) -> Result<BlobRef, UploadError> {
+    async fn store(&mut self, kind: Kind) -> Result<BlobRef, UploadError> {
         for _ in 0..TRIES_MAX {
             if denied_blobs::takedown_of(&*self.app.db, &self.cid).await?.is_some() {
                 return Err(UploadError::TakenDown);
             }
             let stored = match blobs::by_cid(&*self.app.db, self.did, &self.cid).await? {
-                Some(blob) => self.store_again(blob, &mime_type).await,
-                None => self.store_first(&mime_type).await,
+                Some(blob) => self.store_again(blob, &kind).await,
+                None => self.store_first(&kind).await,
             };
             match stored {
                 Ok(mime_type) => return Ok(BlobRef { cid: self.cid, mime_type, size: self.size }),
@@ -187,7 +189,7 @@ impl Staged<'_> {
         Err(UploadError::Contended)
     }
 
-    async fn store_first(&mut self, mime_type: &str) -> Result<String, UploadError> {
+    async fn store_first(&mut self, kind: &Kind) -> Result<String, UploadError> {
         let quota_bytes_max = match self.app.config.blob_quota_bytes {
             0 => u64::MAX,
             bytes => bytes,
@@ -197,38 +199,47 @@ impl Staged<'_> {
         }
         let object = self.keep().await?;
         let mut txn = Txn::new();
-        let blob = NewBlob { cid: self.cid, mime_type, size: self.size, object: &object };
-        blobs::insert(&mut txn, self.did, &blob, self.now(), quota_bytes_max);
+        blobs::insert(&mut txn, self.did, &self.row(kind, &object), self.now(), quota_bytes_max);
         self.commit(txn).await?;
         self.kept = None;
-        Ok(mime_type.to_owned())
+        Ok(kind.mime_type.clone())
     }
 
-    /// The bytes are stored already: theirs is the object that stays, unless it was lost. Of a blob that a record
-    /// refers to nothing changes; any other counts as uploaded now, as what it is now said to be.
-    async fn store_again(&mut self, blob: Blob, mime_type: &str) -> Result<String, UploadError> {
-        let folder = Folder::of(self.did);
-        let is_whole = self.app.blobs.objects.size(&folder, &blob.object).await? == Some(self.size);
+    fn row<'r>(&'r self, kind: &'r Kind, object: &'r str) -> NewBlob<'r> {
+        NewBlob {
+            cid: self.cid,
+            mime_type: &kind.mime_type,
+            size: self.size,
+            object,
+            checksums: &self.checksums,
+            is_type_guessed: kind.is_guessed,
+        }
+    }
+
+    /// The bytes are stored already: theirs is the object that stays, unless it was lost or damaged. Of a blob that a
+    /// record refers to nothing else changes; any other counts as uploaded now, as what it is now said to be.
+    async fn store_again(&mut self, blob: Blob, kind: &Kind) -> Result<String, UploadError> {
+        let is_intact = scrub::is_intact(self.app, self.did, &blob).await?;
         let is_referenced = blob.unreferenced_since.is_none();
-        if is_whole && is_referenced {
+        if is_intact && is_referenced {
             return Ok(blob.mime_type);
         }
         let mut txn = Txn::new();
         let mut object = blob.object.clone();
-        if !is_whole {
-            tracing::warn!(did = %self.did, cid = %self.cid, "an upload brings back bytes that were lost");
+        if !is_intact {
+            tracing::warn!(did = %self.did, cid = %self.cid, "an upload brings back bytes that were lost or damaged");
             object = self.keep().await?;
-            blobs::replace_object(&mut txn, self.did, &self.cid, &blob.object, &object);
+            blobs::replace_object(&mut txn, self.did, &self.cid, &blob.object, &object, &self.checksums);
         }
         if !is_referenced {
-            let renewed = NewBlob { cid: self.cid, mime_type, size: self.size, object: &object };
-            blobs::renew(&mut txn, self.did, &renewed, self.now());
+            blobs::renew(&mut txn, self.did, &self.row(kind, &object), self.now());
         }
         self.commit(txn).await?;
-        if !is_whole {
+        if !is_intact {
             self.kept = None;
+            self.app.integrity.is_whole(&integrity::blob(self.did, &self.cid));
         }
-        Ok(if is_referenced { blob.mime_type } else { mime_type.to_owned() })
+        Ok(if is_referenced { blob.mime_type } else { kind.mime_type.clone() })
     }
 
     /// Keeps the object, once.

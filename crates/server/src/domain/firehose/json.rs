@@ -10,7 +10,7 @@ use allod_atproto::{
     json,
     repo::OpAction,
 };
-use allod_store::{Event, Seq};
+use allod_store::{Event, EventKind, Seq};
 use bytes::Bytes;
 use serde_json::{Value, json as object};
 
@@ -73,6 +73,9 @@ impl Told for Batch {
 
 /// Adds an event's messages.
 fn tell(event: &Event, items: &mut Vec<Item>) {
+    if event.kind == EventKind::Damaged {
+        return;
+    }
     let encoded = EncodedFrame { before: event.before.clone(), after: event.after.clone() };
     let message = match frame::decode(&encoded.with_seq(event.seq)) {
         Ok(frame) => frame.message,

@@ -1,7 +1,11 @@
 //! Pages of the event log, without the events of accounts that are no longer shown.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use allod_atproto::frame::{self, AccountStatus, EncodedFrame, Message};
 use allod_store::{
     Event, EventKind, ReadError, Seq,
     tables::{accounts, meta},
@@ -20,8 +24,8 @@ pub(super) struct Page<B> {
     _held: [Option<OwnedSemaphorePermit>; 2],
 }
 
-/// Reads a page for somebody who catches up: events of accounts that were taken down or deleted are left out, but for
-/// those that say so.
+/// Reads a page for a subscriber that catches up. Left out are the events of accounts that were taken down, except
+/// `#account` events, and all events of deleted accounts except the deletion itself.
 pub(super) async fn page<B: Told>(
     firehose: &Firehose,
     of_address: Arc<Semaphore>,
@@ -31,9 +35,23 @@ pub(super) async fn page<B: Told>(
     let of_address = of_address.acquire_owned().await.ok();
     let held = [of_address, firehose.pages.clone().acquire_owned().await.ok()];
     let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
-    let shown = shown(firehose, &events).await?;
-    let is_shown = |event: &Event| event.kind == EventKind::Account || shown.contains(event.did.as_str());
+    let accounts = accounts(firehose, &events).await?;
+    let is_shown = |event: &Event| match accounts.get(event.did.as_str()) {
+        Some(false) => true,
+        Some(true) => event.kind == EventKind::Account,
+        None => event.kind == EventKind::Damaged || is_deletion(event),
+    };
     Ok(Page { batch: B::encode(&events, &is_shown), upto, _held: held })
+}
+
+/// Whether the event is an `#account` event that announces a deletion.
+fn is_deletion(event: &Event) -> bool {
+    if event.kind != EventKind::Account {
+        return false;
+    }
+    let encoded = EncodedFrame { before: event.before.clone(), after: event.after.clone() };
+    let Ok(frame) = frame::decode(&encoded.with_seq(event.seq)) else { return false };
+    matches!(frame.message, Message::Account(account) if account.status == Some(AccountStatus::Deleted))
 }
 
 /// Reads a page for the ring, as it is.
@@ -79,9 +97,10 @@ async fn read(firehose: &Firehose, after: Seq, limit: usize) -> Result<(Vec<Even
     Ok((events, upto))
 }
 
-/// The accounts among those of the events whose content is shown.
-async fn shown(firehose: &Firehose, events: &[Event]) -> Result<HashSet<String>, ReadError> {
-    let dids: HashSet<&str> = events.iter().map(|event| event.did.as_str()).collect();
+/// The accounts of the events, and whether each is taken down; deleted accounts are missing.
+async fn accounts(firehose: &Firehose, events: &[Event]) -> Result<HashMap<String, bool>, ReadError> {
+    let whole = events.iter().filter(|event| event.kind != EventKind::Damaged);
+    let dids: HashSet<&str> = whole.map(|event| event.did.as_str()).collect();
     let dids: Vec<&str> = dids.into_iter().collect();
-    accounts::not_taken_down(&*firehose.db, &dids).await
+    accounts::taken_down(&*firehose.db, &dids).await
 }

@@ -3,12 +3,14 @@
 //! A server's WebSocket messages are not masked, so that a message's bytes are the same for everybody: they are put
 //! behind one another in a [`Batch`], which is written as it is.
 
-use allod_atproto::cbor::Encoder;
-use allod_store::{Event, Seq};
+use allod_atproto::{cbor::Encoder, frame};
+use allod_store::{Event, EventKind, Seq};
 use bytes::Bytes;
 
 /// The longest head of an unmasked WebSocket message, in bytes.
 const HEAD_BYTES_MAX: usize = 10;
+/// The name of the message in place of an event that is damaged.
+const DAMAGED: &str = "DamagedEvent";
 /// The longest encoding of a sequence number, in bytes.
 const SEQ_BYTES_MAX: usize = 9;
 
@@ -97,6 +99,12 @@ impl Told for Batch {
         let mut out = Encoder::with_capacity(events.iter().map(room).sum());
         let mut ends = Vec::with_capacity(events.len());
         for event in events.iter().filter(|event| shown(event)) {
+            if event.kind == EventKind::Damaged {
+                let info = damaged(event.seq);
+                out.raw(Head::new(Opcode::Binary, info.len()).as_bytes()).raw(&info);
+                ends.push((event.seq, out.len()));
+                continue;
+            }
             let payload_bytes = event.before.len() + seq_bytes(event.seq) + event.after.len();
             out.raw(Head::new(Opcode::Binary, payload_bytes).as_bytes());
             out.raw(&event.before).int(event.seq).raw(&event.after);
@@ -127,6 +135,15 @@ impl Batch {
     }
 }
 
+/// The `#info` message in place of an event that can't be sent. Its repository is found to have moved on by the next
+/// commit, whose `prevData` is not the one the subscriber knows.
+fn damaged(seq: Seq) -> Bytes {
+    frame::info(&frame::Info {
+        name: DAMAGED.to_owned(),
+        message: Some(format!("Event {seq} is damaged and was left out")),
+    })
+}
+
 /// How many bytes a sequence number's CBOR has.
 fn seq_bytes(seq: Seq) -> usize {
     match seq {
@@ -140,8 +157,6 @@ fn seq_bytes(seq: Seq) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use allod_store::EventKind;
-
     use super::*;
 
     fn event(seq: Seq, after_bytes: usize) -> Event {

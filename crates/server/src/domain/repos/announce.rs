@@ -103,6 +103,7 @@ async fn in_turn(
     let not_found = || AnnounceError::NotFound(did.clone());
     let account = accounts::by_did(&*app.db, did).await?.ok_or_else(not_found)?;
     let before = repos::head_of(&*app.db, did).await?.ok_or_else(not_found)?;
+    super::open::check_head(app, did, &before).map_err(|_| ReadError::Corrupt { what: "head of a repository" })?;
     let is_activation = new_key.is_none();
     let is_told = is_activation || Status::of(&account).is_active();
     let key = if let Some(key) = new_key {

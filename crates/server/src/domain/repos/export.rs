@@ -26,7 +26,10 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::{OpenRepo, Reader, RepoError, open, readable, snapshot::Snapshot};
 use crate::{
     app::App,
-    domain::shares::{Bounds, Places, Taker},
+    domain::{
+        integrity,
+        shares::{Bounds, Places, Taker},
+    },
     limits::{
         BLOCK_SEARCHES_MAX, BLOCK_SEARCHES_PER_CALLER_MAX, CAR_CHUNK_BYTES, RECORD_BYTES_PER_READ, RECORD_KEYS_PER_READ,
     },
@@ -122,15 +125,29 @@ pub async fn proof(
     let Some(cid) = repo.tree.get(path.as_str()) else { return Ok(proof_file(&repo, path, None)) };
     let record = records::at(&*app.db, repo.head.record_set, path.as_str()).await?;
     if let Some(record) = record.filter(|record| record.cid == cid) {
+        check_block(app, did, path.as_str(), &cid, &record.block)?;
         return Ok(proof_file(&repo, path, Some((cid, record.block))));
     }
     // The record changed meanwhile.
     let snapshot = Snapshot::take(app, did, taker).await?;
     let record = match snapshot.repo().tree.get(path.as_str()) {
-        Some(cid) => Some((cid, snapshot.record(path.as_str(), &cid).await?)),
+        Some(cid) => {
+            let block = snapshot.record(path.as_str(), &cid).await?;
+            check_block(app, did, path.as_str(), &cid, &block)?;
+            Some((cid, block))
+        }
         None => None,
     };
     Ok(proof_file(snapshot.repo(), path, record))
+}
+
+/// Checks that a record's bytes are those of its CID; reports them if not.
+fn check_block(app: &App, did: &Did, path: &str, cid: &Cid, block: &[u8]) -> Result<(), RepoError> {
+    if cid.matches(block) {
+        return Ok(());
+    }
+    app.integrity.report(&integrity::record(did, path), integrity::RECORD_CHANGED);
+    Err(RepoError::RecordDamaged { did: did.clone(), path: path.to_owned() })
 }
 
 fn proof_file(repo: &OpenRepo, path: &RecordPath, record: Option<(Cid, Bytes)>) -> Bytes {
@@ -225,6 +242,7 @@ impl CarFile {
                 Some(Step::Node(node)) => self.car.block(&node.cid(), &node.block()),
                 Some(Step::Entry { key, value }) => {
                     if let Some(block) = export.record(&self.snapshot, &key, &value).await? {
+                        check_block(self.snapshot.app(), self.snapshot.did(), &key, &value, &block)?;
                         self.car.block(&value, &block);
                     }
                 }
@@ -240,7 +258,9 @@ impl CarFile {
                 Some((cid, Place::Commit)) => self.car.block(&cid, &self.snapshot.repo().head.commit_block),
                 Some((cid, Place::Node(node))) => self.car.block(&cid, &node.block()),
                 Some((cid, Place::Record(path))) => {
-                    self.car.block(&cid, &self.snapshot.record(&path, &cid).await?);
+                    let block = self.snapshot.record(&path, &cid).await?;
+                    check_block(self.snapshot.app(), self.snapshot.did(), &path, &cid, &block)?;
+                    self.car.block(&cid, &block);
                 }
                 None => self.rest = Rest::Nothing,
             },

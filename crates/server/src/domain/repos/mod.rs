@@ -4,6 +4,7 @@ mod announce;
 pub mod export;
 pub mod genesis;
 pub mod import;
+pub mod legacy;
 pub mod list;
 mod open;
 pub mod read;
@@ -82,6 +83,14 @@ pub enum RepoError {
         /// Which.
         path: String,
     },
+    /// The stored bytes of a record are not those of its CID.
+    #[error("the record at://{did}/{path} is damaged; see `allod repo verify`")]
+    RecordDamaged {
+        /// Whose.
+        did: Did,
+        /// Which.
+        path: String,
+    },
     /// It changed in more places than could be remembered while it was read, or another has taken its place.
     #[error("The repo has changed too much while it was read: {0}; try again")]
     Overtaken(Did),
@@ -143,5 +152,7 @@ pub async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoE
 /// Reads the newest commit of a repository that a reader may see.
 pub async fn readable_head(app: &App, did: &Did, reader: &Reader) -> Result<Head, RepoError> {
     readable(app, did, reader).await?;
-    repos::head_of(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))
+    let head = repos::head_of(&*app.db, did).await?.ok_or_else(|| RepoError::NotFound(did.clone()))?;
+    open::check_head(app, did, &head)?;
+    Ok(head)
 }

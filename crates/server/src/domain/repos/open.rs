@@ -7,7 +7,7 @@ use std::sync::Arc;
 use allod_atproto::{
     Cid, Did, Tid,
     crypto::SigningKey,
-    repo::{self, Tree, TreeError},
+    repo::{self, SignedCommit, Tree, TreeError},
 };
 use allod_store::{
     ReadError,
@@ -32,6 +32,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
+        integrity,
         keys::{Purpose, UnwrapError},
         randomness::{self, Randomness},
     },
@@ -80,6 +81,9 @@ pub enum OpenError {
     /// The stored records make no tree.
     #[error("the records of {0} make no tree: {1}; see `allod repo verify`")]
     Tree(Did, TreeError),
+    /// The stored head is not what its commit says.
+    #[error("the stored commit of {0} is damaged; see `allod repo verify`")]
+    Commit(Did),
     /// The account has no signing key.
     #[error("{0} has no signing key")]
     NoKey(Did),
@@ -221,12 +225,29 @@ pub(super) async fn load(app: &App, did: &Did) -> Result<Arc<OpenRepo>, OpenErro
         return Ok(open);
     }
     let head = repos::head_of(&*app.db, did).await?.ok_or_else(|| OpenError::NotFound(did.clone()))?;
+    check_head(app, did, &head)?;
     let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| OpenError::NoKey(did.clone()))?;
     let key = Arc::new(app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?);
-    let tree = build_tree(app, did, &head).await?;
+    let tree = build_tree(app, did, &head).await.inspect_err(|error| {
+        if matches!(error, OpenError::Damaged { .. } | OpenError::Tree(..)) {
+            app.integrity.report(&integrity::repository(did), "its records are not those of its newest commit");
+        }
+    })?;
     let open = Arc::new(OpenRepo { head, tree, key });
     app.repos.keep(did, &open);
     Ok(open)
+}
+
+/// Checks a stored head against its signed commit; reports it if it is another.
+pub(super) fn check_head(app: &App, did: &Did, head: &Head) -> Result<(), OpenError> {
+    let is_its_commit = head.commit.matches(&head.commit_block)
+        && SignedCommit::parse(&head.commit_block)
+            .is_ok_and(|commit| commit.commit().rev == head.rev && commit.commit().data == head.data);
+    if is_its_commit {
+        return Ok(());
+    }
+    app.integrity.report(&integrity::repository(did), "its newest commit is damaged");
+    Err(OpenError::Commit(did.clone()))
 }
 
 /// Builds the tree from the stored keys and checks that it is the head's.

@@ -15,12 +15,13 @@ use allod_store::{
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::RepoError;
+use super::{Reader, RepoError};
 use crate::{
     app::App,
     domain::{
         accounts::Status,
         identity::{Freshness, ResolveError, resolve_document},
+        integrity,
     },
     limits::{LIST_ANSWER_BYTES_MAX, RECORD_PAGE_BYTES_MAX},
 };
@@ -30,6 +31,8 @@ use crate::{
 pub struct Shown {
     did: Did,
     record: Record,
+    /// Whether its bytes are not those of its CID.
+    is_damaged: bool,
     /// One of the pages that are read and written as JSON at once.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -38,6 +41,9 @@ impl Shown {
     /// Writes it as getRecord and listRecords show it: JSON with its URI, CID and value.
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), ShowError> {
         let Self { did, record, .. } = self;
+        if self.is_damaged {
+            return Err(ShowError::Damaged(did.clone(), record.path.clone()));
+        }
         // URIs and CIDs have nothing that JSON would write otherwise.
         for part in [b"{\"uri\":\"at://", did.as_str().as_bytes(), b"/", record.path.as_bytes()] {
             out.extend_from_slice(part);
@@ -46,7 +52,7 @@ impl Shown {
             out.extend_from_slice(part);
         }
         if json::write_json(&record.block, out).is_err() {
-            return Err(ShowError::Damaged(did.clone(), record.path.clone()));
+            return Err(ShowError::Unreadable(did.clone(), record.path.clone()));
         }
         out.push(b'}');
         Ok(())
@@ -79,15 +85,21 @@ impl Page {
         let bytes: usize = self.records.iter().map(Shown::json_bytes).sum();
         let mut json = Vec::with_capacity(bytes + 64);
         json.extend_from_slice(b"{\"records\":[");
-        let mut last = None;
+        let (mut last, mut is_first) = (None, true);
         for record in &self.records {
-            if last.is_some() {
-                if json.len() >= LIST_ANSWER_BYTES_MAX {
+            let before = json.len();
+            if !is_first {
+                if before >= LIST_ANSWER_BYTES_MAX {
                     break;
                 }
                 json.push(b',');
             }
-            record.write_json(&mut json)?;
+            match record.write_json(&mut json) {
+                Ok(()) => is_first = false,
+                // The others can be read all the same; getRecord says what is wrong with this one.
+                Err(ShowError::Unreadable(..) | ShowError::Damaged(..)) => json.truncate(before),
+                Err(error) => return Err(error),
+            }
             last = Some(record);
         }
         json.push(b']');
@@ -150,9 +162,14 @@ pub enum ShowError {
     /// The account's DID document can't be had.
     #[error("Could not resolve DID: {0}")]
     Unresolvable(Did),
-    /// A stored record is not DAG-CBOR.
+    /// The stored bytes of a record are not those of its CID.
     #[error("the stored record at://{0}/{1} is damaged")]
     Damaged(Did, String),
+    /// A record came with an import and holds what JSON of the protocol can't say: a float, or the like.
+    #[error(
+        "The record at://{0}/{1} can't be shown as JSON: it is not valid in the data model. com.atproto.sync.getRecord has its bytes"
+    )]
+    Unreadable(Did, String),
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -172,10 +189,31 @@ pub async fn record(
     let turn = turn(app).await;
     let record = records::of_active(&*app.db, &did, &path).await?;
     let record = record.filter(|record| record.takedown_ref.is_none() && cid.is_none_or(|cid| cid == record.cid));
-    Ok(Shown { record: record.ok_or_else(missing)?, did, _turn: turn })
+    match record {
+        Some(record) if is_whole(app, &did, &record) => Ok(Shown { record, did, is_damaged: false, _turn: turn }),
+        Some(record) => Err(ShowError::Damaged(did, record.path)),
+        None => Err(inactive(app, &did).await.unwrap_or_else(missing)),
+    }
 }
 
-/// Shows a page of a collection of an active account.
+/// Whether a record's bytes are those of its CID; reports them if not.
+fn is_whole(app: &App, did: &Did, record: &Record) -> bool {
+    let is_whole = record.cid.matches(&record.block);
+    if !is_whole {
+        app.integrity.report(&integrity::record(did, &record.path), integrity::RECORD_CHANGED);
+    }
+    is_whole
+}
+
+/// Why nothing of an account is shown, if it is because the account is not active.
+async fn inactive(app: &App, did: &Did) -> Option<ShowError> {
+    match super::readable(app, did, &Reader::Public).await {
+        Ok(()) | Err(RepoError::NotFound(_)) => None,
+        Err(error) => Some(error.into()),
+    }
+}
+
+/// Shows a page of a collection of an active account. Damaged records are left out.
 pub async fn records(app: &App, request: PageRequest<'_>) -> Result<Page, ShowError> {
     let missing = || ShowError::NoRepo(request.repo.clone());
     let did = active_did(app, request.repo).await?.ok_or_else(missing)?;
@@ -188,12 +226,17 @@ pub async fn records(app: &App, request: PageRequest<'_>) -> Result<Page, ShowEr
     let size = PageSize { rows: request.limit, bytes: RECORD_PAGE_BYTES_MAX };
     let page = records::page(&*app.db, &did, request.collection.as_str(), between, order, size).await?;
     if page.items.is_empty() {
-        let account = accounts::by_did(&*app.db, &did).await?;
-        if account.is_none_or(|account| !Status::of(&account).is_active()) {
-            return Err(missing());
+        match super::readable(app, &did, &Reader::Public).await {
+            Ok(()) => {}
+            Err(RepoError::NotFound(_)) => return Err(missing()),
+            Err(error) => return Err(error.into()),
         }
     }
-    let records = page.items.into_iter().map(|record| Shown { did: did.clone(), record, _turn: None }).collect();
+    let shown = |record: Record| {
+        let is_damaged = !is_whole(app, &did, &record);
+        Shown { did: did.clone(), record, is_damaged, _turn: None }
+    };
+    let records = page.items.into_iter().map(shown).collect();
     Ok(Page { records, may_go_on: page.may_go_on, _turn: turn })
 }
 

@@ -2,6 +2,7 @@
 
 use allod_atproto::{
     Cid, Nsid, RecordKey, cbor,
+    cid::Codec,
     json::{self, JsonError},
     repo::RECORD_BYTES_MAX,
 };
@@ -219,10 +220,34 @@ pub(super) fn subject_and_blobs(collection: &str, block: &[u8]) -> (Option<Strin
     if !may_have_subject && !contains(block, BLOB_FIELD) {
         return (None, Vec::new());
     }
-    let Ok(cbor::Value::Map(record)) = cbor::decode(block) else { return (None, Vec::new()) };
+    let Ok(cbor::Value::Map(record)) = cbor::decode(block) else { return (None, blobs_of_foreign(block)) };
     let subject = record.get("subject").filter(|_| may_have_subject);
     let subject = subject.and_then(|subject| subject.get("uri").unwrap_or(subject).as_text()).map(str::to_owned);
     (subject, references::referenced_cids(&record))
+}
+
+/// Whether a block is a record: an object of the data model.
+pub(super) fn is_valid(block: &[u8]) -> bool {
+    let mut input = cbor::Decoder::new(block);
+    let is_map = input.kind().is_ok_and(|kind| kind == cbor::Kind::Map);
+    is_map && input.skip().and_then(|_| input.end()).is_ok()
+}
+
+/// Whether a block is an object in DAG-CBOR, though perhaps none of the data model. Such records are carried as they are
+/// where they come with an import: their repository's tree has them, and who signed it meant them.
+pub(super) fn is_foreign(block: &[u8]) -> bool {
+    let mut input = cbor::Decoder::new(block);
+    let is_map = input.kind().is_ok_and(|kind| kind == cbor::Kind::Map);
+    is_map && input.skip_foreign().and_then(|_| input.end()).is_ok()
+}
+
+/// The blobs that a record outside of the data model may refer to: everything it links to that could be one.
+fn blobs_of_foreign(block: &[u8]) -> Vec<Cid> {
+    let mut cids = cbor::Decoder::new(block).skip_foreign().unwrap_or_default();
+    cids.retain(|cid| cid.codec() == Codec::Raw);
+    cids.sort_unstable();
+    cids.dedup();
+    cids
 }
 
 #[cfg(test)]

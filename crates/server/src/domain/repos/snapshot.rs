@@ -23,7 +23,10 @@ use parking_lot::Mutex;
 use super::{OpenRepo, RepoError, open, turns};
 use crate::{
     app::App,
-    domain::shares::{Bounds, Place, Places, Taker},
+    domain::{
+        integrity,
+        shares::{Bounds, Place, Places, Taker},
+    },
     limits::{SNAPSHOTS_MAX, SNAPSHOTS_PER_ACCOUNT_MAX, SNAPSHOTS_PER_ADDRESS_MAX, SNAPSHOTS_REPLACED_BYTES_MAX},
 };
 
@@ -108,6 +111,11 @@ impl Snapshot {
         &self.app
     }
 
+    /// Whose it is.
+    pub(super) fn did(&self) -> &Did {
+        &self.did
+    }
+
     /// Which records are the repository's.
     pub(super) fn record_set(&self) -> RecordSet {
         self.held.repo.head.record_set
@@ -153,7 +161,10 @@ impl Snapshot {
     /// Why a record of the tree is not there.
     pub(super) async fn missing(&self, path: &str) -> RepoError {
         match self.check().await {
-            Ok(()) => RepoError::RecordMissing { did: self.did.clone(), path: path.to_owned() },
+            Ok(()) => {
+                self.app.integrity.report(&integrity::record(&self.did, path), "it is missing");
+                RepoError::RecordMissing { did: self.did.clone(), path: path.to_owned() }
+            }
             Err(error) => error,
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use allod_atproto::{
-    Cid, Did, Tid, cbor,
+    Cid, Did, Tid,
     repo::{RecordPath, RootBuilder, SignedCommit},
 };
 use allod_store::{
@@ -18,7 +18,7 @@ use allod_store::{
 use super::record;
 use crate::{
     app::App,
-    domain::{accounts, keys::Purpose},
+    domain::{accounts, keys::Purpose, scrub::Pace},
     limits::{RECORD_BYTES_PER_READ, VERIFY_PROBLEMS_MAX},
 };
 
@@ -33,6 +33,8 @@ pub struct Report {
     pub rev: Option<Tid>,
     /// How many records there are.
     pub records: u64,
+    /// How many of them are not valid in the data model: they came with an import, and are carried as they are.
+    pub unreadable: u64,
     /// What is wrong, as far as it is kept.
     pub problems: Vec<Problem>,
     /// How much more is wrong.
@@ -67,6 +69,8 @@ pub enum Problem {
     BlobNotListed(String, Cid),
     /// It is written down that a record refers to a blob, and it does not.
     BlobNotReferred(String, Cid),
+    /// The bytes of a blob are missing or others.
+    Blob(Cid, &'static str),
     /// The repository has records of a collection, and is not listed with it; or the other way round.
     Collection(String),
 }
@@ -91,6 +95,7 @@ impl fmt::Display for Problem {
             Self::BlobNotReferred(path, cid) => {
                 write!(f, "{path}: a reference to the blob {cid} is listed that it has not")
             }
+            Self::Blob(cid, what) => write!(f, "the blob {cid}: {what}"),
             Self::Collection(collection) => write!(f, "{collection}: listed without records, or not listed"),
         }
     }
@@ -102,7 +107,8 @@ impl Report {
         self.problems.is_empty()
     }
 
-    fn add(&mut self, problem: Problem) {
+    /// Adds a problem.
+    pub fn add(&mut self, problem: Problem) {
         if self.problems.len() < VERIFY_PROBLEMS_MAX {
             self.problems.push(problem);
         } else {
@@ -124,9 +130,19 @@ pub enum VerifyError {
 
 /// Checks everything that is stored of a repository. `progress` is told how many records were looked at, again and again.
 pub async fn verify(app: &Arc<App>, did: &Did, progress: &(impl Fn(u64) + Sync)) -> Result<Report, VerifyError> {
+    verify_at(app, did, progress, &Pace::unlimited()).await
+}
+
+/// As [`verify`], at a pace, unless the repository is written to so often that it is looked at while writers wait.
+pub async fn verify_at(
+    app: &Arc<App>,
+    did: &Did,
+    progress: &(impl Fn(u64) + Sync),
+    pace: &Pace,
+) -> Result<Report, VerifyError> {
     for _ in 0..TRIES_MAX {
         let before = repos::head_of(&*app.db, did).await?;
-        let report = look(app, did, before.as_ref(), progress).await?;
+        let report = look(app, did, before.as_ref(), progress, pace).await?;
         // What was written meanwhile would look like damage.
         if report.is_sound() || repos::head_of(&*app.db, did).await? == before {
             return Ok(report);
@@ -134,7 +150,7 @@ pub async fn verify(app: &Arc<App>, did: &Did, progress: &(impl Fn(u64) + Sync))
     }
     let _turn = super::turn(app, did).await?;
     let head = repos::head_of(&*app.db, did).await?;
-    Ok(look(app, did, head.as_ref(), progress).await?)
+    Ok(look(app, did, head.as_ref(), progress, &Pace::unlimited()).await?)
 }
 
 async fn look(
@@ -142,6 +158,7 @@ async fn look(
     did: &Did,
     head: Option<&Head>,
     progress: &(impl Fn(u64) + Sync),
+    pace: &Pace,
 ) -> Result<Report, ReadError> {
     let mut report = Report { rev: head.map(|head| head.rev), ..Report::default() };
     let Some(head) = head else {
@@ -176,6 +193,7 @@ async fn look(
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.path);
         progress(report.records);
+        pace.spend(app, rows.iter().map(|row| row.block.len() as u64).sum()).await;
     }
     let found = root.map(RootBuilder::finish);
     if found != Some(head.data) {
@@ -225,10 +243,12 @@ fn look_at_record(path: &str, cid: &Cid, block: &[u8], listed: &mut BTreeSet<(St
     if !cid.matches(block) {
         report.add(Problem::Bytes(path.to_owned()));
     }
-    let mut input = cbor::Decoder::new(block);
-    let is_map = input.kind().is_ok_and(|kind| kind == cbor::Kind::Map);
-    if !is_map || input.skip().and_then(|_| input.end()).is_err() {
-        report.add(Problem::Data(path.to_owned()));
+    if !record::is_valid(block) {
+        if record::is_foreign(block) {
+            report.unreadable += 1;
+        } else {
+            report.add(Problem::Data(path.to_owned()));
+        }
     }
     let Ok(parsed) = RecordPath::parse(path) else {
         report.add(Problem::Path(path.to_owned()));

@@ -34,6 +34,9 @@ const PENDING_RETRY_SECS: u32 = 10;
 /// When a caller whom the store could not serve comes back, in seconds.
 const STORE_RETRY_SECS: u32 = 5;
 
+/// When a caller whose data is damaged comes back, in seconds: somebody has to mend it.
+const DAMAGED_RETRY_SECS: u32 = 60;
+
 /// When a stream's client that found no place comes back, in seconds.
 const SEAT_RETRY_SECS: u32 = 30;
 
@@ -71,6 +74,7 @@ impl<E> From<ReadError> for XrpcError<E> {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable { .. } => unreadable(&error),
+            ReadError::Damaged { .. } => damaged(),
             ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => Self::internal(error),
         }
     }
@@ -81,6 +85,12 @@ fn unreadable<E>(error: &ReadError) -> XrpcError<E> {
     tracing::warn!(%error, "something could not be read");
     let retry = CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS };
     XrpcError::common(retry, "The server can't read at the moment; try again")
+}
+
+/// What a caller is told whose data is damaged. The store has logged it.
+fn damaged<E>() -> XrpcError<E> {
+    let retry = CommonError::NotEnoughResources { retry_after_secs: DAMAGED_RETRY_SECS };
+    XrpcError::common(retry, "The server can't read this at the moment; its operator has been told")
 }
 
 impl<E> From<StoreError> for XrpcError<E> {

@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 
 use super::{DiskStep, Inner, TEMPORARY_ENDING};
 use crate::{
-    domain::blobs::objects::{Decode, DecodeError, Finished, Folder, ObjectError},
+    domain::blobs::{
+        checksums::Summing,
+        objects::{Decode, DecodeError, Finished, Folder, ObjectError},
+    },
     limits,
 };
 
@@ -24,6 +27,7 @@ pub(super) struct Spool {
     temporary: Temporary,
     file: fs::File,
     hash: Sha256,
+    checksums: Summing,
     size: u64,
     head: Vec<u8>,
 }
@@ -37,8 +41,15 @@ impl Spool {
             let path = store.temporary.join(format!("{number}.{TEMPORARY_ENDING}"));
             match fs::File::options().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let (hash, temporary) = (Sha256::new(), Temporary(Some(path)));
-                    return Ok(Self { store: Arc::clone(store), temporary, file, hash, size: 0, head: Vec::new() });
+                    return Ok(Self {
+                        store: Arc::clone(store),
+                        temporary: Temporary(Some(path)),
+                        file,
+                        hash: Sha256::new(),
+                        checksums: Summing::default(),
+                        size: 0,
+                        head: Vec::new(),
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -51,6 +62,7 @@ impl Spool {
         self.store.before(DiskStep::Write)?;
         self.file.write_all(piece)?;
         self.hash.update(piece);
+        self.checksums.update(piece);
         self.size = self.size.saturating_add(piece.len() as u64);
         let wanted = limits::BLOB_HEAD_BYTES.saturating_sub(self.head.len());
         self.head.extend(piece.iter().take(wanted));
@@ -60,7 +72,12 @@ impl Spool {
     /// Tells what was written so far.
     pub(super) fn finished(&self) -> Finished {
         let digest = self.hash.clone().finalize().into();
-        Finished { cid: Cid::from_digest(Codec::Raw, digest), size: self.size, head: self.head.clone() }
+        Finished {
+            cid: Cid::from_digest(Codec::Raw, digest),
+            size: self.size,
+            head: self.head.clone(),
+            checksums: self.checksums.clone().finish(),
+        }
     }
 
     /// Makes a file of what this one decodes to.

@@ -222,6 +222,8 @@ pub struct Imported {
     pub rev: Tid,
     /// How many records there are.
     pub records: u64,
+    /// How many of them are not valid in the data model, and can't be shown as JSON.
+    pub unreadable: u64,
 }
 
 /// An import that receives its CAR file. Dropped before [`Import::finish`], it leaves nothing.

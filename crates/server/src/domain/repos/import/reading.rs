@@ -7,7 +7,6 @@ use std::{mem, sync::Arc};
 use allod_atproto::{
     Cid,
     car::CarError,
-    cbor::{Decoder, Kind},
     cid::Codec,
     repo::{BlockWalk, RECORD_BYTES_MAX, RecordPath, RootBuilder, SignedCommit, TreeError},
 };
@@ -27,6 +26,8 @@ pub(super) struct Reading {
     /// The tree made anew of the keys that were read.
     root: RootBuilder,
     collections: Vec<String>,
+    /// How many records of the last check are not valid in the data model.
+    unreadable: u64,
     is_at_end: bool,
 }
 
@@ -50,7 +51,15 @@ impl Reading {
         let block = spool.get(&root)?.ok_or(ImportError::Missing(root))?;
         let commit = SignedCommit::parse(&block)?;
         let walk = BlockWalk::new(commit.commit().data);
-        Ok(Self { spool, commit, walk, root: RootBuilder::new(), collections: Vec::new(), is_at_end: false })
+        Ok(Self {
+            spool,
+            commit,
+            walk,
+            root: RootBuilder::new(),
+            collections: Vec::new(),
+            unreadable: 0,
+            is_at_end: false,
+        })
     }
 
     /// The commit.
@@ -84,6 +93,16 @@ impl Reading {
         Ok(())
     }
 
+    /// How many records of the last check are not valid in the data model.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// Begins to count such records anew.
+    pub(super) fn clear_unreadable(&mut self) {
+        self.unreadable = 0;
+    }
+
     /// The collections of the records that were read.
     pub(super) fn collections(&self) -> &[String] {
         &self.collections
@@ -94,10 +113,14 @@ impl Reading {
         for read in 0..IMPORT_PORTION_RECORDS {
             let Some((key, cid)) = self.next_key()? else { return Ok(read) };
             let block = self.block(&key, &cid)?;
-            let mut input = Decoder::new(&block);
-            let is_map = input.kind().is_ok_and(|kind| kind == Kind::Map);
-            if !is_map || input.skip().and_then(|_| input.end()).is_err() {
-                return Err(ImportError::Record(key, "it is not an object in DAG-CBOR"));
+            if !record::is_valid(&block) {
+                if !record::is_foreign(&block) {
+                    return Err(ImportError::Record(
+                        key,
+                        "it is not an object in DAG-CBOR, or has a link that can be none",
+                    ));
+                }
+                self.unreadable += 1;
             }
         }
         Ok(IMPORT_PORTION_RECORDS)

@@ -65,6 +65,7 @@ async fn check_once(
     progress: &(impl Fn(u64) + Sync),
 ) -> Result<(Reading, Result<(), ImportError>), ImportError> {
     let mut records = 0;
+    reading.clear_unreadable();
     loop {
         let outcome;
         (reading, outcome) = blocking(move || {
@@ -111,7 +112,9 @@ async fn completed(app: &Arc<App>, did: &Did, mut reading: Reading) -> Result<Op
         let Some(last) = records.last() else { break };
         after.clone_from(&last.path);
         reading = blocking(move || {
-            let missing: Vec<_> = records.into_iter().filter(|record| !reading.has(&record.cid)).collect();
+            let is_whole = |record: &records::BlockRow| record.cid.matches(&record.block);
+            let missing: Vec<_> =
+                records.into_iter().filter(|record| !reading.has(&record.cid) && is_whole(record)).collect();
             reading.add(missing.into_iter().map(|record| (record.cid, record.block)))?;
             Ok::<_, ImportError>(reading)
         })
@@ -134,7 +137,11 @@ pub(super) async fn write(
     let made = async {
         let (reading, records) = write_records(app, did, reading, set, rev, progress).await?;
         let commit = swap(app, did, &reading, &before, set, rev).await?;
-        Ok(Imported { commit: commit.cid(), rev, records })
+        let unreadable = reading.unreadable();
+        if unreadable > 0 {
+            tracing::warn!(%did, records, unreadable, "imported records that are not valid in the data model");
+        }
+        Ok(Imported { commit: commit.cid(), rev, records, unreadable })
     };
     let made = made.await;
     if made.is_err() {

@@ -169,6 +169,7 @@ impl From<OpenError> for WriteError {
             OpenError::NotFound(_)
             | OpenError::Damaged { .. }
             | OpenError::Tree(..)
+            | OpenError::Commit(_)
             | OpenError::NoKey(_)
             | OpenError::Key(_)
             | OpenError::Read(_) => Self::Open(error),

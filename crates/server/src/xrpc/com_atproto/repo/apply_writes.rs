@@ -16,6 +16,7 @@ use super::commit_meta;
 use crate::{
     app::App,
     domain::repos::{
+        legacy,
         record::{self, RecordError, Validate},
         write::{self, Action, RecordWrite, Request, Swap, WriteError},
     },
@@ -30,7 +31,11 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<ApplyWrites, Access>) -
         return Err(WriteError::TooManyWrites.into());
     }
     let (mut writes, mut results) = (Vec::with_capacity(input.writes.len()), Vec::with_capacity(input.writes.len()));
-    for (index, item) in input.writes.into_iter().enumerate() {
+    for (index, mut item) in input.writes.into_iter().enumerate() {
+        if let InputWritesItem::Update(update) = &mut item {
+            let path = RecordPath::new(&update.collection, &update.rkey);
+            legacy::upgrade(&app, &account.did, &path, &mut update.value).await?;
+        }
         let read = read(&app, &account.did, item, input.validate.into());
         let (write, result) = read.map_err(|error| error.in_write(index))?;
         writes.push(write);

@@ -14,7 +14,7 @@ use super::commit_meta;
 use crate::{
     app::App,
     domain::repos::{
-        record,
+        legacy, record,
         write::{self, Action, RecordWrite, Request, Swap},
     },
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
@@ -24,14 +24,16 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<PutRecord, Access>) -> XrpcResult<PutRecord> {
     let (account, input) = (&request.auth.0.account, request.input);
     write::authorise(&app, account, &input.repo).await?;
-    let record = record::prepare(&input.collection, &input.rkey, input.record, input.validate.into())?;
+    let path = RecordPath::new(&input.collection, &input.rkey);
+    let mut value = input.record;
+    legacy::upgrade(&app, &account.did, &path, &mut value).await?;
+    let record = record::prepare(&input.collection, &input.rkey, value, input.validate.into())?;
     let (cid, status) = (record.cid, record.status);
     let swap = match input.swap_record {
         None => Swap::Any,
         Some(OrNull::Null) => Swap::Is(None),
         Some(OrNull::Value(cid)) => Swap::Is(Some(cid)),
     };
-    let path = RecordPath::new(&input.collection, &input.rkey);
     let writes = vec![RecordWrite { path, action: Action::Put { record, swap } }];
     let request = Request { writes, swap_commit: input.swap_commit, commits_always: false };
     let commit = write::apply_writes(&app, &account.did, request).await?;

@@ -22,7 +22,10 @@ use serde_json::json;
 use crate::{
     app::App,
     domain::{
-        blobs::{objects::Opened, read},
+        blobs::{
+            objects::Opened,
+            read::{self, Found},
+        },
         repos::Reader,
     },
     http::{body::StreamError, reply},
@@ -49,19 +52,20 @@ const NAME_OF_UNKNOWN_TYPE: HeaderValue = HeaderValue::from_static("application/
 /// Shows the bytes as they were uploaded.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetBlob, RepoReader>) -> XrpcResult<GetBlob> {
     let (did, RepoReader(reader)) = (request.params.did, request.auth);
-    let blob = read::find(&app, &did, &request.params.cid, &reader).await?;
+    let found = read::find(&app, &did, &request.params.cid, &reader).await?;
+    let blob = &found.blob;
     let etag = format!("\"{}\"", blob.cid);
     let response = if range::is_known(&request.headers, &etag) {
-        XrpcResponse::bytes(content_type(&blob), Bytes::new()).status(StatusCode::NOT_MODIFIED)
+        XrpcResponse::bytes(content_type(&found), Bytes::new()).status(StatusCode::NOT_MODIFIED)
     } else {
         match range::asked(&request.headers, blob.size, &etag) {
-            Asked::Whole => whole(&blob, read::open(&app, &did, &blob, 0..blob.size).await?),
+            Asked::Whole => whole(&found, read::open(&app, &did, &found, 0..blob.size).await?),
             Asked::Part(part) => {
-                let opened = read::open(&app, &did, &blob, part.clone()).await?;
+                let opened = read::open(&app, &did, &found, part.clone()).await?;
                 let shown = header(&format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), blob.size))?;
-                body(&blob, &part, opened).status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, shown)
+                body(&found, &part, opened).status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, shown)
             }
-            Asked::Outside => outside(&blob)?,
+            Asked::Outside => outside(blob)?,
         }
     };
     let caching = if reader == Reader::Public { PUBLIC_CACHING } else { PRIVATE_CACHING };
@@ -74,12 +78,12 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<GetBlob, RepoReader>) -
     Ok(SAFETY.into_iter().fold(response, |response, (name, value)| response.header(name, value)))
 }
 
-fn whole(blob: &Blob, opened: Opened) -> XrpcResponse<GetBlob> {
-    body(blob, &(0..blob.size), opened)
+fn whole(found: &Found, opened: Opened) -> XrpcResponse<GetBlob> {
+    body(found, &(0..found.blob.size), opened)
 }
 
-fn body(blob: &Blob, part: &Range<u64>, opened: Opened) -> XrpcResponse<GetBlob> {
-    let content_type = content_type(blob);
+fn body(found: &Found, part: &Range<u64>, opened: Opened) -> XrpcResponse<GetBlob> {
+    let content_type = content_type(found);
     let Opened { first, rest, .. } = opened;
     let response = match rest {
         None => XrpcResponse::bytes(content_type, first),
@@ -99,8 +103,8 @@ fn outside(blob: &Blob) -> Result<XrpcResponse<GetBlob>, XrpcError<<GetBlob as a
     Ok(response.status(StatusCode::RANGE_NOT_SATISFIABLE).header(CONTENT_RANGE, shown))
 }
 
-fn content_type(blob: &Blob) -> HeaderValue {
-    HeaderValue::from_str(&blob.mime_type).unwrap_or(NAME_OF_UNKNOWN_TYPE)
+fn content_type(found: &Found) -> HeaderValue {
+    HeaderValue::from_str(&found.mime_type).unwrap_or(NAME_OF_UNKNOWN_TYPE)
 }
 
 fn header<E>(text: &str) -> Result<HeaderValue, XrpcError<E>> {

@@ -49,15 +49,6 @@ where
 }
 
 fn cut_off(error: RepoError) -> StreamError {
-    match &error {
-        RepoError::RecordMissing { .. } => tracing::error!(%error, "a CAR file was cut off"),
-        RepoError::NotFound(_)
-        | RepoError::TakenDown(_)
-        | RepoError::Deactivated(_)
-        | RepoError::Open(_)
-        | RepoError::Overtaken(_)
-        | RepoError::TooManyReaders(_)
-        | RepoError::Read(_) => tracing::warn!(%error, "a CAR file was cut off"),
-    }
+    tracing::warn!(%error, "a CAR file was cut off");
     error.into()
 }

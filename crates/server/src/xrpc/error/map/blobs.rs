@@ -2,7 +2,7 @@
 
 use allod_lexicon::com_atproto::sync;
 
-use super::{CommonError, STORE_RETRY_SECS, XrpcError};
+use super::{CommonError, STORE_RETRY_SECS, XrpcError, damaged};
 use crate::domain::blobs::{objects::ObjectError, read::BlobError, references::ReferenceError, upload::UploadError};
 
 /// When a caller whose upload found no room comes back, in seconds.
@@ -15,6 +15,8 @@ impl<E> From<ObjectError> for XrpcError<E> {
                 tracing::warn!(%error, "a blob was not taken");
                 (FULL_RETRY_SECS, "The server has no room left for blobs; try again later")
             }
+            // Named in the log when it was found.
+            ObjectError::Damaged { .. } => return damaged(),
             ObjectError::Failed(_) => {
                 tracing::error!(%error, "where blobs are kept does not work");
                 (STORE_RETRY_SECS, "The server can't read or write blobs at the moment; try again")

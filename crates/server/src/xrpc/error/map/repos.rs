@@ -7,7 +7,7 @@ use allod_lexicon::{
     method::NoErrors,
 };
 
-use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, unreadable, unwritable};
+use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, damaged, unreadable, unwritable};
 use crate::domain::{
     identity::ResolveError,
     repos::{
@@ -39,6 +39,7 @@ macro_rules! repo_error {
                     RepoError::Deactivated(_) => Self::declared(Name::RepoDeactivated, message),
                     RepoError::Open(_)
                     | RepoError::RecordMissing { .. }
+                    | RepoError::RecordDamaged { .. }
                     | RepoError::Overtaken(_)
                     | RepoError::TooManyReaders(_)
                     | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
@@ -59,6 +60,7 @@ impl From<RepoError> for XrpcError<sync::get_repo_status::Error> {
             | RepoError::Deactivated(_)
             | RepoError::Open(_)
             | RepoError::RecordMissing { .. }
+            | RepoError::RecordDamaged { .. }
             | RepoError::Overtaken(_)
             | RepoError::TooManyReaders(_)
             | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
@@ -77,6 +79,7 @@ impl From<RepoError> for XrpcError<sync::get_head::Error> {
             | RepoError::Deactivated(_)
             | RepoError::Open(_)
             | RepoError::RecordMissing { .. }
+            | RepoError::RecordDamaged { .. }
             | RepoError::Overtaken(_)
             | RepoError::TooManyReaders(_)
             | RepoError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
@@ -97,10 +100,11 @@ impl From<RepoError> for XrpcError<NoErrors> {
             RepoError::Overtaken(_) | RepoError::Open(OpenError::Busy(_)) => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
             }
-            RepoError::Open(
-                OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::NoKey(_) | OpenError::Key(_),
-            )
-            | RepoError::RecordMissing { .. } => Self::internal(error),
+            // Named in the log when it was found.
+            RepoError::Open(OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::Commit(_))
+            | RepoError::RecordMissing { .. }
+            | RepoError::RecordDamaged { .. } => damaged(),
+            RepoError::Open(OpenError::NoKey(_) | OpenError::Key(_)) => Self::internal(error),
             RepoError::Open(OpenError::Read(error)) => shared_read_error(error),
             RepoError::Read(error) => error.into(),
         }
@@ -133,8 +137,9 @@ impl From<ShowError> for XrpcError<NoErrors> {
             ShowError::NoRecord { .. } | ShowError::NoRepo(_) | ShowError::Unresolvable(_) => {
                 Self::invalid_request(message)
             }
+            ShowError::Unreadable(..) => Self::invalid_request(message),
             ShowError::Repo(error) => error.into(),
-            ShowError::Damaged(..) => Self::internal(error),
+            ShowError::Damaged(..) => damaged(),
             ShowError::Read(error) => error.into(),
         }
     }
@@ -149,6 +154,7 @@ impl From<ShowError> for XrpcError<repo::get_record::Error> {
             | ShowError::Unresolvable(_)
             | ShowError::Repo(_)
             | ShowError::Damaged(..)
+            | ShowError::Unreadable(..)
             | ShowError::Read(_) => XrpcError::<NoErrors>::from(error).widen(),
         }
     }
@@ -204,13 +210,10 @@ macro_rules! write_error {
                         Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
                     }
                     WriteError::Open(OpenError::NotFound(_)) => Self::common(CommonError::RepoNotFound, message),
-                    WriteError::Open(
-                        OpenError::Damaged { .. }
-                        | OpenError::Tree(..)
-                        | OpenError::NoKey(_)
-                        | OpenError::Key(_)
-                        | OpenError::Busy(_),
-                    )
+                    WriteError::Open(OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::Commit(_)) => {
+                        damaged()
+                    }
+                    WriteError::Open(OpenError::NoKey(_) | OpenError::Key(_) | OpenError::Busy(_))
                     | WriteError::Plan(_)
                     | WriteError::Damaged(_) => Self::internal(error),
                     WriteError::Open(OpenError::Read(error)) | WriteError::Read(error) => shared_read_error(error),
@@ -227,6 +230,7 @@ write_error!(apply_writes, create_record, delete_record, put_record);
 fn shared_read_error<E>(error: Arc<ReadError>) -> XrpcError<E> {
     match &*error {
         ReadError::Unavailable { .. } => unreadable(&error),
+        ReadError::Damaged { .. } => damaged(),
         ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => XrpcError::internal(error),
     }
 }

@@ -38,7 +38,11 @@ async fn shows_nothing_that_is_not_there_or_not_to_be_seen() {
         assert_eq!(get(repo, key).error().await, refusal(400, "RecordNotFound", &message));
     }
     seen::deactivate(&pds, &alice.did).await;
-    assert_eq!(get(alice.did.as_str(), &key).error().await.1, "RecordNotFound");
+    let deactivated = refusal(400, "RepoDeactivated", &format!("Repo has been deactivated: {}", alice.did));
+    assert_eq!(get(alice.did.as_str(), &key).error().await, deactivated);
+    assert_eq!(get(alice.handle.as_str(), "nothing").error().await, deactivated);
+    seen::take_down(&pds, &alice.did).await;
+    assert_eq!(get(alice.did.as_str(), &key).error().await.1, "RepoTakendown");
     let (status, name, _) = get("not a repo", &key).error().await;
     assert_eq!((status, name.as_str()), (400, "InvalidRequest"));
     seen::wrong_verb(pds.xrpc_post(GET), "POST", "GET").await;

@@ -1,5 +1,6 @@
 //! `com.atproto.repo.importRepo`.
 
+mod carried;
 mod interrupted;
 mod made;
 mod moving;

@@ -60,7 +60,9 @@ async fn refuses_unknown_repositories_and_wrong_limits() {
         assert_eq!(list(alice.did.as_str()).param("limit", limit).error().await.0, 400);
     }
     seen::deactivate(&pds, &alice.did).await;
-    let expected = refusal(400, "InvalidRequest", &format!("Could not find repo: {}", alice.did));
+    let expected = refusal(400, "RepoDeactivated", &format!("Repo has been deactivated: {}", alice.did));
     assert_eq!(list(alice.did.as_str()).error().await, expected);
+    seen::take_down(&pds, &alice.did).await;
+    assert_eq!(list(alice.did.as_str()).error().await.1, "RepoTakendown");
     seen::wrong_verb(pds.xrpc_post(LIST), "POST", "GET").await;
 }

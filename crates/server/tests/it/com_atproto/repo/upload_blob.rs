@@ -60,6 +60,9 @@ async fn looks_at_the_bytes_before_it_believes_the_type() {
     for (said, bytes, expected) in [
         ("text/plain", PNG, "image/png"),
         ("*/*", PNG, "image/png"),
+        ("audio/flac", b"fLaC\0\0\0\x22\x10\0\x10\0", "audio/flac"),
+        ("image/png", b"<!DOCTYPE html><html></html>", "text/html"),
+        ("text/plain", b"BM is short for many things", "text/plain"),
         ("image/svg+xml", b"<?xml version=\"1.0\"?><svg/>", "image/svg+xml"),
         ("application/octet-stream", b"", "application/octet-stream"),
         ("video/mp4", b"", "video/mp4"),

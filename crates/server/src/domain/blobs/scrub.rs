@@ -1,0 +1,109 @@
+//! Reading all of an account's blobs and checking each against its CID.
+
+use allod_atproto::{Cid, Did, cid::Codec};
+use allod_store::{
+    CommitError, ReadError, Txn,
+    tables::blobs::{self, Blob},
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use sha2::{Digest, Sha256};
+
+use super::{
+    checksums::Summing,
+    objects::{Folder, ObjectError},
+};
+use crate::{
+    app::App,
+    domain::{integrity, scrub::Pace},
+};
+
+/// How many blobs are looked up at once.
+const BLOBS_PER_READ: i64 = 100;
+
+/// What is wrong with a blob whose file is not there or has another length.
+const MISSING: &str = "its bytes are missing or cut short";
+/// What is wrong with a blob whose bytes are others.
+const CHANGED: &str = "its bytes are not those of its CID";
+
+/// Why blobs could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobScrubError {
+    /// An object could not be read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Checksums could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// What was found of some blobs of one account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlobsChecked {
+    /// How many were checked.
+    pub blobs: u64,
+    /// The damaged ones, and what is wrong.
+    pub damaged: Vec<(Cid, &'static str)>,
+    /// The last one, which the next call begins behind; none when there are no more.
+    pub last: Option<Cid>,
+}
+
+/// Checks the next blobs of an account behind `after`, and gives those their checksums that have none.
+///
+/// Checksums that differ from those of bytes that are right are replaced.
+pub async fn check(app: &App, did: &Did, after: &[u8], pace: &Pace) -> Result<BlobsChecked, BlobScrubError> {
+    let mut checked = BlobsChecked::default();
+    for (blob, sums) in blobs::stored_after(&*app.db, did, after, BLOBS_PER_READ).await? {
+        checked.blobs += 1;
+        checked.last = Some(blob.cid);
+        let subject = integrity::blob(did, &blob.cid);
+        match look(app, did, &blob, pace).await? {
+            Ok(found) => {
+                app.integrity.is_whole(&subject);
+                if sums.as_deref() != Some(&found[..]) {
+                    let mut txn = Txn::new();
+                    blobs::set_checksums(&mut txn, &blob.object, &found);
+                    app.db.commit(txn).await?;
+                }
+            }
+            // Removed or replaced meanwhile.
+            Err(_) if blobs::by_cid(&*app.db, did, &blob.cid).await?.is_none_or(|now| now.object != blob.object) => {}
+            Err(what) => {
+                app.integrity.report(&subject, what);
+                checked.damaged.push((blob.cid, what));
+            }
+        }
+    }
+    Ok(checked)
+}
+
+/// Reads a blob and gives its checksums, or what is wrong with it.
+async fn look(app: &App, did: &Did, blob: &Blob, pace: &Pace) -> Result<Result<Vec<u8>, &'static str>, ObjectError> {
+    let opened = app.blobs.objects.read(&Folder::of(did), &blob.object, 0..blob.size).await?;
+    let Some(opened) = opened.filter(|opened| opened.size == blob.size) else { return Ok(Err(MISSING)) };
+    let (mut hash, mut sums) = (Sha256::new(), Summing::default());
+    let mut take = |piece: &Bytes| {
+        hash.update(piece);
+        sums.update(piece);
+    };
+    take(&opened.first);
+    pace.spend(app, opened.first.len() as u64).await;
+    let mut rest = opened.rest;
+    while let Some(rest) = &mut rest
+        && let Some(piece) = rest.next().await
+    {
+        let piece = piece?;
+        take(&piece);
+        pace.spend(app, piece.len() as u64).await;
+    }
+    let is_theirs = Cid::from_digest(Codec::Raw, hash.finalize().into()) == blob.cid;
+    Ok(if is_theirs { Ok(sums.finish()) } else { Err(CHANGED) })
+}
+
+/// Whether an object holds the bytes of a blob, by their checksums where there are some, else by their CID.
+pub(super) async fn is_intact(app: &App, did: &Did, blob: &Blob) -> Result<bool, ObjectError> {
+    Ok(look(app, did, blob, &Pace::unlimited()).await?.is_ok())
+}
