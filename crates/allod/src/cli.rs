@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Create, show and disable invite codes
     #[command(subcommand)]
     Invite(Invite),
+    /// List and release held and reserved handles
+    #[command(subcommand)]
+    Handle(Handle),
     /// Admit or reject accounts in the sign-up queue
     #[command(subcommand)]
     Queue(Queue),
@@ -519,6 +522,29 @@ pub(crate) enum Invite {
         /// Disable all codes of the account with this DID
         #[arg(long = "account", value_name = "DID")]
         accounts: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `allod handle`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Handle {
+    /// List handles that are held for the account that had them, or reserved
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Where the previous page ended
+        #[arg(long)]
+        cursor: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Release a handle that is held or reserved, so that anybody can have it
+    Release {
+        /// The handle
+        handle: String,
         #[command(flatten)]
         target: Target,
     },

@@ -16,6 +16,7 @@ use allod_server::{
     control,
     domain::{
         blobs::disk::Disk,
+        disposable_domains::DisposableDomains,
         forms::Forms,
         identity::{Resolver, outbound::Guarded},
         installation::{self, Installation, InstallationError},
@@ -46,6 +47,9 @@ const OPERATOR_CONNECT_SECS_MAX: u64 = 3;
 
 /// The largest file of certificate authorities taken, in bytes.
 const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The largest list of throw-away e-mail domains taken, in bytes.
+const DISPOSABLE_DOMAINS_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Takes a port; `flag` is what the operator can change it with.
 pub(crate) async fn listen(address: IpAddr, port: u16, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -115,9 +119,12 @@ pub(crate) async fn open_unchecked(config: Config, data: &DataDirectory) -> Resu
 }
 
 /// Puts the server's parts together.
-fn app(config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Failure> {
+fn app(mut config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Failure> {
     let location = config.blob_directory.clone().unwrap_or_else(|| data.blobs());
     let objects = Disk::open(&location, config.blob_temporary_directory.as_deref(), None).map_err(Failure::failed)?;
+    if let Some(path) = &config.sign_up.disposable_domains_file {
+        config.sign_up.disposable_domains = disposable_domains(path)?;
+    }
     let clock = Arc::new(SystemClock);
     let plc = PlcClient::new(config.identity.plc_url.clone(), operator_client()?);
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
@@ -159,6 +166,16 @@ fn mail_server(smtp: &SmtpConfig, config: &Config) -> Result<Smtp, Failure> {
         (error @ SmtpError::Authorities, Some(path)) => Failure::Failed(format!("{}: {error}", path.display())),
         (error, _) => Failure::failed(error),
     })
+}
+
+/// Reads the operator's list of throw-away e-mail domains.
+fn disposable_domains(path: &Path) -> Result<DisposableDomains, Failure> {
+    let failed = |reason: String| {
+        Failure::Failed(format!("disposable_email_domains_file: can't read {}: {reason}", path.display()))
+    };
+    let bytes = read_bounded(path, DISPOSABLE_DOMAINS_FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;
+    DisposableDomains::parse(&text).map_err(|error| failed(error.to_string()))
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {

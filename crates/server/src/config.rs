@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::{
     domain::{
-        captcha::CaptchaConfig, firehose::FirehoseConfig, passwords::HashCost, phone::PhoneConfig,
-        repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
+        captcha::CaptchaConfig, disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
+        phone::PhoneConfig, repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
     },
     sendmail::SendmailConfig,
     smtp::SmtpConfig,
@@ -103,6 +103,10 @@ pub struct SignUpConfig {
     pub verification: Verification,
     /// Whether a sign-up needs an e-mail address.
     pub email_required: bool,
+    /// The operator's list of throw-away e-mail domains, if there is one.
+    pub disposable_domains_file: Option<PathBuf>,
+    /// Which e-mail domains are taken for throw-away ones: the built-in list and what is in that file.
+    pub disposable_domains: DisposableDomains,
     /// The shortest password taken, in characters.
     pub password_chars_min: usize,
     /// The longest password taken, in characters.
@@ -133,6 +137,10 @@ pub struct IdentityConfig {
     pub recovery_key: Option<DidKey>,
     /// How long a single DID or handle look-up may take, in milliseconds.
     pub resolve_timeout_millis: u64,
+    /// Whether answers about a session have the account's DID document.
+    pub document_with_session: bool,
+    /// For how long a handle under a service domain is held for the account that had it, in seconds; 0 for not at all.
+    pub handle_hold_secs: u64,
 }
 
 /// Whether callers are limited in how often they do things, and who is not.

@@ -23,7 +23,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use administration::{
     AdminTokenCreated, AdminTokenDetails, AdminTokenList, Administration, AuditLine, AuditLog, DidWebPublish,
-    DidWebShown, Done, InviteShown, InviteUsed, QueueDetails, QueuePage, TakedownSubject,
+    DidWebShown, Done, HeldHandleDetails, HeldHandlePage, InviteShown, InviteUsed, QueueDetails, QueuePage,
+    TakedownSubject,
 };
 pub use execute::execute;
 pub use firehose::{AheadStatus, FirehoseStatus, RelayStatus, SequenceRaised, SubscriberStatus};
@@ -249,6 +250,8 @@ pub enum Answer {
     Done(Done),
     /// An invite code and who used it.
     InviteShown(InviteShown),
+    /// Handles that are held or reserved.
+    HeldHandles(HeldHandlePage),
     /// Accounts that wait to be let in.
     Queue(QueuePage),
     /// The administration token that was made.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     domain::{
-        accounts::deletion,
+        accounts::{deletion, email},
         administration::audit,
         blobs::collect,
         clock::MICROS_PER_SEC,
@@ -47,6 +47,9 @@ async fn on_timer(app: &Arc<App>) {
         }
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "the identity changes of an earlier run could not be looked at"),
+    }
+    if let Err(error) = email::convert_stored(app).await {
+        tracing::warn!(%error, "e-mail addresses of an earlier version could not be converted");
     }
     if let Err(error) = import::clean(app).await {
         tracing::warn!(%error, "what imports of an earlier run have left could not be removed");

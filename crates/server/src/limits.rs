@@ -351,3 +351,15 @@ pub const SEQUENCE_RAISE_MAX: i64 = allod_store::SEQ_MAX / 2;
 
 /// How many uses of an invite code one page shows.
 pub const INVITE_USES_PER_PAGE_MAX: i64 = 1000;
+
+/// How long an answer about a session waits for the account's DID document.
+pub const SESSION_DOCUMENT_MILLIS_MAX: u64 = 1_000;
+
+/// How many DID documents are looked up at once for answers about sessions.
+pub const SESSION_LOOKUPS_MAX: usize = 16;
+
+/// For how long such a look-up is not repeated after it failed.
+pub const SESSION_PAUSE_SECS: u64 = 30;
+
+/// How many held handles one page lists.
+pub const HELD_HANDLES_PER_PAGE_MAX: i64 = 1_000;

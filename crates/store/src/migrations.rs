@@ -38,6 +38,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(15, "0015_known_networks"),
     migration!(16, "0016_did_web"),
     migration!(17, "0017_checksums"),
+    migration!(18, "0018_canonical_emails"),
 ];
 
 #[cfg(test)]

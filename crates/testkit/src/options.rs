@@ -6,6 +6,7 @@ use allod_atproto::Did;
 use allod_server::{
     config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
+        disposable_domains::DisposableDomains,
         firehose::{FirehoseConfig, RING_BYTES_MAX},
         mail::Transport,
         passwords::HashCost,
@@ -130,12 +131,20 @@ impl Options {
                 queue: None,
                 verification: Verification::Nothing,
                 email_required: true,
+                disposable_domains_file: None,
+                disposable_domains: DisposableDomains::default(),
                 password_chars_min: 8,
                 password_chars_max: 256,
                 did_web_accounts: false,
                 server_rotation_key_required: true,
             },
-            identity: IdentityConfig { plc_url: plc_url.clone(), recovery_key: None, resolve_timeout_millis: 3000 },
+            identity: IdentityConfig {
+                plc_url: plc_url.clone(),
+                recovery_key: None,
+                resolve_timeout_millis: 3000,
+                document_with_session: true,
+                handle_hold_secs: 30 * 24 * 60 * 60,
+            },
             firehose: FirehoseConfig {
                 retention_micros: RETENTION_MICROS,
                 ring_bytes_max: RING_BYTES_MAX,

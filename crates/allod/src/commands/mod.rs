@@ -8,6 +8,7 @@ mod config;
 mod data;
 mod dev;
 mod firehose;
+mod handle;
 mod invite;
 mod mail;
 mod migrate_in;
@@ -104,6 +105,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Firehose(command) => firehose::run(command),
         Command::Mail(command) => mail::run(command),
         Command::Invite(command) => invite::run(command),
+        Command::Handle(command) => handle::run(command),
         Command::Queue(command) => queue::run(command),
         Command::Repo(command) => repo::run(&command),
         Command::Config(command) => config::run(&command),

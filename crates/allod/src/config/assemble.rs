@@ -7,6 +7,7 @@ use allod_server::{
     config::{Config, IdentityConfig, MailConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
         captcha::{CaptchaConfig, HCAPTCHA_URL, TURNSTILE_URL},
+        disposable_domains::DisposableDomains,
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
         phone::{PhoneConfig, TwilioConfig},
@@ -33,6 +34,11 @@ const PASSWORD_CHARS_CEILING: u64 = 1024;
 
 /// The longest look-up that may be allowed, in milliseconds.
 const RESOLVE_TIMEOUT_MILLIS_CEILING: u64 = 60_000;
+
+/// The longest that a handle may be held, in days: ten years.
+const HANDLE_HOLD_DAYS_CEILING: u64 = 3_660;
+
+const SECS_PER_DAY: u64 = 24 * 60 * 60;
 
 /// The most accounts that one telephone number may be allowed to make.
 const PHONE_ACCOUNTS_CEILING: u64 = 1_000_000;
@@ -307,6 +313,7 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
     let invite_epoch = reader.read(&s::INVITE_EPOCH);
     let queue = read_queue(reader, invite_required);
     let email_required = reader.read(&s::EMAIL_REQUIRED);
+    let disposable_domains_file = reader.read(&s::DISPOSABLE_EMAIL_DOMAINS_FILE);
     let shortest = reader.read(&s::PASSWORD_CHARS_MIN);
     let longest = reader.read(&s::PASSWORD_CHARS_MAX);
     let (shortest, longest) = (shortest?, longest?);
@@ -330,6 +337,8 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         queue: is_queueing.then_some(queue),
         verification: Verification::Nothing,
         email_required: email_required?,
+        disposable_domains_file,
+        disposable_domains: DisposableDomains::default(),
         password_chars_min: usize::try_from(shortest).ok()?,
         password_chars_max: usize::try_from(longest).ok()?,
         did_web_accounts: did_web_accounts?,
@@ -511,7 +520,19 @@ fn read_identity(reader: &mut Reader) -> Option<IdentityConfig> {
         reader.problem(Problem::at(place, format!("must be 1 to {RESOLVE_TIMEOUT_MILLIS_CEILING} milliseconds")));
     }
     let recovery_key: Option<DidKey> = reader.read(&s::RECOVERY_DID_KEY);
-    Some(IdentityConfig { plc_url: plc_url?, recovery_key, resolve_timeout_millis })
+    let document_with_session = reader.read(&s::ENABLE_DID_DOC_WITH_SESSION);
+    let handle_hold_days = reader.read(&s::HANDLE_HOLD_DAYS)?;
+    if handle_hold_days > HANDLE_HOLD_DAYS_CEILING {
+        let place = reader.place(&s::HANDLE_HOLD_DAYS);
+        reader.problem(Problem::at(place, format!("must be 0 to {HANDLE_HOLD_DAYS_CEILING} days")));
+    }
+    Some(IdentityConfig {
+        plc_url: plc_url?,
+        recovery_key,
+        resolve_timeout_millis,
+        document_with_session: document_with_session?,
+        handle_hold_secs: handle_hold_days.min(HANDLE_HOLD_DAYS_CEILING) * SECS_PER_DAY,
+    })
 }
 
 fn read_rate_limits(reader: &mut Reader, dev_mode: Option<bool>) -> Option<RateLimitConfig> {

@@ -100,6 +100,8 @@ settings! {
     SERVICE_HANDLE_DOMAINS: HandleDomains = "service_handle_domains", Some("PDS_SERVICE_HANDLE_DOMAINS"), Computed("`.<hostname>`; `.test` for localhost");
     /// Whether accounts may be on did:webs under the handle domains (`did:web:alice.example.com` with that very handle), whose documents this server keeps. Such an identity can't leave without the operator's help: see docs/operations.md.
     DID_WEB_ACCOUNTS: bool = "did_web_accounts", None, Literal("false");
+    /// For how many days a handle under the service's domains is held for the account that had it, after a change of the handle or a deletion; 0 frees it at once. `allod handle` lists and releases what is held.
+    HANDLE_HOLD_DAYS: u64 = "handle_hold_days", None, Literal("30");
     /// Whether a sign-up needs an invite code.
     INVITE_REQUIRED: bool = "invite_required", Some("PDS_INVITE_REQUIRED"), Literal("true");
     /// How old an account has to grow, in milliseconds, for each invite code that it may give away, up to five unused ones. Without it accounts get none of themselves.
@@ -134,6 +136,8 @@ settings! {
     CAPTCHA_URL: Url = "captcha_url", None, Nothing;
     /// Whether a sign-up needs an e-mail address.
     EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
+    /// A file of e-mail domains that give throw-away addresses, beside the built-in list: one a line, each with all domains below it. `!example.com` lets a listed domain through, `!*` drops the built-in list, `#` begins a comment. Read at start.
+    DISPOSABLE_EMAIL_DOMAINS_FILE: PathBuf = "disposable_email_domains_file", None, Nothing;
     /// The shortest password taken, in characters.
     PASSWORD_CHARS_MIN: u64 = "password_chars_min", None, Literal("8");
     /// The longest password taken, in characters.
@@ -172,6 +176,8 @@ settings! {
     DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
     /// How long one look-up of a DID or a handle may take, in milliseconds.
     ID_RESOLVER_TIMEOUT: u64 = "id_resolver_timeout", Some("PDS_ID_RESOLVER_TIMEOUT"), Literal("3000");
+    /// Whether createSession, refreshSession and getSession answer with the account's DID document, from which apps learn its server. (The reference's default is false.)
+    ENABLE_DID_DOC_WITH_SESSION: bool = "enable_did_doc_with_session", Some("PDS_ENABLE_DID_DOC_WITH_SESSION"), Literal("true");
     /// A did:key of the operator's, put ahead of the server's own rotation key in every new did:plc: with its private half kept elsewhere, identities survive the loss of this server.
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
     /// Whether the did:plc of an account here must list this server's rotation key. Without the key the server can change neither the handle nor the signing key; the owner does, at the directory.

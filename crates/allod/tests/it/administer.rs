@@ -200,6 +200,19 @@ async fn an_operator_moderates_from_the_command_line_with_a_server_and_without()
         client().get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
     };
     assert_eq!(info(&token).await, 200);
+    let rename = async |handle: &str| {
+        let call = client().post(format!("{origin}/xrpc/com.atproto.admin.updateAccountHandle"));
+        let call = call.bearer_auth(&token).json(&json!({ "did": did, "handle": handle }));
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(rename("liz.test").await, 200);
+    let held = allod.run(&["handle", "list", "--json"]).json();
+    assert_eq!((&held["handles"][0]["handle"], &held["handles"][0]["did"]), (&json!("alice.test"), &json!(did)));
+    assert!(allod.run(&["handle", "list"]).ok().contains(did));
+    assert_eq!(allod.run(&["handle", "release", "alice.test"]).ok(), "alice.test: released\n");
+    let again = allod.run(&["handle", "release", "alice.test"]);
+    assert!(again.code == 1 && again.stderr.contains("alice.test is not held"), "{}", again.stderr);
+    assert_eq!(rename("alice.test").await, 200);
     let tokens = allod.run(&["admin-token", "list", "--json"]).json();
     assert_eq!((&tokens["tokens"][0]["name"], &tokens["tokens"][0]["scope"]), (&json!("ops"), &json!("admin")));
     assert_eq!(allod.run(&["admin-token", "revoke", "ops"]).ok(), "ops: revoked\n");
@@ -210,7 +223,7 @@ async fn an_operator_moderates_from_the_command_line_with_a_server_and_without()
     assert_eq!(status(&allod), "takendown");
     let log = allod.run(&["audit", "--json", "--limit", "3"]).json();
     let newest: Vec<&Value> = log["entries"].as_array().unwrap().iter().map(|line| &line["method"]).collect();
-    assert_eq!(newest, ["takedown", "admin-token revoke", "admin-token create"]);
+    assert_eq!(newest, ["takedown", "admin-token revoke", "com.atproto.admin.updateAccountHandle"]);
     let text = allod.run(&["audit"]).ok();
     assert!(text.contains("refused: Subject not found") && text.contains("command-line"), "{text}");
 }

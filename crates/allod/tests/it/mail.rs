@@ -169,3 +169,18 @@ fn authorities_that_are_not_there_are_told_at_the_start() {
         assert!(refused.code == 1 && refused.stderr.contains(complaint), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn a_list_of_throw_away_domains_that_cannot_be_read_is_told_at_the_start() {
+    let allod = Allod::new();
+    std::fs::write(allod.path("odd.txt"), "spam.example\nno domain\n").unwrap();
+    for (file, complaint) in [
+        ("missing.txt", "disposable_email_domains_file: can't read missing.txt"),
+        ("odd.txt", "line 2: \"no domain\" is not a domain name"),
+    ] {
+        let mut environment = environment("");
+        environment.push(("ALLOD_DISPOSABLE_EMAIL_DOMAINS_FILE", file));
+        let refused = allod.run_with(&["serve"], &environment);
+        assert!(refused.code == 1 && refused.stderr.contains(complaint), "{}", refused.stderr);
+    }
+}

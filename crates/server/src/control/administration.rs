@@ -18,6 +18,7 @@ use crate::{
             accounts::AdminError,
             audit,
             did_web::{self, DidWebError, Publish},
+            handles::{self, ReleaseError},
             tokens::{self, CreateTokenError},
         },
         clock, invites,
@@ -106,6 +107,18 @@ pub enum Administration {
         account: String,
         /// Whether it is active from now on.
         active: bool,
+    },
+    /// Lists handles that are held for the account that had them, or reserved.
+    HandleList {
+        /// Where the previous page ended.
+        cursor: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Frees a handle that is held or reserved.
+    HandleRelease {
+        /// The handle.
+        handle: String,
     },
     /// Lists accounts that wait to be let in, oldest first.
     QueueList {
@@ -251,6 +264,26 @@ pub struct InviteUsed {
     pub at: String,
 }
 
+/// A page of handles that are held or reserved.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HeldHandlePage {
+    /// In order.
+    pub handles: Vec<HeldHandleDetails>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// A handle that no account has and nobody else gets.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HeldHandleDetails {
+    /// The handle.
+    pub handle: String,
+    /// Whom it is held for; none for one that is reserved.
+    pub did: Option<String>,
+    /// Until when, RFC 3339; none for one that is reserved, or held as long as its account exists.
+    pub until: Option<String>,
+}
+
 /// A token that was just made.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AdminTokenCreated {
@@ -364,6 +397,21 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             let used = used.collect();
             Ok(Answer::InviteShown(InviteShown { invite: invite_details(shown.invite), used, cursor: shown.cursor }))
         }
+        Administration::HandleList { cursor, limit } => {
+            let page = handles::held(app, cursor.as_deref(), i64::from(limit.clamp(1, LIST_ITEMS_MAX))).await?;
+            let held = page.handles.into_iter().map(|held| HeldHandleDetails {
+                handle: held.handle,
+                did: held.did,
+                until: held.until.map(at),
+            });
+            Ok(Answer::HeldHandles(HeldHandlePage { handles: held.collect(), cursor: page.cursor }))
+        }
+        Administration::HandleRelease { handle } => match handles::release(app, &by("handle release"), &handle).await {
+            Ok(handle) => Ok(done(handle.to_string())),
+            Err(error @ ReleaseError::Handle(_)) => Err(refusal("InvalidHandle", error.to_string())),
+            Err(error @ ReleaseError::NotHeld(_)) => Err(refusal("NotFound", error.to_string())),
+            Err(error @ ReleaseError::Commit(_)) => Err(failure(&error)),
+        },
         Administration::QueueList { cursor, limit } => {
             let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
             let (rows, cursor) = queue::list(app, cursor.as_deref(), limit).await?;
@@ -451,6 +499,8 @@ async fn tokens_of(app: &App, action: Administration) -> Result<Answer, ControlE
         | Administration::AccountSearch { .. }
         | Administration::InviteDisable { .. }
         | Administration::InviteShow { .. }
+        | Administration::HandleList { .. }
+        | Administration::HandleRelease { .. }
         | Administration::QueueList { .. }
         | Administration::QueueAdmit { .. }
         | Administration::QueueRefuse { .. }

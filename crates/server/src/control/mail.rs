@@ -63,8 +63,8 @@ pub(super) async fn test(app: &App, to: &str) -> Result<MailTested, ControlError
     let address = emails::EmailAddress::parse(to).map_err(|error| refusal("InvalidRequest", error.to_string()))?;
     let name = &app.config.service.name;
     let (subject, body) = (format!("Test letter from {name}"), format!("This server's mail gets through.\n\n{name}"));
-    match mail::send_now(app, address.as_typed(), subject, body).await {
-        Ok(()) => Ok(MailTested { to: address.as_typed().to_owned() }),
+    match mail::send_now(app, address.as_str(), subject, body).await {
+        Ok(()) => Ok(MailTested { to: address.as_str().to_owned() }),
         Err(error @ SendNowError::NoMailServer) => Err(refusal("InvalidRequest", error.to_string())),
         Err(error @ SendNowError::Transport(_)) => Err(refusal("UpstreamFailure", error.to_string())),
     }

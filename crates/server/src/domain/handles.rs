@@ -2,6 +2,12 @@
 
 use allod_atproto::{Did, Handle};
 
+use super::{
+    clock::{self, MICROS_PER_SEC},
+    homographs,
+};
+use crate::app::App;
+
 /// The shortest front part of a handle under a service domain, in characters.
 pub const FRONT_CHARS_MIN: usize = 3;
 /// The longest front part of a handle under a service domain, in characters.
@@ -60,11 +66,40 @@ fn admit_with(typed: &str, domains: &[String], reserved_refused: bool) -> Result
     if DISALLOWED_TLDS.contains(&tld) {
         return Err(HandleError::Invalid("Handle TLD is invalid or disallowed".to_owned()));
     }
+    check_encoding(&handle)?;
     let Some(front) = domains.iter().find_map(|domain| handle.as_str().strip_suffix(domain.as_str())) else {
         return Ok(AdmissibleHandle::Own(handle));
     };
     check_front(front, reserved_refused)?;
     Ok(AdmissibleHandle::Service(handle))
+}
+
+/// Until when a handle is held that its account loses now, in microseconds; none when it is free at once.
+pub fn held_until(app: &App, now_micros: u64) -> Option<i64> {
+    let secs = app.config.identity.handle_hold_secs;
+    (secs > 0).then(|| clock::to_store(now_micros.saturating_add(secs.saturating_mul(MICROS_PER_SEC))))
+}
+
+/// What a label of another script is encoded from must be known, whoever's domain it is.
+fn check_encoding(handle: &Handle) -> Result<(), HandleError> {
+    let mut encoded = handle.as_str().split('.').filter(|label| homographs::is_encoded(label));
+    if encoded.any(|label| homographs::decode(label).is_none()) {
+        return Err(HandleError::Invalid("Handle has an xn-- label that is not valid Punycode".to_owned()));
+    }
+    Ok(())
+}
+
+/// Under this server's domains nobody gets a name that people take for another's. A domain of somebody's own is for its
+/// registry to judge.
+fn check_homograph(front: &str) -> Result<(), HandleError> {
+    let Some(text) = homographs::is_encoded(front).then(|| homographs::decode(front)).flatten() else { return Ok(()) };
+    if homographs::is_mixed(&text) {
+        return Err(HandleError::Invalid("Handle mixes letters of different scripts".to_owned()));
+    }
+    if homographs::looks_like_ascii(&text) {
+        return Err(HandleError::Invalid("Handle can be mistaken for another in plain letters".to_owned()));
+    }
+    Ok(())
 }
 
 /// Tells whether a handle is under one of the service's domains.
@@ -87,6 +122,7 @@ fn check_front(front: &str, reserved_refused: bool) -> Result<(), HandleError> {
     if front.len() > FRONT_CHARS_MAX {
         return Err(HandleError::Invalid("Handle too long".to_owned()));
     }
+    check_homograph(front)?;
     if reserved_refused && RESERVED_FRONTS.lines().any(|reserved| reserved == front) {
         return Err(HandleError::Reserved);
     }
@@ -134,6 +170,24 @@ mod tests {
         assert_eq!(invalid("a.lice.pds.test"), "Invalid characters in handle");
         assert!(admit(&format!("{}.pds.test", "a".repeat(18)), &domains()).is_ok());
         assert!(admit("ali.pds.test", &domains()).is_ok());
+    }
+
+    #[test]
+    fn refuses_what_looks_like_another_name() {
+        let punycode = "Handle has an xn-- label that is not valid Punycode";
+        for typed in ["xn--99999999.pds.test", "xn--bucher-xyd.pds.test", "xn--99999999.com", "alice.xn--a.com"] {
+            assert_eq!(invalid(typed), punycode, "{typed}");
+        }
+        let look_alike = "Handle can be mistaken for another in plain letters";
+        for typed in ["xn--80ak6aa92e.pds.test", "XN--80AK6AA92E.example.com"] {
+            assert_eq!(invalid(typed), look_alike, "{typed}");
+        }
+        // "paypal" with a Cyrillic letter.
+        assert_eq!(invalid("xn--pypal-4ve.pds.test"), "Handle mixes letters of different scripts");
+        assert!(admit_by_operator("xn--80ak6aa92e.pds.test", &domains()).is_err());
+        for typed in ["xn--bcher-kva.pds.test", "xn--e1afmkfd.pds.test", "xn--80ak6aa92e.com", "ab--cd.pds.test"] {
+            assert!(admit(typed, &domains()).is_ok(), "{typed}");
+        }
     }
 
     #[test]

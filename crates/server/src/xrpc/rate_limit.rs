@@ -164,7 +164,7 @@ pub mod rules {
 
     use super::{DAY, HOUR, Limit, MINUTES_5, Rule, XrpcRequest, address, by_address};
     use crate::{
-        domain::phone::PhoneNumber,
+        domain::{emails, phone::PhoneNumber},
         xrpc::auth::{Access, Anonymous, FullAccess, RepoReader, SignUpCaller, Uploader},
     };
 
@@ -237,7 +237,7 @@ pub mod rules {
     ];
 
     fn identifier(request: &XrpcRequest<CreateSession, Anonymous>) -> String {
-        let identifier = request.input.identifier.trim().to_lowercase();
+        let identifier = emails::lookup_key(&request.input.identifier);
         format!("{}\0{identifier}", address(request.context.client).unwrap_or_default())
     }
 

@@ -26,7 +26,7 @@ pub struct Account {
     pub did: Did,
     /// Its handle, lower-case.
     pub handle: Handle,
-    /// The e-mail address as typed.
+    /// The e-mail address, in canonical form.
     pub email: Option<String>,
     /// The password's hash in PHC form; none means nobody can sign in with a password.
     pub password_hash: Option<String>,
@@ -300,6 +300,48 @@ pub fn reserve_handle(txn: &mut Txn, handle: &Handle, now: i64) {
     );
 }
 
+/// A handle that no account has and nobody else gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldHandle {
+    /// The handle.
+    pub handle: String,
+    /// Whom it is held for; none for one that is reserved.
+    pub did: Option<String>,
+    /// Until when, in microseconds since the Unix epoch; none for one that is reserved, or held as long as its account exists.
+    pub until: Option<i64>,
+}
+
+/// Reads up to `limit` handles that are held or reserved at `now`, in order, after the one given.
+pub async fn held_handles(db: &dyn Database, after: &str, now: i64, limit: i64) -> Result<Vec<HeldHandle>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT handle, NULLIF(did, $4), NULLIF(held_until, $5) FROM handles \
+         WHERE handle > $1 AND (held_until > $2 OR did = $4) ORDER BY handle LIMIT $3",
+        after,
+        now,
+        limit,
+        NOBODY,
+        WITH_THE_ACCOUNT
+    ));
+    all(&rows.await?, |row| Ok(HeldHandle { handle: row.get(0)?, did: row.get(1)?, until: row.get(2)? }))
+}
+
+/// The conflict when a handle is not held, or for as long as its account exists.
+pub const HANDLE_NOT_HELD: &str = "handle not held";
+
+/// Adds: a handle that is held or reserved is free. Conflict: [`HANDLE_NOT_HELD`].
+pub fn release_handle(txn: &mut Txn, handle: &Handle) {
+    txn.expect(
+        HANDLE_NOT_HELD,
+        1,
+        sql!(
+            "DELETE FROM handles WHERE handle = $1 AND (held_until < $3 OR did = $2)",
+            handle.as_str(),
+            NOBODY,
+            WITH_THE_ACCOUNT
+        ),
+    );
+}
+
 /// Adds: the e-mail address belongs to the DID. Conflict: [`EMAIL_TAKEN`].
 pub fn hold_email(txn: &mut Txn, email_key: &str, did: &Did, now: i64) {
     txn.expect(
@@ -495,11 +537,11 @@ pub fn confirm_email(txn: &mut Txn, did: &Did, email: &str, now: i64) {
 
 /// Adds: the account has another address, not confirmed yet, in place of the one it was read with; codes and the second
 /// factor that were for that one go. Conflicts: [`ACCOUNT_CHANGED`], [`EMAIL_TAKEN`].
-pub fn set_email(txn: &mut Txn, account: &Account, email: &str, email_key: &str, now: i64) {
+pub fn set_email(txn: &mut Txn, account: &Account, email: &str, now: i64) {
     let did = &account.did;
     txn.touch(Touched::Account(did.to_string()));
     txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
-    hold_email(txn, email_key, did, now);
+    hold_email(txn, email, did, now);
     txn.expect(
         ACCOUNT_CHANGED,
         1,

@@ -25,6 +25,7 @@ pub mod sessions;
 pub mod sign_up_queue;
 pub mod sign_ups;
 pub mod signing_keys;
+pub mod unconverted_emails;
 pub mod used_tokens;
 
 use crate::{Database, ReadError, Row, Rows, SqlValue, Statement};

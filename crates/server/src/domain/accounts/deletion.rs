@@ -24,7 +24,6 @@ use crate::{
         clock::{self, MICROS_PER_SEC},
         email_codes::{self, CodeError, Purpose},
         handles,
-        identity::changes::FORMER_HANDLE_SECS,
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
         secret::Secret,
@@ -155,10 +154,10 @@ async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn:
     // What is being written to the repository comes before; what comes after finds no repository.
     let turn = repos::turn(app, did).await?;
     let now_micros = app.clock.now_micros();
-    let until = clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC);
-    accounts::end_holds(&mut txn, did, until);
-    if was_ever_active(account) && handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains)
-    {
+    let until = handles::held_until(app, now_micros);
+    accounts::end_holds(&mut txn, did, until.unwrap_or(clock::to_store(now_micros)));
+    let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
+    if let Some(until) = until.filter(|_| is_ours && was_ever_active(account)) {
         accounts::keep_handle(&mut txn, did, until);
     }
     accounts::remove(&mut txn, did, due_at, clock::to_store(now_micros));

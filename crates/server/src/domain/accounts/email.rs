@@ -1,8 +1,12 @@
 //! An account's e-mail address: confirming it, changing it, and asking for a code at sign-in.
 
+use allod_atproto::Did;
 use allod_store::{
-    CommitError, Txn,
-    tables::accounts::{self, ACCOUNT_CHANGED, Account, EMAIL_TAKEN},
+    CommitError, ReadError, Txn,
+    tables::{
+        accounts::{self, ACCOUNT_CHANGED, Account, EMAIL_TAKEN},
+        unconverted_emails,
+    },
 };
 
 use crate::{
@@ -87,8 +91,8 @@ pub async fn update(
     auth_factor: Option<bool>,
     code: Option<&str>,
 ) -> Result<(), EmailError> {
-    let address = EmailAddress::parse(email)?;
-    let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.key());
+    let address = emails::admit(app, email)?;
+    let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.as_str());
     let mut txn = Txn::new();
     // Asking for more at sign-in needs no code: it takes nothing from the owner.
     let adds_factor = is_same && auth_factor == Some(true);
@@ -113,10 +117,63 @@ pub async fn update(
 /// Adds: the account has another address; the former one is told.
 pub fn set(app: &App, txn: &mut Txn, account: &Account, address: &EmailAddress) {
     let now = clock::to_store(app.clock.now_micros());
-    accounts::set_email(txn, account, address.as_typed(), address.key(), now);
-    let former = account.email.clone().filter(|former| emails::lookup_key(former) != address.key());
+    accounts::set_email(txn, account, address.as_str(), now);
+    let former = account.email.clone().filter(|former| emails::lookup_key(former) != address.as_str());
     if let Some(to) = former {
         let content = Content::EmailChanged { handle: account.handle.clone() };
         mail::post(app, txn, Letter { to, account: Some(account.did.clone()), content });
     }
+}
+
+/// How many addresses are looked at together.
+const CONVERTED_AT_ONCE: i64 = 100;
+
+/// Brings addresses from before there was a canonical form into it; to be called once at start. Where two accounts have
+/// one mailbox both stay as they are, and a warning names them.
+pub async fn convert_stored(app: &App) -> Result<(), ConvertError> {
+    let mut after = String::new();
+    loop {
+        let page = unconverted_emails::page(&*app.db, &after, CONVERTED_AT_ONCE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.to_string();
+        for (did, email) in page {
+            convert(app, &did, email.as_deref()).await?;
+        }
+    }
+}
+
+async fn convert(app: &App, did: &Did, email: Option<&str>) -> Result<(), ConvertError> {
+    let mut txn = Txn::new();
+    let canonical = email.map(emails::lookup_key);
+    match (email, &canonical) {
+        (Some(email), Some(canonical)) if email != canonical => {
+            unconverted_emails::convert(&mut txn, did, email, canonical);
+        }
+        (Some(_) | None, _) => unconverted_emails::forget(&mut txn, did),
+    }
+    match app.db.commit(txn).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Conflict { .. }) => {
+            let other = accounts::email_holder(&*app.db, canonical.as_deref().unwrap_or_default()).await?;
+            tracing::warn!(
+                %did,
+                other = other.unwrap_or_default(),
+                "two accounts have one mailbox: the first signs in by handle only until one of them gets another \
+                 address (allod account set-email)"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why stored addresses were not all converted. The rest is converted at the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }

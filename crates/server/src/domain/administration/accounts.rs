@@ -20,7 +20,7 @@ use crate::{
             email::{self, EmailError},
             password::{self, PasswordError},
         },
-        emails::{self, EmailAddress},
+        emails,
         invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
         mail::{self, Content, Letter},
         secret::Secret,
@@ -185,7 +185,7 @@ pub async fn revoke_credentials(app: &App, by: &By, account: &AtIdentifier) -> R
 pub async fn set_email(app: &App, by: &By, account: &AtIdentifier, address: &str) -> Result<(), AdminError> {
     let outcome = async {
         let found = identified(app, account).await?;
-        let address = EmailAddress::parse(address).map_err(EmailError::from)?;
+        let address = emails::admit(app, address).map_err(EmailError::from)?;
         let mut txn = Txn::new();
         email::set(app, &mut txn, &found, &address);
         audit::note(app, &mut txn, by, found.did.as_str());

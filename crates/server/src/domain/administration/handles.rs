@@ -3,7 +3,7 @@
 use allod_atproto::Handle;
 use allod_store::{
     CommitError, ReadError, Txn,
-    tables::accounts::{self, HANDLE_TAKEN},
+    tables::accounts::{self, HANDLE_NOT_HELD, HANDLE_TAKEN, HeldHandle},
 };
 
 use super::{By, audit};
@@ -11,9 +11,10 @@ use crate::{
     app::App,
     domain::{
         clock,
-        emails::{EmailAddress, EmailUnsupported},
+        emails::{self, EmailUnsupported},
         handles::{self, AdmissibleHandle, FRONT_CHARS_MAX, HandleError},
     },
+    limits::HELD_HANDLES_PER_PAGE_MAX,
 };
 
 /// How many other handles are suggested for one that can't be had.
@@ -80,13 +81,72 @@ async fn try_reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError
     Ok(())
 }
 
+/// A page of handles that are held or reserved.
+pub struct HeldPage {
+    /// The handles, in order.
+    pub handles: Vec<HeldHandle>,
+    /// What asks for the next page; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Lists handles that no account has and nobody else gets: held for the account that had them, or reserved.
+pub async fn held(app: &App, cursor: Option<&str>, limit: i64) -> Result<HeldPage, ReadError> {
+    let now = clock::to_store(app.clock.now_micros());
+    let limit = limit.clamp(1, HELD_HANDLES_PER_PAGE_MAX);
+    let handles = accounts::held_handles(&*app.db, cursor.unwrap_or_default(), now, limit).await?;
+    let is_full = i64::try_from(handles.len()).is_ok_and(|count| count == limit);
+    let cursor = handles.last().filter(|_| is_full).map(|last| last.handle.clone());
+    Ok(HeldPage { handles, cursor })
+}
+
+/// Why a handle was not released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// It is none.
+    #[error("{0}")]
+    Handle(String),
+    /// It is free, or an account has it, or it is the host of an account's did:web.
+    #[error("{0} is not held: it is free, an account has it, or it is the host name of an account's did:web")]
+    NotHeld(Handle),
+    /// It could not be written.
+    #[error(transparent)]
+    Commit(CommitError),
+}
+
+/// Frees a handle that is held or reserved, and notes it.
+pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseError> {
+    let outcome = async {
+        let handle = Handle::parse(typed.trim()).map_err(|error| ReleaseError::Handle(error.to_string()))?;
+        let mut txn = Txn::new();
+        accounts::release_handle(&mut txn, &handle);
+        audit::note(app, &mut txn, by, handle.as_str());
+        match app.db.commit(txn).await {
+            Ok(_) => Ok(handle),
+            Err(CommitError::Conflict { which: HANDLE_NOT_HELD }) => Err(ReleaseError::NotHeld(handle)),
+            Err(error) => Err(ReleaseError::Commit(error)),
+        }
+    };
+    let outcome = outcome.await;
+    if let Err(error) = &outcome {
+        audit::refused(app, by, typed, error).await;
+    }
+    outcome
+}
+
+/// Tells whether nobody has a handle, and it is held for nobody.
+async fn is_free(app: &App, handle: &Handle) -> Result<bool, ReadError> {
+    let hold = accounts::handle_hold(&*app.db, handle).await?;
+    let now = clock::to_store(app.clock.now_micros());
+    Ok(hold.is_none_or(|(_, until)| until.is_some_and(|until| until <= now)))
+}
+
 /// Tells whether somebody can sign up with a handle, and if not, with which others.
 pub async fn availability(
     app: &App,
     handle: &Handle,
     email: Option<&str>,
 ) -> Result<Result<(), Vec<Handle>>, AvailabilityError> {
-    email.map(EmailAddress::parse).transpose()?;
+    email.map(|email| emails::admit(app, email)).transpose()?;
     let domains = &app.config.sign_up.handle_domains;
     let is_reserved = match handles::admit(handle.as_str(), domains) {
         Ok(AdmissibleHandle::Service(_)) => false,
@@ -94,7 +154,7 @@ pub async fn availability(
         Err(HandleError::Invalid(why)) => return Err(AvailabilityError::Handle(why)),
         Err(HandleError::Reserved) => true,
     };
-    if !is_reserved && accounts::handle_holder(&*app.db, handle).await?.is_none() {
+    if !is_reserved && is_free(app, handle).await? {
         return Ok(Ok(()));
     }
     let mut suggestions = Vec::new();
@@ -105,7 +165,7 @@ pub async fn availability(
         let Ok(AdmissibleHandle::Service(other)) = handles::admit(&format!("{front}{digits}.{domain}"), domains) else {
             continue;
         };
-        if accounts::handle_holder(&*app.db, &other).await?.is_none() {
+        if is_free(app, &other).await? {
             suggestions.push(other);
         }
         if suggestions.len() == SUGGESTIONS_MAX {

@@ -39,8 +39,6 @@ use crate::{
 
 /// For how long a change is tried that the directory does not have, in seconds.
 pub const CHANGE_SECS_MAX: u64 = 10 * 60;
-/// For how long a former handle is held for its owner, in seconds: 30 days.
-pub const FORMER_HANDLE_SECS: u64 = 30 * 24 * 60 * 60;
 /// How soon the reconciler looks at a change whose driver is gone, in seconds.
 const FIRST_LOOK_SECS: u64 = 30;
 /// The longest pause before a change is looked at again, in seconds.
@@ -286,11 +284,11 @@ fn set_handle(app: &App, txn: &mut Txn, account: &Account, handle: &Handle, now_
     if *handle != account.handle {
         let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
         let until = if handles::is_host_of(&account.handle, &account.did) {
-            accounts::WITH_THE_ACCOUNT
+            Some(accounts::WITH_THE_ACCOUNT)
         } else {
-            clock::to_store(now_micros + FORMER_HANDLE_SECS * MICROS_PER_SEC)
+            handles::held_until(app, now_micros)
         };
-        accounts::set_handle(txn, &account.did, &account.handle, handle, is_ours.then_some(until));
+        accounts::set_handle(txn, &account.did, &account.handle, handle, until.filter(|_| is_ours));
     }
     // Nobody has heard yet of an account that moves in.
     if was_ever_active(account) {

@@ -15,7 +15,7 @@ pub mod signing_key;
 #[cfg(test)]
 mod ssrf;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use allod_atproto::{
     Did, Handle,
@@ -25,6 +25,7 @@ use allod_atproto::{
 use allod_plc::client::PlcClient;
 use allod_store::ReadError as StoreError;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use self::outbound::{Outbound, OutboundError};
@@ -33,7 +34,10 @@ use super::{
     clock::{Clock, MICROS_PER_SEC},
     handles,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    limits::{SESSION_DOCUMENT_MILLIS_MAX, SESSION_LOOKUPS_MAX, SESSION_PAUSE_SECS},
+};
 
 /// How many DID documents are kept.
 pub const CACHED_DOCUMENTS_MAX: usize = 2_000;
@@ -106,6 +110,19 @@ pub async fn resolve_document(app: &App, did: &Did, freshness: Freshness) -> Res
     }
 }
 
+/// The DID document that answers about a session have; none when the operator does not want it, or it can't be had
+/// quickly.
+pub async fn session_document(app: &App, did: &Did) -> Option<serde_json::Value> {
+    if !app.config.identity.document_with_session {
+        return None;
+    }
+    if let Ok(Some(hosted)) = hosted::find(app, did).await {
+        return hosted::document(app, &hosted).map(DidDocument::into_json);
+    }
+    let document = app.resolver.document_soon(did).await?;
+    Some(document.json().clone())
+}
+
 /// Tells whether a DID that was not made here has a document all the same, as far as can be found out.
 pub async fn exists_elsewhere(app: &App, did: &Did) -> bool {
     app.resolver.document(did, Freshness::Fresh).await.is_ok()
@@ -130,13 +147,18 @@ pub struct Resolver {
     dev_mode: bool,
     documents: Cache<Did, Arc<Kept>>,
     handles: Cache<Handle, Arc<KeptHandle>>,
+    /// When the look-up of a document for a session failed, in microseconds since the Unix epoch.
+    session_failures: Cache<Did, u64>,
+    session_lookups: Semaphore,
 }
 
 impl Resolver {
     /// Makes a resolver. In dev mode `did:web:localhost%3A<port>` is asked over plain HTTP.
     pub fn new(plc: PlcClient, outbound: Arc<dyn Outbound>, clock: Arc<dyn Clock>, dev_mode: bool) -> Self {
         let (documents, handles) = (Cache::new(CACHED_DOCUMENTS_MAX), Cache::new(CACHED_HANDLES_MAX));
-        Self { plc, outbound, clock, dev_mode, documents, handles }
+        let session_failures = Cache::new(CACHED_DOCUMENTS_MAX);
+        let session_lookups = Semaphore::new(SESSION_LOOKUPS_MAX);
+        Self { plc, outbound, clock, dev_mode, documents, handles, session_failures, session_lookups }
     }
 
     /// The way out of the server.
@@ -173,6 +195,32 @@ impl Resolver {
                 Err(error)
             }
         }
+    }
+
+    /// As [`Resolver::document`], but within [`SESSION_DOCUMENT_MILLIS_MAX`]; else an old one that is kept. A look-up that
+    /// failed is not repeated for [`SESSION_PAUSE_SECS`].
+    async fn document_soon(&self, did: &Did) -> Option<Arc<DidDocument>> {
+        let now = self.clock.now_micros();
+        let kept = self.documents.get(did);
+        let age_secs = |since: u64| now.saturating_sub(since) / MICROS_PER_SEC;
+        if let Some(kept) = &kept
+            && age_secs(kept.fetched_at_micros) <= DOCUMENT_FRESH_SECS
+        {
+            return Some(Arc::clone(&kept.document));
+        }
+        let old = kept.map(|kept| Arc::clone(&kept.document));
+        if self.session_failures.get(did).is_some_and(|failed_at| age_secs(failed_at) < SESSION_PAUSE_SECS) {
+            return old;
+        }
+        let Ok(_place) = self.session_lookups.try_acquire() else { return old };
+        let within = Duration::from_millis(SESSION_DOCUMENT_MILLIS_MAX);
+        match tokio::time::timeout(within, self.document(did, Freshness::Cached)).await {
+            Ok(Ok(document)) => return Some(document),
+            Ok(Err(error)) => tracing::info!(%did, %error, "no DID document for a session"),
+            Err(_) => tracing::info!(%did, "no DID document for a session within {SESSION_DOCUMENT_MILLIS_MAX} ms"),
+        }
+        self.session_failures.insert(did.clone(), now);
+        old
     }
 
     /// Keeps a document that is known to be current.

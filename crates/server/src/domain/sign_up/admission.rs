@@ -12,7 +12,7 @@ use crate::{
     domain::{
         captcha::{self, CaptchaError, Checker, Solved},
         clock,
-        emails::EmailAddress,
+        emails::{self, EmailAddress},
         handles::{self, AdmissibleHandle},
         identity::{Freshness, ResolveError, resolve_document},
         invites,
@@ -150,7 +150,7 @@ fn check_password(app: &App, password: Option<Secret<String>>) -> Result<Secret<
 
 fn check_email(app: &App, email: Option<&str>) -> Result<Option<EmailAddress>, SignUpError> {
     match email.map(str::trim).filter(|email| !email.is_empty()) {
-        Some(email) => Ok(Some(EmailAddress::parse(email)?)),
+        Some(email) => Ok(Some(emails::admit(app, email)?)),
         None if app.config.sign_up.email_required => Err(SignUpError::EmailMissing),
         None => Ok(None),
     }
@@ -171,7 +171,7 @@ async fn check_free(
     email: Option<&EmailAddress>,
 ) -> Result<(), SignUpError> {
     let email_holder = match email {
-        Some(email) => accounts::email_holder(&*app.db, email.key()).await?,
+        Some(email) => accounts::email_holder(&*app.db, email.as_str()).await?,
         None => None,
     };
     let now = clock::to_store(app.clock.now_micros());

@@ -146,8 +146,8 @@ async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> R
         state: SignUpState::Reserved,
         driver: Some(app.sign_ups.run_id.clone()),
         handle: applicant.handle.clone(),
-        email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
-        email_key: applicant.email.as_ref().map(|email| email.key().to_owned()),
+        email: applicant.email.as_ref().map(|email| email.as_str().to_owned()),
+        email_key: applicant.email.as_ref().map(|email| email.as_str().to_owned()),
         password_hash: None,
         invite_code: applicant.invite_code.clone(),
         operation: submission.operation.to_json().to_string(),
@@ -172,7 +172,7 @@ fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &Accoun
     sign_ups::assert_absent(txn, did);
     accounts::hold_handle(txn, &applicant.handle, did, now);
     if let Some(email) = &applicant.email {
-        accounts::hold_email(txn, email.key(), did, now);
+        accounts::hold_email(txn, email.as_str(), did, now);
     }
     if let Some(code) = &applicant.invite_code {
         invites::take_use(txn, code, did, now);
@@ -303,7 +303,7 @@ async fn first_session(
 
 fn account(row: &SignUp, now: u64) -> Account {
     Account {
-        email: row.email.clone(),
+        email: row.email_key.clone(),
         password_hash: row.password_hash.clone(),
         deactivated_at: row.deactivated.then_some(clock::to_store(now)),
         delete_after: row.deactivated.then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
@@ -331,7 +331,7 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     let moves_in = matches!(applicant.identity, Identity::MovesIn(_));
     let is_active = !moves_in && !applicant.waits;
     let account = Account {
-        email: applicant.email.as_ref().map(|email| email.as_typed().to_owned()),
+        email: applicant.email.as_ref().map(|email| email.as_str().to_owned()),
         password_hash: Some(password_hash),
         deactivated_at: (!is_active).then_some(stored_now),
         // Whoever waits has all the time that it takes.

@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Tells the account of the session.
-pub async fn handler(_: Arc<App>, request: XrpcRequest<Get, Access>) -> XrpcResult<Get> {
-    let output = get_session::output(&request.auth.0.account)?;
+pub async fn handler(app: Arc<App>, request: XrpcRequest<Get, Access>) -> XrpcResult<Get> {
+    let output = get_session::output(&app, &request.auth.0.account).await?;
     let body = serde_json::to_vec(&output).map_err(XrpcError::internal)?;
     Ok(XrpcResponse::bytes(HeaderValue::from_static("application/json"), body))
 }

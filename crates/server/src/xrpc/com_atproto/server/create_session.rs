@@ -10,6 +10,7 @@ use crate::{
     app::App,
     domain::{
         accounts::Status,
+        identity::session_document,
         secret::Secret,
         sessions::{self, SignIn},
     },
@@ -28,12 +29,13 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
     };
     let (account, tokens) = sessions::sign_in(&app, request).await?;
     let status = Status::of(&account);
+    let did_doc = session_document(&app, &account.did).await;
     Ok(XrpcResponse::new(Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
         handle: account.handle,
         did: account.did,
-        did_doc: None,
+        did_doc,
         email: account.email,
         email_confirmed: Some(account.email_confirmed_at.is_some()),
         email_auth_factor: Some(account.email_auth_factor),

@@ -9,17 +9,17 @@ use allod_store::tables::accounts::Account;
 
 use crate::{
     app::App,
-    domain::{accounts::Status, sessions::SessionError},
+    domain::{accounts::Status, identity::session_document, sessions::SessionError},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrQueued},
 };
 
 /// Tells the account of the session.
-pub async fn handler(_: Arc<App>, request: XrpcRequest<GetSession, AccessOrQueued>) -> XrpcResult<GetSession> {
-    Ok(XrpcResponse::new(output(&request.auth.0.account)?))
+pub async fn handler(app: Arc<App>, request: XrpcRequest<GetSession, AccessOrQueued>) -> XrpcResult<GetSession> {
+    Ok(XrpcResponse::new(output(&app, &request.auth.0.account).await?))
 }
 
 /// Tells an account, unless it was taken down.
-pub(crate) fn output(account: &Account) -> Result<Output, SessionError> {
+pub(crate) async fn output(app: &App, account: &Account) -> Result<Output, SessionError> {
     let status = Status::of(account);
     if status == Status::TakenDown {
         return Err(SessionError::AccountGone(account.did.clone()));
@@ -27,7 +27,7 @@ pub(crate) fn output(account: &Account) -> Result<Output, SessionError> {
     Ok(Output {
         handle: account.handle.clone(),
         did: account.did.clone(),
-        did_doc: None,
+        did_doc: session_document(app, &account.did).await,
         email: account.email.clone(),
         email_confirmed: Some(account.email_confirmed_at.is_some()),
         email_auth_factor: Some(account.email_auth_factor),

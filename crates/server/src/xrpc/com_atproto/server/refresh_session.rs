@@ -8,7 +8,7 @@ use allod_lexicon::com_atproto::server::refresh_session::{Output, RefreshSession
 
 use crate::{
     app::App,
-    domain::{accounts::Status, sessions},
+    domain::{accounts::Status, identity::session_document, sessions},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::RefreshToken},
 };
 
@@ -16,12 +16,13 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<RefreshSession, RefreshToken>) -> XrpcResult<RefreshSession> {
     let (account, tokens) = sessions::refresh(&app, request.auth.0.expose()).await?;
     let status = Status::of(&account);
+    let did_doc = session_document(&app, &account.did).await;
     Ok(XrpcResponse::new(Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
         handle: account.handle,
         did: account.did,
-        did_doc: None,
+        did_doc,
         email: account.email,
         email_confirmed: Some(account.email_confirmed_at.is_some()),
         email_auth_factor: Some(account.email_auth_factor),

@@ -26,6 +26,7 @@ async fn by_handle_did_or_email_in_any_case() {
             "accessJwt": answer["accessJwt"],
             "refreshJwt": answer["refreshJwt"],
             "did": did,
+            "didDoc": pds.plc().document(did).await.unwrap(),
             "handle": "alice.test",
             "email": "alice@mail.test",
             "emailConfirmed": false,

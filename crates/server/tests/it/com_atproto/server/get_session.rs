@@ -1,6 +1,8 @@
 //! `com.atproto.server.getSession`.
 
-use allod_testkit::TestPds;
+use std::time::Duration;
+
+use allod_testkit::{Behaviour, TestPds};
 use serde_json::json;
 
 use super::refresh_session::wrong_tokens;
@@ -15,6 +17,7 @@ async fn tells_the_account() {
     let reply = pds.xrpc_get(NSID).bearer(&alice.access).send().await;
     let expected = json!({
         "did": alice.did,
+        "didDoc": pds.plc().document(alice.did.as_str()).await.unwrap(),
         "handle": "alice.test",
         "email": "alice@mail.test",
         "emailConfirmed": false,
@@ -26,6 +29,35 @@ async fn tells_the_account() {
         (&reply.headers["cache-control"], &reply.headers["vary"]),
         (&"private".parse().unwrap(), &"Authorization".parse().unwrap())
     );
+}
+
+#[tokio::test]
+async fn the_did_document_is_left_out_when_it_cannot_be_had_or_is_not_wanted() {
+    let mut pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    let body = json!({ "identifier": alice.did, "password": alice.password });
+    let documents = async |pds: &TestPds| {
+        let sign_in = pds.xrpc_post("com.atproto.server.createSession").json(&body).ok().await;
+        let refresh = pds.xrpc_post("com.atproto.server.refreshSession");
+        let refresh = refresh.bearer(sign_in["refreshJwt"].as_str().unwrap()).ok().await;
+        let get = pds.xrpc_get(NSID).bearer(sign_in["accessJwt"].as_str().unwrap()).ok().await;
+        [sign_in, refresh, get].map(|answer| answer.get("didDoc").is_some())
+    };
+    assert_eq!(documents(&pds).await, [true; 3]);
+    pds.plc().behave(Behaviour::Down).await;
+    pds.advance(Duration::from_hours(2));
+    assert_eq!(documents(&pds).await, [true; 3], "an old one will do");
+    // The restarted server has none.
+    pds.restart().await;
+    assert_eq!(documents(&pds).await, [false; 3]);
+    pds.plc().behave(Behaviour::Work).await;
+    assert_eq!(documents(&pds).await, [false; 3], "a look-up that failed is not repeated at once");
+    pds.advance(Duration::from_secs(30));
+    assert_eq!(documents(&pds).await, [true; 3]);
+
+    let pds = TestPds::options().config(|config| config.identity.document_with_session = false).start().await;
+    let other = pds.account("alice").await;
+    assert_eq!(pds.xrpc_get(NSID).bearer(&other.access).ok().await.get("didDoc"), None);
 }
 
 #[tokio::test]

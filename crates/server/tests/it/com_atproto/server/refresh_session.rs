@@ -39,6 +39,7 @@ async fn gives_the_next_pair() {
         "accessJwt": answer["accessJwt"],
         "refreshJwt": answer["refreshJwt"],
         "did": alice.did,
+        "didDoc": pds.plc().document(alice.did.as_str()).await.unwrap(),
         "handle": "alice.test",
         "email": "alice@mail.test",
         "emailConfirmed": false,

@@ -1,5 +1,6 @@
 //! Handle, e-mail address, password, and the inputs this server does not use.
 
+use allod_server::domain::disposable_domains::DisposableDomains;
 use allod_testkit::TestPds;
 use serde_json::Value;
 
@@ -116,7 +117,109 @@ async fn an_email_address_is_needed_and_checked() {
     seen::nothing_happened(&pds).await;
     let answer = created(&pds, &with(person("alice"), "email", " Alice+pds@Mail.test ")).await;
     let session = pds.xrpc_get("com.atproto.server.getSession").bearer(answer["accessJwt"].as_str().unwrap());
-    assert_eq!(session.ok().await["email"], "Alice+pds@Mail.test", "an address is kept as typed");
+    assert_eq!(session.ok().await["email"], "alice+pds@mail.test");
+}
+
+#[tokio::test]
+async fn an_address_has_one_form_whatever_is_typed() {
+    let pds = TestPds::start().await;
+    let (unicode, ascii) = ("zz@ünïcode.example", "zz@xn--ncode-cta3g.example");
+    let answer = created(&pds, &with(person("alice"), "email", unicode)).await;
+    let session = pds.xrpc_get("com.atproto.server.getSession").bearer(answer["accessJwt"].as_str().unwrap());
+    assert_eq!(session.ok().await["email"], ascii);
+    for typed in [unicode, ascii, "ZZ@ÜNÏCODE.example", "ZZ@XN--ncode-cta3g.EXAMPLE"] {
+        let expected = refusal(400, "InvalidRequest", &format!("Email already taken: {typed}"));
+        assert_eq!(refused(&pds, &with(person("bob"), "email", typed)).await, expected);
+        let old = pds.xrpc_post("com.atproto.account.create").json(&with(person("bob"), "email", typed));
+        assert_eq!(old.error().await, expected);
+        let body = serde_json::json!({ "identifier": typed, "password": "correct horse" });
+        assert_eq!(pds.xrpc_post("com.atproto.server.createSession").json(&body).ok().await["email"], ascii);
+    }
+    let search = pds.xrpc_get("com.atproto.admin.searchAccounts").admin().param("email", unicode).ok().await;
+    assert_eq!(search["accounts"][0]["did"], answer["did"]);
+    for reset in ["com.atproto.server.requestPasswordReset", "com.atproto.account.requestPasswordReset"] {
+        let before = pds.mail().await.len();
+        let body = serde_json::json!({ "email": unicode });
+        assert_eq!(pds.xrpc_post(reset).json(&body).send().await.status.as_u16(), 200);
+        pds.deliver_mail().await;
+        let mail = pds.mail().await;
+        assert_eq!((mail.len(), mail.last().unwrap().to.as_str()), (before + 1, ascii));
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_looks_like_another_is_refused() {
+    let pds = TestPds::start().await;
+    let base = "This email address is not supported, please use a different email.";
+    let local = format!("{base} The part before the @ can only have letters from a to z, digits and punctuation.");
+    let look_alike = format!("{base} Its domain can be mistaken for another.");
+    for (email, message) in [
+        ("аlice@mail.test", local.as_str()),
+        ("jörg@mail.test", &local),
+        ("al\u{200b}ice@mail.test", &local),
+        ("a\u{202e}lice@mail.test", &local),
+        ("alice@gmаil.com", &look_alike),
+        ("alice@xn--80ak6aa92e.com", &look_alike),
+        ("alice@ma\u{200b}il.test", base),
+        ("alice@ma\u{202e}il.test", base),
+        ("ali\u{7}ce@mail.test", base),
+        ("alice@x.mailinator.com", base),
+    ] {
+        let expected = refusal(400, "InvalidRequest", message);
+        assert_eq!(refused(&pds, &with(person("alice"), "email", email)).await, expected, "{email:?}");
+    }
+    seen::nothing_happened(&pds).await;
+    // Whoever has an account can't take one later, nor does the operator give one out.
+    let alice = pds.account("alice").await;
+    let expected = refusal(400, "InvalidRequest", &look_alike);
+    let body = serde_json::json!({ "email": "alice@gmаil.com" });
+    let update = pds.xrpc_post("com.atproto.server.updateEmail").bearer(&alice.access).json(&body);
+    assert_eq!(update.error().await, expected);
+    let body = serde_json::json!({ "account": alice.did, "email": "alice@gmаil.com" });
+    assert_eq!(pds.xrpc_post("com.atproto.admin.updateAccountEmail").admin().json(&body).error().await, expected);
+}
+
+#[tokio::test]
+async fn throw_away_domains_are_the_operators_choice_too() {
+    let options = TestPds::options().config(|config| {
+        config.sign_up.disposable_domains = DisposableDomains::parse("spam.example\n!mailinator.com").unwrap();
+    });
+    let pds = options.start().await;
+    let base = "This email address is not supported, please use a different email.";
+    let expected = refusal(400, "InvalidRequest", base);
+    assert_eq!(refused(&pds, &with(person("alice"), "email", "alice@x.spam.example")).await, expected);
+    created(&pds, &with(person("alice"), "email", "alice@mailinator.com")).await;
+}
+
+#[tokio::test]
+async fn a_handle_that_looks_like_another_is_refused() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    for (handle, message) in [
+        ("xn--80ak6aa92e.test", "Handle can be mistaken for another in plain letters"),
+        ("xn--pypal-4ve.test", "Handle mixes letters of different scripts"),
+        ("xn--99999999.test", "Handle has an xn-- label that is not valid Punycode"),
+        ("xn--99999999.example.com", "Handle has an xn-- label that is not valid Punycode"),
+    ] {
+        let expected = refusal(400, "InvalidHandle", message);
+        assert_eq!(refused(&pds, &with(person("bob"), "handle", handle)).await, expected);
+        let old = pds.xrpc_post("com.atproto.account.create").json(&with(person("bob"), "handle", handle));
+        assert_eq!(old.error().await, expected);
+        let body = serde_json::json!({ "handle": handle });
+        let update = pds.xrpc_post("com.atproto.identity.updateHandle").bearer(&alice.access).json(&body);
+        assert_eq!(update.error().await, expected);
+        let body = serde_json::json!({ "did": alice.did, "handle": handle });
+        let update = pds.xrpc_post("com.atproto.admin.updateAccountHandle").admin().json(&body);
+        assert_eq!(update.error().await, expected);
+        let ask = pds.xrpc_get("com.atproto.temp.checkHandleAvailability").param("handle", handle);
+        assert_eq!(ask.error().await, refusal(400, "InvalidRequest", message));
+    }
+    created(&pds, &with(person("bob"), "handle", "xn--bcher-kva.test")).await;
+    // What somebody's own domain looks like is for its registry to judge.
+    pds.network().txt("_atproto.xn--80ak6aa92e.com", &[&format!("did={}", alice.did)]);
+    let body = serde_json::json!({ "handle": "xn--80ak6aa92e.com" });
+    let update = pds.xrpc_post("com.atproto.identity.updateHandle").bearer(&alice.access).json(&body).send().await;
+    assert_eq!(update.status.as_u16(), 200, "{}", update.text());
 }
 
 #[tokio::test]

@@ -1,0 +1,42 @@
+//! `allod handle`: handles that are held for the account that had them, or reserved.
+
+use allod_server::control::{Administration, Answer, Command, HeldHandlePage};
+
+use super::{Failure, account::unexpected, administer::administer, takedown::done};
+use crate::{cli::Handle, output};
+
+/// Carries out the command.
+pub(super) fn run(command: Handle) -> Result<(), Failure> {
+    match command {
+        Handle::List { limit, cursor, target } => {
+            let action = Administration::HandleList { cursor, limit };
+            let answer = administer(&target, &Command::Administer { action })?;
+            let Answer::HeldHandles(page) = answer else { return Err(unexpected()) };
+            show(&page, target.json);
+            Ok(())
+        }
+        Handle::Release { handle, target } => done(&target, Administration::HandleRelease { handle }, "released"),
+    }
+}
+
+fn show(page: &HeldHandlePage, json: bool) {
+    if json {
+        return output::json(page);
+    }
+    let rows: Vec<[String; 3]> = page
+        .handles
+        .iter()
+        .map(|held| {
+            let until = match (&held.did, &held.until) {
+                (_, Some(until)) => until.clone(),
+                (Some(_), None) => "the account is deleted".to_owned(),
+                (None, None) => "released".to_owned(),
+            };
+            [held.handle.clone(), held.did.clone().unwrap_or_else(|| "(reserved)".to_owned()), until]
+        })
+        .collect();
+    output::text(output::table(["HANDLE", "FOR", "UNTIL"], &rows));
+    if let Some(cursor) = &page.cursor {
+        output::remark(format_args!("more: --cursor {cursor}"));
+    }
+}
