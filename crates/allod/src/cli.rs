@@ -259,6 +259,9 @@ pub(crate) enum Account {
     Delete {
         /// Its handle, DID or e-mail address
         account: String,
+        /// Free its handle at once, instead of holding it for handle_hold_days
+        #[arg(long)]
+        free_handle: bool,
         /// Don't ask for confirmation
         #[arg(long)]
         yes: bool,

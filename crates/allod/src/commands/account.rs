@@ -63,9 +63,9 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             let publish = elsewhere.or(reset.then_some(DidWebPublish::Here));
             did_web(account, publish, &target)?;
         }
-        Account::Delete { account, yes, target } => {
+        Account::Delete { account, free_handle, yes, target } => {
             confirm(yes, &format!("Delete the account {account} for good, with its repository and blobs?"))?;
-            done(&target, Administration::AccountDelete { account }, "deleted")?;
+            done(&target, Administration::AccountDelete { account, free_handle }, "deleted")?;
         }
         Account::Deactivate { account, yes, target } => {
             confirm(yes, &format!("Deactivate the account {account}?"))?;

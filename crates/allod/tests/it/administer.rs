@@ -91,6 +91,9 @@ async fn an_operator_creates_reserved_names_and_ends_accounts() {
     assert_eq!(allod.run(&["account", "delete", "a@mail.test", "--yes"]).ok(), format!("{did}: deleted\n"));
     let gone = allod.run(&["account", "delete", &did, "--yes"]);
     assert!(gone.code == 1 && gone.stderr.contains("there is no account"), "{}", gone.stderr);
+    assert!(allod.run(&["handle", "list"]).ok().contains("admin.test"), "its handle is held");
+    allod.run(&["account", "delete", "alice.test", "--yes", "--free-handle"]).ok();
+    assert!(!allod.run(&["handle", "list"]).ok().contains("alice.test"));
     let log = allod.run(&["audit"]).ok();
     for method in ["account deactivate", "account activate", "account delete"] {
         assert!(log.contains(method), "{method}: {log}");

@@ -100,6 +100,8 @@ pub enum Administration {
     AccountDelete {
         /// Its handle, DID or e-mail address.
         account: String,
+        /// Whether its handle is free at once.
+        free_handle: bool,
     },
     /// Deactivates an account, or activates it again.
     AccountActive {
@@ -371,10 +373,17 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             administration::accounts::set_email(app, &by("account set-email"), &account, &email).await?;
             Ok(done(did.to_string()))
         }
-        Administration::AccountDelete { account } => {
-            let did = found(app, &account).await?.did;
-            administration::accounts::delete(app, &by("account delete"), &did).await?;
-            Ok(done(did.to_string()))
+        Administration::AccountDelete { account, free_handle } => {
+            let account = found(app, &account).await?;
+            administration::accounts::delete(app, &by("account delete"), &account.did).await?;
+            if free_handle {
+                match handles::release(app, &by("account delete"), account.handle.as_str()).await {
+                    // Not held: it is under a domain of the owner's, or nothing is held here.
+                    Ok(_) | Err(ReleaseError::NotHeld(_) | ReleaseError::Handle(_)) => {}
+                    Err(error @ ReleaseError::Commit(_)) => return Err(failure(&error)),
+                }
+            }
+            Ok(done(account.did.to_string()))
         }
         Administration::AccountActive { account, active } => set_active(app, &account, active).await,
         Administration::AccountDidWeb { account, publish } => show_did_web(app, &account, publish).await,
