@@ -259,7 +259,7 @@ pub(crate) enum Account {
     Delete {
         /// Its handle, DID or e-mail address
         account: String,
-        /// Free its handle at once, instead of holding it for handle_hold_days
+        /// Free its handle at once, instead of holding it for its former owner
         #[arg(long)]
         free_handle: bool,
         /// Don't ask for confirmation
