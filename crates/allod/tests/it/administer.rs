@@ -226,7 +226,7 @@ async fn an_operator_moderates_from_the_command_line_with_a_server_and_without()
     assert_eq!(status(&allod), "takendown");
     let log = allod.run(&["audit", "--json", "--limit", "3"]).json();
     let newest: Vec<&Value> = log["entries"].as_array().unwrap().iter().map(|line| &line["method"]).collect();
-    assert_eq!(newest, ["takedown", "admin-token revoke", "com.atproto.admin.updateAccountHandle"]);
+    assert_eq!(newest, ["takedown", "com.atproto.admin.getAccountInfo", "admin-token revoke"]);
     let text = allod.run(&["audit"]).ok();
     assert!(text.contains("refused: Subject not found") && text.contains("command-line"), "{text}");
 }
