@@ -1,18 +1,29 @@
 //! Where log lines go: standard error, as text or JSON.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::{
+    config::LogFormat,
+    log_writer::{Flush, LogWriter, Style},
+};
 
-/// Starts logging. `filter` was checked when the configuration was read; one that is not valid logs at `info`.
-pub(crate) fn start(filter: &str, format: LogFormat) {
+/// Starts logging; what it gives is kept while anything logs. `filter` was checked when the configuration was read; one
+/// that is not valid logs at `info`.
+pub(crate) fn start(filter: &str, format: LogFormat) -> io::Result<Flush> {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let style = match format {
+        LogFormat::Text if io::stderr().is_terminal() => Style::Coloured,
+        LogFormat::Text => Style::Plain,
+        LogFormat::Json => Style::Json,
+    };
+    let (writer, flush) = LogWriter::to_stderr(style)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second call would be refused; the first one's choice stays.
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => builder.with_ansi(style == Style::Coloured).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    Ok(flush)
 }

@@ -7,10 +7,18 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use allod_server::domain::printable::{printable, printable_but, printable_json};
 use serde::Serialize;
 
-/// Prints text as it is.
+/// What lays a text out; every other control character is from a stranger, and escaped.
+const LAYOUT: &[char] = &['\n', '\t'];
+
+/// Prints text. What could move a terminal's cursor or turn the text around it about is escaped.
 pub(crate) fn text(text: impl Display) {
+    print(&printable_but(&text.to_string(), LAYOUT));
+}
+
+fn print(text: &str) {
     // A closed pipe is the reader's choice; there is nobody left to tell.
     let _ = write!(io::stdout().lock(), "{text}");
     let _ = io::stdout().lock().flush();
@@ -19,14 +27,14 @@ pub(crate) fn text(text: impl Display) {
 /// Prints a JSON value, indented, with a line end.
 pub(crate) fn json(value: &impl Serialize) {
     let rendered = serde_json::to_string_pretty(value).unwrap_or_default();
-    text(format_args!("{rendered}\n"));
+    print(&printable_json(&format!("{rendered}\n")));
 }
 
 /// Shows how far something is, in place of what was shown before; nothing when nobody looks. An empty text takes it away.
 pub(crate) fn progress(text: impl Display) {
     let mut stderr = io::stderr().lock();
     if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = write!(stderr, "\r\x1b[K{}", printable(&text.to_string()));
         let _ = stderr.flush();
     }
 }
@@ -47,18 +55,19 @@ pub(crate) fn question(question: impl Display) {
 
 /// Prints a complaint to standard error.
 pub(crate) fn complain(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "error: {message}");
+    let _ = writeln!(io::stderr().lock(), "error: {}", printable_but(&message.to_string(), LAYOUT));
 }
 
 /// Prints a remark to standard error.
 pub(crate) fn remark(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{message}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable_but(&message.to_string(), LAYOUT));
 }
 
 /// Renders rows as columns that line up, two spaces between them.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
     let mut widths = header.map(|cell| cell.chars().count());
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -70,8 +79,8 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
         out.push('\n');
     };
     line(header);
-    for row in rows {
-        line(row.each_ref().map(String::as_str));
+    for row in &rows {
+        line(row.each_ref().map(|cell| &**cell));
     }
     out
 }
@@ -79,7 +88,10 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
 /// Renders names and values in two columns, without empty values.
 pub(crate) fn fields(fields: &[(&str, Option<String>)]) -> String {
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    fields.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name:width$}  {value}\n"))).collect()
+    let line = |(name, value): &(&str, Option<String>)| {
+        value.as_ref().map(|value| format!("{name:width$}  {}\n", printable(value)))
+    };
+    fields.iter().filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -90,6 +102,14 @@ mod tests {
     fn tables_line_up() {
         let rows = [["alice.test".to_owned(), "did:plc:a".to_owned()], ["b.test".to_owned(), String::new()]];
         assert_eq!(table(["HANDLE", "DID"], &rows), "HANDLE      DID\nalice.test  did:plc:a\nb.test\n");
+    }
+
+    #[test]
+    fn a_cell_is_no_further_row() {
+        let rows = [["a\nadmin.test  did:plc:b\x1b[2J".to_owned(), "x".to_owned()]];
+        assert_eq!(table(["N", "X"], &rows).lines().nth(1), Some("a\\u{a}admin.test  did:plc:b\\u{1b}[2J  x"));
+        let rendered = fields(&[("name", Some("a\nb\u{202e}".to_owned()))]);
+        assert_eq!(rendered, "name  a\\u{a}b\\u{202e}\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
         captcha::CaptchaConfig, disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
         phone::PhoneConfig, repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
     },
+    http::address::TrustedProxies,
     sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };
@@ -29,6 +30,12 @@ pub struct Config {
     pub moderation_service_did: Option<Did>,
     /// Whether callers are limited in how often they do things.
     pub rate_limits: RateLimitConfig,
+    /// The peers that are believed about whom they forward for.
+    pub trusted_proxies: TrustedProxies,
+    /// How many connections are held at once.
+    pub connections_max: usize,
+    /// Whether each request is logged.
+    pub access_log: bool,
     /// Whether people get a letter when somebody signs in to their account from a network that is new for it.
     pub sign_in_notices: bool,
     /// What takes mail; without it e-mails wait, or are captured in dev mode.

@@ -20,7 +20,6 @@ use crate::{
     },
     http::{
         RequestContext,
-        address::is_trusted_proxy,
         body::ResponseBody,
         websocket::{Code, Farewell, Handshake, Source},
     },
@@ -38,7 +37,7 @@ pub fn answer(app: &App, mut parts: Parts, context: RequestContext) -> Response<
         if asked.is_compressed || compressed {
             return Err(XrpcError::invalid_request("compression is not offered here: leave compress out"));
         }
-        let origin = Origin { address: context.client, is_exempt: is_trusted_proxy(context.client) };
+        let origin = Origin { address: context.client, is_exempt: !context.is_counted };
         let seat = app.firehose.seat(origin, Form::Json, app.clock.now_micros())?;
         let events = app.firehose.json(seat, asked.cursor);
         let hello = Arc::new(Notify::new());

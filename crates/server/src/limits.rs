@@ -15,7 +15,8 @@ pub const CONNECTION_IDLE_SECS: u64 = 60;
 /// How long a connection that was asked to end may take over it.
 pub const CONNECTION_CLOSE_SECS: u64 = 5;
 
-/// How many connections are held at once; further ones wait in the kernel's backlog.
+/// How many connections are held at once, where the process may open as many files; further ones wait in the kernel's
+/// backlog.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
 /// How many connections one address may hold (IPv6: one /64). Trusted proxies are exempt.
@@ -84,8 +85,14 @@ pub const CODED_AT_ONCE_MAX: usize = 4;
 /// After how many bytes of JSON a page of a list ends.
 pub const LIST_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How many characters of a request's path are logged.
+pub const LOGGED_PATH_CHARS_MAX: usize = 200;
+
 /// How long accepting pauses after the system refused a connection, e.g. for want of file descriptors.
 pub const ACCEPT_RETRY_MILLIS: u64 = 50;
+
+/// How often it is said at the most that connections can't be accepted.
+pub const ACCEPT_WARNING_SECS: u64 = 60;
 
 /// How long running requests are given to end when the server stops.
 pub const SHUTDOWN_SECS: u64 = 30;

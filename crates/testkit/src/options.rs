@@ -13,6 +13,8 @@ use allod_server::{
         repos::import::ImportConfig,
         secret::Secret,
     },
+    http::address::TrustedProxies,
+    limits::CONNECTIONS_MAX,
 };
 use allod_store::sqlite::SqliteOptions;
 use url::Url;
@@ -154,6 +156,9 @@ impl Options {
             moderation_service_did: None,
             sign_in_notices: true,
             rate_limits: RateLimitConfig::default(),
+            trusted_proxies: TrustedProxies::default(),
+            connections_max: CONNECTIONS_MAX,
+            access_log: true,
             mail: None,
             secrets: Secrets {
                 jwt_secret: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),

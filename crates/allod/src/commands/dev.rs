@@ -10,7 +10,7 @@ use crate::{
     cli::Dev,
     data_directory::DataDirectory,
     dev_network::{DevChoices, DevNetwork, ignored_names},
-    launch, local_directory, logging, output, runtime,
+    launch, local_directory, logging, output, process_limits, runtime,
 };
 
 /// Where the did:plc directory of a development network listens: nowhere but on this machine.
@@ -40,9 +40,11 @@ async fn serve(arguments: &Dev, data: &DataDirectory) -> Result<(), Failure> {
     let network = DevNetwork::create(data)?;
     let choices = DevChoices { bind_address: arguments.bind, jetstream: arguments.jetstream };
     let settings = network.settings(plc_address.port(), &choices)?;
-    logging::start(&settings.log, settings.log_format);
+    let _log = logging::start(&settings.log, settings.log_format).map_err(Failure::failed)?;
     let plc_db = launch::open_store(&data.plc_database())?;
-    let app = launch::open(settings.into_config(address.port()), data, Some(address.port())).await?;
+    let mut config = settings.into_config(address.port());
+    config.connections_max = process_limits::raise_open_files();
+    let app = launch::open(config, data, Some(address.port())).await?;
     network.remember_port(address.port())?;
 
     // The directory outlives the server, which may still be talking to it while it stops.

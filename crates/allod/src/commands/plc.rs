@@ -2,12 +2,14 @@
 
 use super::Failure;
 use crate::{
-    cli::Plc, config::LogFormat, data_directory::DataDirectory, launch, local_directory, logging, output, runtime,
+    cli::Plc, config::LogFormat, data_directory::DataDirectory, launch, local_directory, logging, output,
+    process_limits, runtime,
 };
 
 /// Runs the directory until it is told to stop.
 pub(super) fn run(arguments: &Plc) -> Result<(), Failure> {
-    logging::start("info", LogFormat::Text);
+    let _log = logging::start("info", LogFormat::Text).map_err(Failure::failed)?;
+    process_limits::raise_open_files();
     runtime::for_server().map_err(Failure::failed)?.block_on(serve(arguments))
 }
 

@@ -6,16 +6,17 @@ use super::{Failure, load_config, usable};
 use crate::{
     config::{Problem, Settings},
     data_directory::DataDirectory,
-    launch, logging, runtime,
+    launch, logging, process_limits, runtime,
 };
 
 /// Reads the configuration and runs the server until it is told to stop.
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
     let (settings, warnings) = usable(load_config(config)?)?;
-    logging::start(&settings.log, settings.log_format);
+    let _log = logging::start(&settings.log, settings.log_format).map_err(Failure::failed)?;
     for Problem { place, message } in &warnings {
         tracing::warn!(setting = place.as_deref(), "{message}");
     }
+    process_limits::forbid_core_dumps();
     runtime::for_server().map_err(Failure::failed)?.block_on(serve(settings))
 }
 
@@ -28,9 +29,15 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let (listener, address) =
         launch::listen(settings.bind_address, settings.port, "ALLOD_PORT (or `port` in the file)").await?;
     let fixed_port = settings.fixed_port();
-    let app = launch::open(settings.into_config(address.port()), &data, fixed_port).await?;
+    let mut config = settings.into_config(address.port());
+    config.connections_max = process_limits::raise_open_files();
+    let app = launch::open(config, &data, fixed_port).await?;
     let config = &app.config;
     let ready = || {
+        tracing::info!(
+            trusted_proxies = %config.trusted_proxies,
+            "clients are told apart by what these peers say in X-Forwarded-For or Forwarded"
+        );
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             %address,

@@ -14,6 +14,8 @@ use allod_server::{
         repos::import::ImportConfig,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
+    http::address::TrustedProxies,
+    limits::CONNECTIONS_MAX,
     sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };
@@ -104,6 +106,8 @@ pub(crate) struct Settings {
     firehose: FirehoseConfig,
     moderation_service_did: Option<Did>,
     rate_limits: RateLimitConfig,
+    trusted_proxies: TrustedProxies,
+    access_log: bool,
     sign_in_notices: bool,
     mail: Option<MailConfig>,
     secrets: Secrets,
@@ -162,6 +166,9 @@ impl Settings {
             firehose: self.firehose,
             moderation_service_did: self.moderation_service_did,
             rate_limits: self.rate_limits,
+            trusted_proxies: self.trusted_proxies,
+            connections_max: CONNECTIONS_MAX,
+            access_log: self.access_log,
             sign_in_notices: self.sign_in_notices,
             mail: self.mail,
             secrets: self.secrets,
@@ -209,6 +216,8 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
         sign_up
     });
     let rate_limits = read_rate_limits(&mut reader, dev_mode);
+    let trusted_proxies = reader.read(&s::TRUSTED_PROXIES);
+    let access_log = reader.read(&s::ACCESS_LOG);
     let sign_in_notices = reader.read(&s::SIGN_IN_NOTICES);
     let email_required = sign_up.as_ref().map(|sign_up| sign_up.email_required);
     let mail = read_mail(&mut reader, dev_mode, email_required);
@@ -233,6 +242,8 @@ pub(crate) fn load(sources: &Sources<'_>, cores: usize) -> Loaded {
             firehose: firehose?,
             moderation_service_did,
             rate_limits: rate_limits?,
+            trusted_proxies: trusted_proxies?,
+            access_log: access_log?,
             sign_in_notices: sign_in_notices?,
             mail,
             secrets: secrets?,

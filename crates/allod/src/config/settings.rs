@@ -5,7 +5,7 @@
 use std::{marker::PhantomData, net::IpAddr, path::PathBuf};
 
 use allod_atproto::{Did, crypto::DidKey};
-use allod_server::domain::secret::Secret;
+use allod_server::{domain::secret::Secret, http::address::TrustedProxies};
 use url::Url;
 
 use super::mail_value::{Sender, SmtpUrl};
@@ -184,12 +184,14 @@ settings! {
     SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
     /// The moderation service: tokens that it signs open what moderators need.
     MOD_SERVICE_DID: Did = "mod_service_did", Some("PDS_MOD_SERVICE_DID"), Nothing;
-    /// Whether callers are limited in how often they do things: sign-ins, sign-ups, writes, mail, and all calls of an address. A caller on this machine that no proxy forwards for is not counted by its address.
+    /// Whether callers are limited in how often they do things: sign-ins, sign-ups, writes, mail, and all calls of an address. In development mode a caller on this machine that no proxy forwards for is not counted by its address.
     RATE_LIMITS_ENABLED: bool = "rate_limits_enabled", Some("PDS_RATE_LIMITS_ENABLED"), Computed("true; false in development mode");
     /// Whoever shows this in the header `x-ratelimit-bypass` is not limited.
     RATE_LIMIT_BYPASS_KEY: Secret<String> = "rate_limit_bypass_key", Some("PDS_RATE_LIMIT_BYPASS_KEY"), Nothing;
     /// The addresses and networks whose callers are not limited.
     RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
+    /// The peers that are believed about whom they forward for (`X-Forwarded-For`; without it `Forwarded`): addresses, networks, and the words `loopback` (this machine), `private` (private and link-local networks) or `none`. Clients are counted, limited and logged by the last address there that is not such a peer. Name every reverse proxy, and nothing that strangers can send from.
+    TRUSTED_PROXIES: TrustedProxies = "trusted_proxies", None, Literal("loopback");
     /// Whether people get a letter when somebody signs in to their account from a network (IPv4 /24, IPv6 /48) that is new for it. Networks are kept as keyed hashes, 20 an account, for 90 days.
     SIGN_IN_NOTICES: bool = "sign_in_notices", None, Literal("true");
     /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. `smtp:///?sendmail=true` hands e-mails to this machine's `sendmail` command, or that at `&path=/…`. User and password are percent-encoded (`/` is `%2F`, `#` `%23`, `?` `%3F`, `@` `%40`). Without a mail server e-mails wait for one, and expire: nobody can reset a password.
@@ -210,6 +212,8 @@ settings! {
     DEV_MODE: bool = "dev_mode", Some("PDS_DEV_MODE"), Literal("false");
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or `target=level` pairs with commas.
     LOG: LogFilter = "log", None, Literal("info");
+    /// Whether each request is logged with a line of its own, at the level `info` under the target `access`: method, path, status, milliseconds, the caller's DID, the client's address, the bytes of the answer. Never a query or a token.
+    ACCESS_LOG: bool = "access_log", None, Literal("true");
     /// How log lines look: `text` or `json`.
     LOG_FORMAT: LogFormat = "log_format", None, Literal("text");
 }

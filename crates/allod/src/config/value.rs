@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use allod_atproto::{Did, Handle, crypto::DidKey};
-use allod_server::domain::secret::Secret;
+use allod_server::{domain::secret::Secret, http::address::TrustedProxies};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use ipnet::IpNet;
 use url::Url;
@@ -380,6 +380,18 @@ impl FromRaw for Networks {
 
     fn show(&self) -> String {
         self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl FromRaw for TrustedProxies {
+    const KIND: &'static str = "a list of IP addresses, networks and the words loopback, private and none";
+
+    fn from_raw(raw: &Raw) -> Result<Self, String> {
+        Self::parse(raw.parts(Self::KIND)?.into_iter())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 #![expect(clippy::disallowed_methods, reason = "a test reads the answers of servers that it started")]
 
+mod access_log;
 mod administer;
 mod canaries;
 mod config;

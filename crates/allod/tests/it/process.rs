@@ -40,7 +40,7 @@ impl Allod {
         std::fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o600)).unwrap();
     }
 
-    fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_allod"));
         command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(self.directory.path());
         command

@@ -25,6 +25,7 @@ pub mod newest_time;
 pub mod passwords;
 pub mod phone;
 pub mod preferences;
+pub mod printable;
 pub mod randomness;
 pub mod rate_limits;
 pub mod remembered;

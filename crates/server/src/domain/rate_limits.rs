@@ -38,6 +38,8 @@ pub struct Standing {
     pub resets_in_secs: u32,
     /// Whether the points did not suffice.
     pub is_exceeded: bool,
+    /// Whether this is the first time in the window that they did not.
+    pub is_newly_exceeded: bool,
 }
 
 struct Window {
@@ -79,6 +81,7 @@ impl RateLimits {
         if now >= window.began_micros.saturating_add(window_micros) {
             *window = Window { began_micros: now, used: 0 };
         }
+        let was_within = window.used <= rule.points;
         window.used = window.used.saturating_add(points);
         let ends_micros = window.began_micros.saturating_add(window_micros);
         let resets_in_secs =
@@ -89,6 +92,7 @@ impl RateLimits {
             resets_at_secs: ends_micros.div_ceil(MICROS_PER_SEC),
             resets_in_secs: u32::try_from(resets_in_secs).unwrap_or(rule.window_secs),
             is_exceeded: window.used > rule.points,
+            is_newly_exceeded: was_within && window.used > rule.points,
         })
     }
 
@@ -156,6 +160,7 @@ mod tests {
         assert!(!count(1).is_exceeded);
         let over = count(1);
         assert_eq!((over.remaining, over.resets_in_secs, over.is_exceeded), (0, 1, true));
+        assert!(over.is_newly_exceeded && !count(1).is_newly_exceeded, "it is noticed once");
         assert!(!limits.count(RULE, "bob", 3).unwrap().is_exceeded, "others are counted apart");
         assert!(!limits.count(Rule { name: "another", ..RULE }, "alice", 3).unwrap().is_exceeded);
         clock.0.store(1_060 * MICROS_PER_SEC, Relaxed);

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::InFlight, outgoing::Outgoing};
+use super::{access::Line, connection::InFlight, outgoing::Outgoing};
 use crate::{domain::shares::Place, limits};
 
 /// Why a request body could not be read to its end.
@@ -188,6 +188,8 @@ pub struct ResponseBody {
     rest: Bytes,
     held: Option<Place>,
     outgoing: Option<Arc<Outgoing>>,
+    /// The request's line in the log, written when the body is dropped.
+    line: Option<Box<Line>>,
 }
 
 #[derive(Debug)]
@@ -216,7 +218,7 @@ impl ResponseBody {
     }
 
     fn of(content: Content) -> Self {
-        Self { content, rest: Bytes::new(), held: None, outgoing: None }
+        Self { content, rest: Bytes::new(), held: None, outgoing: None, line: None }
     }
 
     /// The whole body, if it is in memory.
@@ -235,6 +237,14 @@ impl ResponseBody {
     /// Keeps the room that was taken for it.
     pub(super) fn holding(self, place: Place) -> Self {
         Self { held: Some(place), ..self }
+    }
+
+    /// Takes the request's line along.
+    pub(super) fn logged(self, mut line: Line) -> Self {
+        if self.is_end_stream() {
+            line.ended();
+        }
+        Self { line: Some(Box::new(line)), ..self }
     }
 
     /// Counts what the client takes. Nothing is counted of an empty body.
@@ -290,6 +300,19 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let this = self.get_mut();
         let polled = this.poll_piece(cx);
+        let is_over = this.is_end_stream();
+        if let Some(line) = &mut this.line {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    line.sent(frame.data_ref().map_or(0, Bytes::len));
+                    if is_over {
+                        line.ended();
+                    }
+                }
+                Poll::Ready(None) => line.ended(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
         let Some(outgoing) = &this.outgoing else { return polled };
         if polled.is_pending() {
             outgoing.wait_for_server();

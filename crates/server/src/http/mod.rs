@@ -2,11 +2,14 @@
 //!
 //! What a request means is decided in `xrpc`, `well_known` and `pages`.
 
+pub mod access;
 pub mod address;
 pub mod body;
 mod coding;
 mod connection;
 pub mod cors;
+mod forwarded;
+pub mod host;
 mod outgoing;
 pub mod reply;
 mod service;
@@ -18,7 +21,7 @@ use http::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time,
+    time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,7 +29,7 @@ use crate::{
     app::App,
     domain::newest_time,
     http::{
-        address::{AddressCounts, is_trusted_proxy},
+        address::{AddressCounts, TrustedProxies},
         body::{RequestBody, ResponseBody},
         connection::{Connections, Places},
     },
@@ -45,6 +48,21 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
+/// What a listener takes.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// How many connections are held at once; further ones wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Whose connections are not counted by address.
+    pub proxies: TrustedProxies,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { connections_max: limits::CONNECTIONS_MAX, proxies: TrustedProxies::default() }
+    }
+}
+
 /// Serves the PDS on the listener until `shutdown` completes, then lets running requests end.
 ///
 /// Returns when every connection is closed, at the latest [`limits::SHUTDOWN_SECS`] after `shutdown`.
@@ -52,18 +70,26 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<O
     if let Err(error) = newest_time::load(&app).await {
         tracing::error!(%error, "could not read the newest time this server has seen");
     }
-    serve_service(listener, Arc::new(PdsService::new(app)), shutdown).await;
+    let admission =
+        Admission { connections_max: app.config.connections_max, proxies: app.config.trusted_proxies.clone() };
+    serve_service(listener, Arc::new(PdsService::new(app)), admission, shutdown).await;
 }
 
 /// Serves any [`Service`] on the listener until `shutdown` completes, then lets running requests end.
-pub async fn serve_service<S: Service>(listener: TcpListener, service: Arc<S>, shutdown: impl Future<Output = ()>) {
+pub async fn serve_service<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    admission: Admission,
+    shutdown: impl Future<Output = ()>,
+) {
     let stopping = CancellationToken::new();
     let aborting = CancellationToken::new();
     let tasks = TaskTracker::new();
     let connections = Connections::new(service, stopping.clone(), aborting.clone(), tasks.clone());
-    let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(admission.connections_max));
     let addresses = Arc::new(AddressCounts::default());
 
+    let mut refused = Refused::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -74,18 +100,25 @@ pub async fn serve_service<S: Service>(listener: TcpListener, service: Arc<S>, s
         let (stream, peer, slot) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "could not accept a connection");
+                if let Some(failures) = refused.count() {
+                    tracing::warn!(%error, failures, "connections can't be accepted");
+                }
                 time::sleep(Duration::from_millis(limits::ACCEPT_RETRY_MILLIS)).await;
                 continue;
             }
         };
-        let counted = if is_trusted_proxy(peer.ip()) {
+        let counted = if admission.proxies.trusts(peer.ip()) {
             None
-        } else if let Some(counted) = addresses.admit(peer.ip()) {
-            Some(counted)
         } else {
-            tracing::debug!(%peer, "refused a connection: its address holds too many");
-            continue;
+            match addresses.admit(peer.ip()) {
+                Ok(counted) => Some(counted),
+                Err(refusal) => {
+                    if refusal.is_first {
+                        access::connections_refused(peer.ip());
+                    }
+                    continue;
+                }
+            }
         };
         tasks.spawn(connections.run(stream, peer, Places { _slot: slot, _counted: counted }));
     }
@@ -97,6 +130,26 @@ pub async fn serve_service<S: Service>(listener: TcpListener, service: Arc<S>, s
         tracing::warn!(connections = tasks.len(), "ending connections that did not close in time");
         aborting.cancel();
         tasks.wait().await;
+    }
+}
+
+/// Connections that the system did not give us, for want of file descriptors for instance.
+#[derive(Default)]
+struct Refused {
+    unsaid: u64,
+    said_at: Option<Instant>,
+}
+
+impl Refused {
+    /// Counts one more, and gives the count when it is to be said.
+    fn count(&mut self) -> Option<u64> {
+        self.unsaid += 1;
+        let interval = Duration::from_secs(limits::ACCEPT_WARNING_SECS);
+        if self.said_at.is_some_and(|said_at| said_at.elapsed() < interval) {
+            return None;
+        }
+        self.said_at = Some(Instant::now());
+        Some(std::mem::take(&mut self.unsaid))
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use allod_atproto::Did;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, RANGE, RETRY_AFTER},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, RANGE, RETRY_AFTER},
     request::Parts,
 };
 use http_body::Body;
@@ -20,18 +20,21 @@ use tracing::Instrument;
 
 use super::{
     Service,
-    address::client_address,
+    access::Line,
     body::{RequestBody, ResponseBody},
     coding::{Accepted, Coder},
-    cors, reply,
+    cors,
+    host::Host,
+    reply,
 };
 use crate::{
     app::App,
     domain::{
+        printable::Shown,
         randomness,
         shares::{Crowded, Taker},
     },
-    jetstream, pages, well_known,
+    jetstream, limits, pages, well_known,
     xrpc::{self, Routes},
 };
 
@@ -68,8 +71,10 @@ impl fmt::Display for RequestId {
 pub struct RequestContext {
     /// Its name in the log.
     pub id: RequestId,
-    /// Who sent it, behind our own proxies.
+    /// Who sent it, behind the trusted proxies.
     pub client: IpAddr,
+    /// Whether the client is counted by its address. In development mode a process on this machine is not.
+    pub is_counted: bool,
 }
 
 impl RequestContext {
@@ -87,6 +92,8 @@ pub struct PdsService {
     coder: Coder,
     /// When the log last said that there is no room for answers; 0 for never.
     no_room_told_at: AtomicU64,
+    /// Whether the operator was told of a proxy that is not trusted.
+    has_told_of_proxy: AtomicBool,
 }
 
 impl PdsService {
@@ -99,6 +106,7 @@ impl PdsService {
             next_id: AtomicU64::new(first_id),
             coder: Coder::default(),
             no_room_told_at: AtomicU64::new(0),
+            has_told_of_proxy: AtomicBool::new(false),
         }
     }
 
@@ -129,25 +137,38 @@ impl PdsService {
         }
     }
 
+    /// Finds out who sent a request.
+    fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> RequestContext {
+        let config = &self.app.config;
+        let client = config.trusted_proxies.client_address(peer.ip(), headers);
+        if config.trusted_proxies.looks_forgotten(peer.ip(), headers) && !self.has_told_of_proxy.swap(true, Relaxed) {
+            tracing::warn!(
+                peer = %peer.ip(),
+                trusted = %config.trusted_proxies,
+                "a peer that is not in `trusted_proxies` forwards requests: all its clients count as one address"
+            );
+        }
+        let id = RequestId(self.next_id.fetch_add(1, Relaxed));
+        RequestContext { id, client, is_counted: !(config.dev_mode && client.is_loopback()) }
+    }
+
     async fn answer(&self, parts: Parts, body: RequestBody, context: RequestContext) -> Response<ResponseBody> {
         let uri = parts.uri.clone();
         let (area, name) = Area::of(uri.path());
         let is_open = area != Area::Pages;
-        let mut response = if let Some(refusal) = refuse_ambiguous(&parts) {
-            refusal
-        } else if is_open && parts.method == Method::OPTIONS {
-            cors::preflight(&parts.headers)
-        } else {
-            match area {
+        let mut response = match unambiguous(&parts) {
+            Err(refusal) => refusal,
+            Ok(_) if is_open && parts.method == Method::OPTIONS => cors::preflight(&parts.headers),
+            Ok(host) => match area {
                 Area::Xrpc if name == "_health" && is_read(&parts.method) => xrpc::health(&self.app).await,
                 Area::Xrpc => self.routes.answer(Arc::clone(&self.app), name, parts, body, context).await,
                 Area::WellKnown if is_read(&parts.method) => {
-                    well_known::answer(&self.app, name, &parts.headers, context).await
+                    well_known::answer(&self.app, name, host.as_ref(), context).await
                 }
                 Area::WellKnown => reply::error(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", "Method Not Allowed"),
                 Area::Jetstream if self.app.config.firehose.jetstream => jetstream::answer(&self.app, parts, context),
-                Area::Jetstream | Area::Pages => pages::answer(&self.app, &parts),
-            }
+                Area::Jetstream | Area::Pages => pages::answer(&self.app, &parts, host.as_ref()),
+            },
         };
         if is_open {
             cors::allow(response.headers_mut());
@@ -184,10 +205,11 @@ impl Area {
 
 impl Service for PdsService {
     async fn call(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let context = self.context(peer, request.headers());
+        let line = self.app.config.access_log.then(|| Line::begin(&request, &context));
         let (mut parts, body) = request.into_parts();
-        let id = RequestId(self.next_id.fetch_add(1, Relaxed));
-        let context = RequestContext { id, client: client_address(peer.ip(), &parts.headers) };
-        let span = tracing::info_span!("request", %id, path = parts.uri.path());
+        let path = Shown(parts.uri.path(), limits::LOGGED_PATH_CHARS_MAX);
+        let span = tracing::info_span!("request", id = %context.id, %path);
         let is_head = parts.method == Method::HEAD;
         if parts.method != Method::GET {
             // Ranges are defined for GET alone: RFC 9110, section 14.2.
@@ -203,7 +225,11 @@ impl Service for PdsService {
             response
         };
         let response = answered.instrument(span).await;
-        if is_head { without_body(response) } else { self.within_budget(response, context) }
+        let response = if is_head { without_body(response) } else { self.within_budget(response, context) };
+        match line {
+            Some(line) => line.answered(response),
+            None => response,
+        }
     }
 }
 
@@ -212,16 +238,16 @@ fn is_read(verb: &Method) -> bool {
     verb == Method::GET || verb == Method::HEAD
 }
 
-/// Refuses a request that two servers could understand differently.
-fn refuse_ambiguous(parts: &Parts) -> Option<Response<ResponseBody>> {
-    for name in [HOST, AUTHORIZATION, http::HeaderName::from_static("dpop")] {
+/// Refuses a request that two servers could understand differently; otherwise finds the host that it is for.
+fn unambiguous(parts: &Parts) -> Result<Option<Host<'_>>, Response<ResponseBody>> {
+    let refuse = |message: &str| reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", message);
+    for name in [AUTHORIZATION, http::HeaderName::from_static("dpop")] {
         let mut values = parts.headers.get_all(&name).iter();
         if values.next().is_some() && values.next().is_some() {
-            let message = format!("More than one {name} header");
-            return Some(reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", &message));
+            return Err(refuse(&format!("More than one {name} header")));
         }
     }
-    None
+    Host::of(parts).map_err(|error| refuse(&error.to_string()))
 }
 
 /// Answers a HEAD: what a GET would say of its body, without it.

@@ -49,7 +49,13 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve_service(listener, Arc::new(Echo), async move { drop(stopped.await) }));
+        let task =
+            tokio::spawn(serve_service(
+                listener,
+                Arc::new(Echo),
+                Admission::default(),
+                async move { drop(stopped.await) },
+            ));
         Self { address, stop: Some(stop), task }
     }
 
@@ -288,6 +294,18 @@ async fn stopping_has_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_connections_can_not_be_accepted_is_said_once_a_minute() {
+    let mut refused = Refused::default();
+    assert_eq!(refused.count(), Some(1));
+    for _ in 0..1_199 {
+        time::advance(Duration::from_millis(limits::ACCEPT_RETRY_MILLIS)).await;
+        assert_eq!(refused.count(), None);
+    }
+    time::advance(Duration::from_millis(limits::ACCEPT_RETRY_MILLIS)).await;
+    assert_eq!(refused.count(), Some(1_200));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_body_is_read_within_bounds() {
     struct Refuse;
     impl Service for Refuse {
@@ -298,7 +316,7 @@ async fn a_refused_body_is_read_within_bounds() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(serve_service(listener, Arc::new(Refuse), std::future::pending()));
+    let task = tokio::spawn(serve_service(listener, Arc::new(Refuse), Admission::default(), std::future::pending()));
     let server = Server { address, stop: None, task };
     let within = usize::try_from(limits::REFUSED_BODY_BYTES_MAX).unwrap();
     let head = |bytes: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n");

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use allod_atproto::{Handle, did_doc::DidDocument};
 use allod_lexicon::method::NoErrors;
 use allod_store::ReadError;
-use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, HOST},
-};
+use http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
 use crate::{
     app::App,
     config::ServiceConfig,
     domain::{accounts, identity::hosted},
-    http::{RequestContext, body::ResponseBody, reply},
+    http::{RequestContext, body::ResponseBody, host::Host, reply},
     xrpc::error::{XrpcError, respond},
 };
 
@@ -29,12 +26,12 @@ const DOCUMENT_CACHE_CONTROL: &str = "public, max-age=60";
 pub async fn answer(
     app: &Arc<App>,
     name: &str,
-    headers: &HeaderMap,
+    host: Option<&Host<'_>>,
     context: RequestContext,
 ) -> Response<ResponseBody> {
     match name {
-        "atproto-did" => atproto_did(app, headers, context).await,
-        "did.json" => did_json(app, headers, context).await,
+        "atproto-did" => atproto_did(app, host, context).await,
+        "did.json" => did_json(app, host, context).await,
         _ => not_found(),
     }
 }
@@ -42,8 +39,8 @@ pub async fn answer(
 /// Tells the DID of the account whose handle is the host name.
 ///
 /// Spec: <https://atproto.com/specs/handle#handle-resolution>
-async fn atproto_did(app: &Arc<App>, headers: &HeaderMap, context: RequestContext) -> Response<ResponseBody> {
-    let account = match host(headers).and_then(|host| Handle::parse(host).ok()) {
+async fn atproto_did(app: &Arc<App>, host: Option<&Host<'_>>, context: RequestContext) -> Response<ResponseBody> {
+    let account = match handle_of(host) {
         Some(handle) => accounts::active_by_handle(app, &handle).await,
         None => Ok(None),
     };
@@ -57,12 +54,12 @@ async fn atproto_did(app: &Arc<App>, headers: &HeaderMap, context: RequestContex
 /// Shows the document of the did:web that the host name stands for: the service's, or one that was made here.
 ///
 /// Spec: <https://w3c-ccg.github.io/did-method-web/>
-async fn did_json(app: &Arc<App>, headers: &HeaderMap, context: RequestContext) -> Response<ResponseBody> {
+async fn did_json(app: &Arc<App>, host: Option<&Host<'_>>, context: RequestContext) -> Response<ResponseBody> {
     let service = &app.config.service;
-    if host(headers).is_some_and(|host| host.eq_ignore_ascii_case(&service.hostname)) {
+    if host.is_some_and(|host| host.is(&service.hostname)) {
         return if service.did.as_str().starts_with("did:web:") { service_document(service) } else { not_found() };
     }
-    match hosted_document(app, headers).await {
+    match hosted_document(app, host).await {
         Ok(Some(document)) => {
             let mut response = reply::bytes(StatusCode::OK, JSON, document.json().to_string());
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(DOCUMENT_CACHE_CONTROL));
@@ -73,9 +70,9 @@ async fn did_json(app: &Arc<App>, headers: &HeaderMap, context: RequestContext) 
     }
 }
 
-async fn hosted_document(app: &App, headers: &HeaderMap) -> Result<Option<DidDocument>, ReadError> {
-    let host = host(headers).and_then(|host| Handle::parse(host).ok());
-    let Some(did) = host.as_ref().and_then(hosted::did_of) else { return Ok(None) };
+async fn hosted_document(app: &App, host: Option<&Host<'_>>) -> Result<Option<DidDocument>, ReadError> {
+    let handle = handle_of(host);
+    let Some(did) = handle.as_ref().and_then(hosted::did_of) else { return Ok(None) };
     let made = hosted::find(app, &did).await?;
     Ok(made.and_then(|made| hosted::document(app, &made)))
 }
@@ -97,23 +94,7 @@ fn service_document(service: &ServiceConfig) -> Response<ResponseBody> {
     reply::bytes(StatusCode::OK, JSON, document.to_string())
 }
 
-/// Reads the host name without its port.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(HOST)?.to_str().ok()?;
-    Some(value.rsplit_once(':').map_or(value, |(name, _)| name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_is_no_part_of_the_host_name() {
-        for (value, name) in [("alice.test", "alice.test"), ("alice.test:2583", "alice.test"), ("[::1]:80", "[::1]")] {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static(value));
-            assert_eq!(host(&headers), Some(name));
-        }
-        assert_eq!(host(&HeaderMap::new()), None);
-    }
+/// The handle that a host name may be.
+fn handle_of(host: Option<&Host<'_>>) -> Option<Handle> {
+    Handle::parse(host?.name()).ok()
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::RateLimitConfig,
     domain::rate_limits::{RateLimits, Rule, Standing},
-    http::address::network,
+    http::{RequestContext, access, address::network},
 };
 
 const MINUTES_5: u32 = 5 * 60;
@@ -62,20 +62,25 @@ impl<M: Method, A> fmt::Debug for Limit<M, A> {
     }
 }
 
-/// Names a caller's address. A process on this machine that nobody forwards for is the operator's, and not counted by it.
-pub fn address(client: IpAddr) -> Option<String> {
-    (!client.is_loopback()).then(|| network(client).to_string())
+/// Names a caller's address, when callers there are counted by it.
+pub fn address(context: &RequestContext) -> Option<String> {
+    context.is_counted.then(|| network(context.client).to_string())
 }
 
 /// Counts a call by its address.
 pub fn by_address<M: Method, A>(request: &XrpcRequest<M, A>) -> Option<String> {
-    address(request.context.client)
+    address(&request.context)
 }
 
 /// Counts a call of any method, but for such as have a rule of their own instead.
-pub(super) fn count_call<S: RateLimited>(state: &S, headers: &HeaderMap, client: IpAddr) -> Option<Standing> {
-    let (limits, _) = counting(state, headers, client)?;
-    limits.count(ALL_CALLS, &address(client)?, 1)
+pub(super) fn count_call<S: RateLimited>(
+    state: &S,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    name: &str,
+) -> Option<Standing> {
+    let (limits, _) = counting(state, headers, context.client)?;
+    Some(noted(limits.count(ALL_CALLS, &address(context)?, 1)?, context, name))
 }
 
 /// Counts a call under the method's rules; the standing is that which leaves least, or one that is exceeded.
@@ -90,9 +95,18 @@ pub(super) fn count<S: RateLimited, M: Method, A>(
     let (limits, _) = counting(state, &request.headers, request.context.client)?;
     let standings = limited.iter().filter_map(|limit| {
         let key = (limit.key)(request)?;
-        limits.count(limit.rule, &key, (limit.cost)(request))
+        let standing = limits.count(limit.rule, &key, (limit.cost)(request))?;
+        Some(noted(standing, &request.context, M::NSID))
     });
     standings.reduce(tighter)
+}
+
+/// Logs a limit that was reached just now.
+fn noted(standing: Standing, context: &RequestContext, method: &str) -> Standing {
+    if standing.is_newly_exceeded {
+        access::limit_reached(context, method, standing.rule.name);
+    }
+    standing
 }
 
 /// Of two standings that which matters more to the caller.
@@ -238,7 +252,7 @@ pub mod rules {
 
     fn identifier(request: &XrpcRequest<CreateSession, Anonymous>) -> String {
         let identifier = emails::lookup_key(&request.input.identifier);
-        format!("{}\0{identifier}", address(request.context.client).unwrap_or_default())
+        format!("{}\0{identifier}", address(&request.context).unwrap_or_default())
     }
 
     const MAIL_HOUR: Rule = Rule { name: "letters an hour", points: 5, window_secs: HOUR };

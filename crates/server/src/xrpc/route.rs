@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, future::Future, sync::Arc};
 
-use allod_atproto::Nsid;
+use allod_atproto::{Did, Nsid};
 use allod_lexicon::{Kind, Method, method::NoErrors};
 use futures_util::future::BoxFuture;
 use http::{
@@ -27,6 +27,7 @@ use crate::{
     domain::rate_limits::Standing,
     http::{
         RequestContext,
+        access::Caller,
         body::{RequestBody, ResponseBody},
         websocket::Handshake,
     },
@@ -105,15 +106,15 @@ where
                 let params = params::read_filled::<M>(parts.uri.query()).map_err(XrpcError::message);
                 handler(state, XrpcSubscription { params, handshake, context })
             });
-            match opened {
+            let mut response = match opened {
                 Ok(response) => response,
                 Err(error) => {
                     drain(&parts.headers, body).await;
-                    let mut response = error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id);
-                    rate_limit::tell(standing.as_ref(), response.headers_mut());
-                    response
+                    error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id)
                 }
-            }
+            };
+            rate_limit::tell(standing.as_ref(), response.headers_mut());
+            response
         })
     };
     Route { nsid: M::NSID, kind: M::KIND, answer: Box::new(answer) }
@@ -131,13 +132,16 @@ where
     let answer = move |call: Call<S>| -> BoxFuture<'static, Response<ResponseBody>> {
         Box::pin(async move {
             let id = call.context.id;
-            let mut standing = call.standing;
-            let answered = run::<S, M, A, H, F>(call, handler, rules, json_bytes_max, &mut standing).await;
+            let (mut standing, mut caller) = (call.standing, None);
+            let answered = run::<S, M, A, H, F>(call, handler, rules, json_bytes_max, &mut standing, &mut caller).await;
             let mut response = match answered {
                 Ok(response) => response,
                 Err(error) => error::respond(error, A::CHALLENGE, id),
             };
             rate_limit::tell(standing.as_ref(), response.headers_mut());
+            if let Some(caller) = caller {
+                response.extensions_mut().insert(Caller(caller));
+            }
             if A::IS_PRIVATE {
                 let headers = response.headers_mut();
                 headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
@@ -155,6 +159,7 @@ async fn run<S, M, A, H, F>(
     rules: &'static [Limit<M, A>],
     json_bytes_max: usize,
     standing: &mut Option<Standing>,
+    caller: &mut Option<Did>,
 ) -> Result<Response<ResponseBody>, XrpcError<M::Error>>
 where
     S: RateLimited + Send + Sync + 'static,
@@ -171,6 +176,7 @@ where
             return Err(error.widen());
         }
     };
+    *caller = request.auth.account().cloned();
     if let Some(counted) = rate_limit::count(&*state, rules, &request) {
         *standing = Some(standing.map_or(counted, |before| rate_limit::tighter(before, counted)));
         rate_limit::refuse(Some(&counted))?;
@@ -223,11 +229,16 @@ pub struct Routes<S> {
 }
 
 impl<S: RateLimited + Send + Sync + 'static> Routes<S> {
-    /// Collects routes; of two for one method the first stays, and [`Routes::len`] tells.
+    /// Collects routes.
+    ///
+    /// # Panics
+    ///
+    /// When two are for one method: which of them answers is not left to their order.
     pub fn new(routes: impl IntoIterator<Item = Route<S>>) -> Self {
         let mut by_nsid = HashMap::new();
         for route in routes {
-            by_nsid.entry(route.nsid).or_insert(route);
+            let nsid = route.nsid;
+            assert!(by_nsid.insert(nsid, route).is_none(), "two routes for {nsid}");
         }
         Self { by_nsid }
     }
@@ -259,7 +270,7 @@ impl<S: RateLimited + Send + Sync + 'static> Routes<S> {
         let nsid = name.strip_suffix('/').unwrap_or(name);
         let standing = match nsid {
             COUNTED_APART => None,
-            _ => rate_limit::count_call(&*state, &parts.headers, context.client),
+            _ => rate_limit::count_call(&*state, &parts.headers, &context, nsid),
         };
         let found = rate_limit::refuse(standing.as_ref()).and_then(|()| self.find(nsid, &parts.method));
         match found {

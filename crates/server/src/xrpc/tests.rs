@@ -116,7 +116,8 @@ async fn call(request: Request<RequestBody>) -> Answered {
     let state = Arc::new(Reached::default());
     let (parts, body) = request.into_parts();
     let name = parts.uri.path().strip_prefix("/xrpc/").unwrap().to_owned();
-    let context = RequestContext { id: RequestId::new(0xab), client: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let context =
+        RequestContext { id: RequestId::new(0xab), client: IpAddr::V4(Ipv4Addr::LOCALHOST), is_counted: true };
     let response = test_routes().answer(Arc::clone(&state), &name, parts, body, context).await;
     let (parts, body) = response.into_parts();
     Answered {
@@ -125,6 +126,12 @@ async fn call(request: Request<RequestBody>) -> Answered {
         body: body.collect().await.unwrap().to_bytes().to_vec(),
         reached: state.0.load(Relaxed),
     }
+}
+
+#[test]
+#[should_panic(expected = "two routes for com.atproto.server.createSession")]
+fn two_routes_for_one_method_do_not_start() {
+    Routes::new([route(create_session), route(list_repos), route(create_session)]);
 }
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Answered {

@@ -107,10 +107,10 @@ async fn a_document_is_shown_under_its_own_host_name() {
     assert_eq!((&method["id"], &method["type"]), (&json!("did:web:alice.test#atproto"), &json!("Multikey")));
     assert_eq!(document["service"][0]["id"], "#atproto_pds");
 
-    for host in ["ALICE.test", "alice.test:443"] {
+    for host in ["ALICE.test", "alice.test:443", "alice.test."] {
         assert_eq!(document_at(&pds, host).await.as_ref(), Some(&document), "{host}");
     }
-    for host in ["bob.test", "carol.test", "test", "alice.test.", "a.alice.test", "127.0.0.1"] {
+    for host in ["bob.test", "carol.test", "test", "alice.test..", "a.alice.test", "127.0.0.1"] {
         assert_eq!(document_at(&pds, host).await, None, "{host}");
     }
     let own = document_at(&pds, "localhost").await.unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
 mod admin_guessing;
+mod addresses;
 mod admin_tokens;
 mod app_bsky;
 mod authorisation;
@@ -18,6 +19,7 @@ mod form_server;
 mod held_handles;
 mod histories;
 mod hostile_json;
+mod hosts;
 mod identity_faults;
 mod integrity;
 mod jetstream;

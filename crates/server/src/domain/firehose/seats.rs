@@ -17,8 +17,7 @@ use crate::domain::shares::network;
 
 /// How many streams are served at once.
 pub const SUBSCRIBERS_MAX: usize = 10_000;
-/// How many streams one address (IPv6: one /64) may have at once. The operator's own networks, where proxies are, are
-/// exempt.
+/// How many streams one address (IPv6: one /64) may have at once. In development mode this machine is exempt.
 pub const SUBSCRIBERS_PER_ADDRESS_MAX: usize = 64;
 /// How many pages of the log are held at once for the streams of one address; the others wait for theirs.
 pub const PAGES_PER_ADDRESS_MAX: usize = 16;

@@ -14,7 +14,7 @@ use allod_store::{
 use super::Scope;
 use crate::{
     app::App,
-    domain::{clock, keyed_hash::HashUse, randomness, secret::Secret},
+    domain::{clock, keyed_hash::HashUse, printable::is_printable, randomness, secret::Secret},
 };
 
 /// How many app passwords an account may have.
@@ -32,6 +32,9 @@ pub enum CreateError {
     /// The name is empty or longer than [`NAME_CHARS_MAX`].
     #[error("the name must have from 1 to {NAME_CHARS_MAX} characters")]
     Name,
+    /// The name has characters that change how the text around them is shown.
+    #[error("the name must not have control or bidirectional formatting characters")]
+    NameUnprintable,
     /// The account has one of this name.
     #[error("there is an app password of this name already")]
     NameTaken,
@@ -53,6 +56,9 @@ pub async fn create(
     let name = name.trim();
     if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) {
         return Err(CreateError::Name);
+    }
+    if !is_printable(name) {
+        return Err(CreateError::NameUnprintable);
     }
     let password = new_password(app);
     let created_at = clock::to_store(app.clock.now_micros());

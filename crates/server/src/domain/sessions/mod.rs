@@ -98,6 +98,19 @@ pub enum SignInError {
     Read(#[from] ReadError),
 }
 
+impl SignInError {
+    /// Tells whether somebody tried a wrong password or code, as who guesses does.
+    pub fn is_failed_attempt(&self) -> bool {
+        match self {
+            Self::Credentials | Self::PasswordTooLong => true,
+            Self::AuthFactor(error) => matches!(error, CodeError::Invalid | CodeError::Expired),
+            Self::TakenDown | Self::AuthFactorRequired | Self::AuthFactorSend(_) | Self::Hash(_) | Self::Read(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// Why a token does not open anything.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

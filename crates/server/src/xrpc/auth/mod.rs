@@ -9,6 +9,7 @@ mod uploader;
 
 use std::{future::Future, net::IpAddr, sync::Arc};
 
+use allod_atproto::Did;
 use allod_lexicon::method::NoErrors;
 use http::HeaderMap;
 
@@ -52,6 +53,11 @@ pub trait Authenticate<S>: Sized + Send + 'static {
 
     /// Checks the caller.
     fn authenticate(request: AuthRequest<'_, S>) -> impl Future<Output = Result<Self, AuthError>> + Send;
+
+    /// The account that calls, for the access log.
+    fn account(&self) -> Option<&Did> {
+        None
+    }
 }
 
 /// Anyone; a credential is not even looked at.

@@ -1,5 +1,7 @@
 //! Somebody signed in: by an access token, a refresh token, or optionally.
 
+use allod_atproto::Did;
+
 use super::{AuthError, AuthRequest, Authenticate, Credential};
 use crate::{
     app::App,
@@ -26,6 +28,10 @@ macro_rules! session_callers {
                 let session = sessions::authenticate(request.state, token.expose()).await?;
                 let is_taken = [$(Scope::$scope),+].contains(&session.scope);
                 if is_taken { Ok(Self(session)) } else { Err(SessionError::from(TokenError::Scope).into()) }
+            }
+
+            fn account(&self) -> Option<&Did> {
+                Some(&self.0.account.did)
             }
         }
     )+};
@@ -75,6 +81,13 @@ impl Authenticate<App> for RepoReader {
                 Reader::Account(session.account.did.clone())
             }
         }))
+    }
+
+    fn account(&self) -> Option<&Did> {
+        match &self.0 {
+            Reader::Account(did) => Some(did),
+            Reader::Public | Reader::Admin => None,
+        }
     }
 }
 

@@ -33,6 +33,10 @@ impl Authenticate<App> for Uploader {
         }
         Ok(Self(account.did.clone()))
     }
+
+    fn account(&self) -> Option<&Did> {
+        Some(&self.0)
+    }
 }
 
 /// Checks a service's token. It may be used again while it lasts, so that an upload that broke off can be repeated.

@@ -230,7 +230,7 @@ pub fn respond<E: DeclaredError>(
         }
     };
     if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::warn!(%request, name, %message, "request refused");
+        tracing::warn!(%request, name, reason = %message, "request refused");
     }
     let mut response = reply::error(status, name, &message);
     let headers = response.headers_mut();

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use allod_lexicon::com_atproto::server::create_session::{CreateSession, Output};
+use allod_lexicon::{
+    Method,
+    com_atproto::server::create_session::{CreateSession, Output},
+};
 
 use crate::{
     app::App,
@@ -14,20 +17,25 @@ use crate::{
         secret::Secret,
         sessions::{self, SignIn},
     },
+    http::access,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Opens a session.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymous>) -> XrpcResult<CreateSession> {
-    let (input, address) = (request.input, request.context.client);
+    let XrpcRequest { input, context, .. } = request;
     let request = SignIn {
         identifier: input.identifier,
         password: Secret::new(input.password),
         auth_factor_code: input.auth_factor_token,
         allow_taken_down: input.allow_takendown.unwrap_or(false),
-        address: Some(address),
+        address: Some(context.client),
     };
-    let (account, tokens) = sessions::sign_in(&app, request).await?;
+    let (account, tokens) = sessions::sign_in(&app, request).await.inspect_err(|error| {
+        if error.is_failed_attempt() {
+            access::sign_in_failed(&context, CreateSession::NSID);
+        }
+    })?;
     let status = Status::of(&account);
     let did_doc = session_document(&app, &account.did).await;
     Ok(XrpcResponse::new(Output {

@@ -15,18 +15,14 @@ use crate::{
         seats::{Form, Origin},
         wire::{self, Batch, Opcode},
     },
-    http::{
-        address::is_trusted_proxy,
-        websocket::{Code, Farewell, Source},
-    },
+    http::websocket::{Code, Farewell, Source},
     xrpc::{SubscriptionResult, XrpcSubscription},
 };
 
 /// Opens the stream.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub fn handler(app: Arc<App>, request: XrpcSubscription<SubscribeRepos>) -> SubscriptionResult<SubscribeRepos> {
-    let address = request.context.client;
-    let origin = Origin { address, is_exempt: is_trusted_proxy(address) };
+    let origin = Origin { address: request.context.client, is_exempt: !request.context.is_counted };
     let seat = app.firehose.seat(origin, Form::Frames, app.clock.now_micros())?;
     let cursor = match request.params {
         Ok(params) => params.cursor.map_or(Cursor::Live, Cursor::After),

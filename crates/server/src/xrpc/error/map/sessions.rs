@@ -53,7 +53,7 @@ impl From<SignInError> for XrpcError<server::create_session::Error> {
 impl From<CreateError> for XrpcError<server::create_app_password::Error> {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::Name | CreateError::NameTaken | CreateError::TooMany => {
+            CreateError::Name | CreateError::NameUnprintable | CreateError::NameTaken | CreateError::TooMany => {
                 Self::invalid_request(error.to_string())
             }
             CreateError::Commit(error) => error.into(),

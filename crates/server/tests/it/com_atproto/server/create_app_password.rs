@@ -72,6 +72,11 @@ async fn malformed_names_and_one_too_many_are_refused() {
         let refused = pds.xrpc_post(NSID).bearer(&alice.access).json(&json!({ "name": name })).error().await;
         assert_eq!(refused, refusal(400, "InvalidRequest", "the name must have from 1 to 128 characters"));
     }
+    let unprintable = "the name must not have control or bidirectional formatting characters";
+    for name in ["a\nb", "a\u{1b}[2Jb", "a\u{7f}", "a\u{9b}b", "a\u{202e}b", "a\u{2066}b", "a\u{200f}b"] {
+        let refused = pds.xrpc_post(NSID).bearer(&alice.access).json(&json!({ "name": name })).error().await;
+        assert_eq!(refused, refusal(400, "InvalidRequest", unprintable), "{name:?}");
+    }
     for n in 0..250 {
         pds.app_password(&alice, &n.to_string(), false).await;
     }
