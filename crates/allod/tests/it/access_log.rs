@@ -19,11 +19,23 @@ const DEV: [&str; 6] = ["dev", "--ephemeral", "--port", "0", "--plc-port", "0"];
 /// A directory that nobody answers for.
 const NO_DIRECTORY: &str = "http://127.0.0.1:1";
 
-fn start_dev(allod: &Allod, environment: &[(&str, &str)]) -> (Server, String) {
-    let mut server = allod.start(&DEV, environment);
+fn start_dev(allod: &Allod) -> (Server, String) {
+    let mut server = allod.start(&DEV, &[]);
     let origin = server.wait_for("  Server ");
     server.wait_for("Stop with Ctrl-C.");
     (server, origin)
+}
+
+/// A server with text lines, and its directory.
+fn start_serve(allod: &Allod, setting: (&str, &str)) -> (Server, Server, String) {
+    let mut plc = allod.start(&["plc", "--port", "0"], &[]);
+    let plc_url = plc.wait_for("did:plc directory on ");
+    let mut environment = serve_environment(plc_url.split(',').next().unwrap(), "pds");
+    environment.extend([("ALLOD_LOG_FORMAT", "text"), setting]);
+    let mut server = allod.start(&["serve"], &environment);
+    let address = server.wait_for("serving version=");
+    let address = address.split_once("address=").unwrap().1.split(' ').next().unwrap().to_owned();
+    (server, plc, format!("http://{address}"))
 }
 
 async fn sign_in(origin: &str, password: &str, address: &str) -> u16 {
@@ -40,7 +52,7 @@ fn fields(line: &str) -> BTreeMap<&str, &str> {
 #[tokio::test]
 async fn each_request_leaves_one_line() {
     let allod = Allod::new();
-    let (mut server, origin) = start_dev(&allod, &[]);
+    let (mut server, origin) = start_dev(&allod);
     let alice = create_account(&origin, "alice.test").await;
     let (did, token) = (alice["did"].as_str().unwrap(), alice["accessJwt"].as_str().unwrap());
     let get = |path: &str| client().get(format!("{origin}{path}")).header("x-forwarded-for", "203.0.113.9:80");
@@ -70,7 +82,7 @@ async fn each_request_leaves_one_line() {
 #[tokio::test]
 async fn the_access_log_can_be_switched_off() {
     let allod = Allod::new();
-    let (mut server, origin) = start_dev(&allod, &[("ALLOD_ACCESS_LOG", "false")]);
+    let (mut server, _plc, origin) = start_serve(&allod, ("ALLOD_ACCESS_LOG", "false"));
     create_account(&origin, "alice.test").await;
     assert_eq!(sign_in(&origin, "wrong-password", "203.0.113.9").await, 401);
     server.interrupt();
@@ -82,7 +94,7 @@ async fn the_access_log_can_be_switched_off() {
 #[tokio::test]
 async fn failed_sign_ins_and_limits_have_lines_of_a_fixed_form() {
     let allod = Allod::new();
-    let (mut server, origin) = start_dev(&allod, &[("ALLOD_RATE_LIMITS_ENABLED", "true")]);
+    let (mut server, _plc, origin) = start_serve(&allod, ("ALLOD_RATE_LIMITS_ENABLED", "true"));
     create_account(&origin, "alice.test").await;
     assert_eq!(sign_in(&origin, "correct-horse", "198.51.100.1").await, 200);
     for _ in 0..30 {

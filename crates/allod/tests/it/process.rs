@@ -74,6 +74,15 @@ impl Allod {
         Server::of(self.command(arguments, environment).stdin(Stdio::null()))
     }
 
+    /// Starts a server under resource limits: `limits` is what a shell's `ulimit` takes.
+    pub(crate) fn start_limited(&self, limits: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit {limits} && exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_allod")).args(arguments);
+        command.env_clear().envs(environment.iter().copied()).current_dir(self.directory.path());
+        Server::of(command.stdin(Stdio::null()))
+    }
+
     /// Starts a command that reads an input and says how far it is.
     pub(crate) fn start_with_input(&self, arguments: &[&str], input: &str) -> Server {
         let mut command = Server::of(self.command(arguments, &[]).stdin(Stdio::piped()));
@@ -156,12 +165,26 @@ impl Server {
         }
     }
 
+    /// What was waited for so far, and what came before it.
+    pub(crate) fn output_so_far(&self) -> String {
+        self.seen.join("\n")
+    }
+
     /// Everything that a server which has ended wrote.
     pub(crate) fn output(&mut self) -> String {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.seen.push(line);
         }
         self.seen.join("\n")
+    }
+
+    /// One of the server's resource limits, as `/proc` shows it: the soft one and the hard one.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit(&self, name: &str) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let values = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let mut values = values.split_whitespace().map(str::to_owned);
+        (values.next().unwrap(), values.next().unwrap())
     }
 
     /// Sends SIGINT, as Ctrl-C does, and gives the exit code.

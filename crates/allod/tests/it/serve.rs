@@ -43,3 +43,37 @@ fn a_server_without_its_secrets_does_not_start() {
     assert_eq!(outcome.code, 2);
     assert!(outcome.stderr.contains("ALLOD_JWT_SECRET or PDS_JWT_SECRET"), "{}", outcome.stderr);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn as_many_files_as_allowed_are_opened_and_no_core_is_dumped() {
+    let allod = Allod::new();
+    let environment = serve_environment("http://127.0.0.1:1", "pds");
+    let mut server = allod.start_limited("-S -n 512", &["serve"], &environment);
+    server.wait_for("\"serving\"");
+    let (soft, hard) = server.limit("Max open files");
+    assert_eq!(soft, hard);
+    assert_eq!(server.limit("Max core file size").0, "0");
+    assert_eq!(server.interrupt(), 0);
+
+    let mut server = allod.start_limited("-n 600", &["serve"], &environment);
+    server.wait_for("few files may be open");
+    assert!(server.output_so_far().contains("\"connections_max\":300"), "{}", server.output_so_far());
+    server.wait_for("\"serving\"");
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[test]
+fn a_start_tells_which_proxies_are_trusted() {
+    let allod = Allod::new();
+    let mut environment = serve_environment("http://127.0.0.1:1", "pds");
+    environment.push(("ALLOD_TRUSTED_PROXIES", "loopback,172.18.0.0/16"));
+    let mut server = allod.start(&["serve"], &environment);
+    server.wait_for("\"trusted_proxies\":\"127.0.0.0/8,::1/128,172.18.0.0/16\"");
+    server.wait_for("\"serving\"");
+    assert_eq!(server.interrupt(), 0);
+    environment.push(("ALLOD_TRUSTED_PROXIES", "everybody"));
+    let refused = allod.run_with(&["serve"], &environment);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("\"everybody\" is no IP address, no network and no word"), "{}", refused.stderr);
+}
