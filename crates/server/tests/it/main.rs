@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test can't do or find fails it")]
 
-mod admin_guessing;
 mod addresses;
+mod admin_guessing;
 mod admin_tokens;
 mod app_bsky;
 mod authorisation;
