@@ -296,7 +296,7 @@ pub mod rules {
     /// owner from the method.
     pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 2] = [
         Limit::new(CODES, |request| {
-            Some(format!("{}\0{}", address(request.context.client).unwrap_or_default(), request.input.did))
+            Some(format!("{}\0{}", address(&request.context).unwrap_or_default(), request.input.did))
         }),
         Limit::new(Rule { name: "deletions of an address", points: 300, window_secs: MINUTES_5 }, by_address),
     ];
