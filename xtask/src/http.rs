@@ -85,6 +85,10 @@ impl Connection {
 /// Opens a connection to the origin of `url`; answers the `host:port` to name in requests, too.
 pub(crate) fn connect(url: &str) -> io::Result<(String, TcpStream)> {
     let authority = authority(url)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the address is the developer's own, and nothing waits for this thread"
+    )]
     let address = authority.to_socket_addrs()?.next().ok_or_else(|| malformed("the host has no address"))?;
     #[expect(clippy::disallowed_methods, reason = "the address is the developer's own")]
     let stream = TcpStream::connect(address)?;

@@ -17,6 +17,7 @@ use allod_server::{
     domain::{
         blobs::disk::Disk,
         disposable_domains::DisposableDomains,
+        dns::{Dns, OperatorNames},
         forms::Forms,
         identity::{Resolver, outbound::Guarded},
         installation::{self, Installation, InstallationError},
@@ -41,6 +42,9 @@ use crate::{
     sequence_mark::SequenceMark,
     system::{self, SystemClock, SystemRandomness},
 };
+
+/// How much of the disk is kept for what must be written also when it is full, in bytes.
+const DISK_RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How long connecting to an address of the operator's may take, in seconds.
 const OPERATOR_CONNECT_SECS_MAX: u64 = 3;
@@ -98,6 +102,9 @@ pub(crate) fn installation(app: &App, fixed_port: Option<u16>) -> Installation {
 pub(crate) async fn open_unchecked(config: Config, data: &DataDirectory) -> Result<Arc<App>, Failure> {
     data.check_format()?;
     let mut options = SqliteOptions::new(data.database());
+    if !config.dev_mode {
+        options = options.with_disk_reserve(DISK_RESERVE_BYTES);
+    }
     let mark = (!config.dev_mode).then(|| SequenceMark::read(data));
     if let Some(mark) = &mark {
         options.sequence_floor = mark.floor(system::now_micros());
@@ -126,11 +133,12 @@ fn app(mut config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Fai
         config.sign_up.disposable_domains = disposable_domains(path)?;
     }
     let clock = Arc::new(SystemClock);
-    let plc = PlcClient::new(config.identity.plc_url.clone(), operator_client()?);
-    let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode));
+    let dns = Dns::of_the_system();
+    let plc = PlcClient::new(config.identity.plc_url.clone(), operator_client(&dns)?);
+    let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode, Arc::clone(&dns)));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
-    let mail_transport = config.mail.as_ref().map(|mail| mail_transport(mail, &config)).transpose()?;
+    let mail_transport = config.mail.as_ref().map(|mail| mail_transport(mail, &config, &dns)).transpose()?;
     App::new(Parts {
         config,
         db,
@@ -141,30 +149,32 @@ fn app(mut config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Fai
         plc,
         resolver,
         mail_transport,
-        forms: Forms::new(operator_client()?),
+        forms: Forms::new(operator_client(&dns)?),
         failpoints: None,
     })
     .map_err(Failure::failed)
 }
 
 /// Gets ready to hand e-mails over.
-fn mail_transport(mail: &MailConfig, config: &Config) -> Result<Arc<dyn Transport>, Failure> {
+fn mail_transport(mail: &MailConfig, config: &Config, dns: &Arc<Dns>) -> Result<Arc<dyn Transport>, Failure> {
     Ok(match mail {
-        MailConfig::Smtp(smtp) => Arc::new(mail_server(smtp, config)?),
+        MailConfig::Smtp(smtp) => Arc::new(mail_server(smtp, config, dns)?),
         MailConfig::Sendmail(sendmail) => Arc::new(Sendmail::new(sendmail, &config.service).map_err(Failure::failed)?),
     })
 }
 
 /// Gets ready to hand e-mails to the operator's mail server.
-fn mail_server(smtp: &SmtpConfig, config: &Config) -> Result<Smtp, Failure> {
+fn mail_server(smtp: &SmtpConfig, config: &Config, dns: &Arc<Dns>) -> Result<Smtp, Failure> {
     let authorities = smtp.ca_file.as_deref().map(|path| {
         read_bounded(path, CA_FILE_BYTES_MAX)
             .map_err(|reason| Failure::Failed(format!("email_smtp_ca_file: can't read {}: {reason}", path.display())))
     });
     let authorities = authorities.transpose()?;
-    Smtp::new(smtp, &config.service, authorities.as_deref()).map_err(|error| match (error, &smtp.ca_file) {
-        (error @ SmtpError::Authorities, Some(path)) => Failure::Failed(format!("{}: {error}", path.display())),
-        (error, _) => Failure::failed(error),
+    Smtp::new(smtp, &config.service, authorities.as_deref(), Arc::clone(dns)).map_err(|error| {
+        match (error, &smtp.ca_file) {
+            (error @ SmtpError::Authorities, Some(path)) => Failure::Failed(format!("{}: {error}", path.display())),
+            (error, _) => Failure::failed(error),
+        }
     })
 }
 
@@ -189,12 +199,13 @@ fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// A client for addresses that the operator chose: the did:plc directory, services that verify who signs up.
-fn operator_client() -> Result<reqwest::Client, Failure> {
+fn operator_client(dns: &Arc<Dns>) -> Result<reqwest::Client, Failure> {
     // A provider that is already there is the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     #[expect(clippy::disallowed_methods, reason = "the operator chose the address; it may well be on this machine")]
     let builder = reqwest::Client::builder();
     builder
+        .dns_resolver(Arc::new(OperatorNames(Arc::clone(dns))))
         .connect_timeout(Duration::from_secs(OPERATOR_CONNECT_SECS_MAX))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("allod/", env!("CARGO_PKG_VERSION")))

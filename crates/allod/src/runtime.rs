@@ -5,8 +5,9 @@ use std::io;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-/// How many threads may block at once (file work); they start when needed.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// How many threads may block at once; they start when needed. They are for files: blobs that come and go, imports. The
+/// store has threads of its own, and names are resolved without any.
+const BLOCKING_THREADS_MAX: usize = 32;
 
 /// The machine's number of cores, at least 1.
 pub(crate) fn cores() -> usize {

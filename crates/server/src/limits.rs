@@ -370,3 +370,41 @@ pub const SESSION_PAUSE_SECS: u64 = 30;
 
 /// How many held handles one page lists.
 pub const HELD_HANDLES_PER_PAGE_MAX: i64 = 1_000;
+/// How long resolving one name may take, in milliseconds.
+pub const DNS_LOOKUP_MILLIS_MAX: u64 = 2_500;
+
+/// How long the other kind of address (IPv4, IPv6) is waited for once one is known, in milliseconds.
+pub const DNS_OTHER_FAMILY_MILLIS: u64 = 200;
+
+/// How many DNS answers are cached.
+pub const DNS_CACHED_ANSWERS_MAX: u64 = 4_096;
+
+/// How many queries wait for a nameserver at once.
+pub const DNS_QUERIES_AT_ONCE_MAX: usize = 4 * LOOKUPS_MAX;
+
+/// How long `/etc/hosts` and `/etc/resolv.conf` are taken to be unchanged, in milliseconds.
+pub const DNS_FILES_CHECKED_MILLIS: u64 = 5_000;
+
+/// How many identities are looked up at once for clients; further look-ups are refused at once.
+pub const LOOKUPS_MAX: usize = 256;
+
+/// How many of these may be for one client address (IPv6: one /64).
+pub const LOOKUPS_PER_CLIENT_MAX: usize = 32;
+
+/// How many of these may ask one site: a registrable domain, more or less.
+pub const LOOKUPS_PER_SITE_MAX: usize = 32;
+
+/// How many of these may ask the did:plc directory.
+pub const LOOKUPS_OF_DIRECTORY_MAX: usize = 128;
+
+/// How long the look-up of one handle or DID document may take, in milliseconds.
+pub const LOOKUP_MILLIS_MAX: u64 = 5_000;
+
+/// How long a job that panicked waits before it starts again, in seconds; it doubles.
+pub const JOB_RESTART_SECS: u64 = 5;
+
+/// The longest such wait, in seconds.
+pub const JOB_RESTART_SECS_MAX: u64 = 10 * 60;
+
+/// By how much at most a job comes later after an outage of what it depends on, in milliseconds.
+pub const JOB_JITTER_MILLIS_MAX: u64 = 15_000;

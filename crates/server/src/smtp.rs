@@ -1,20 +1,21 @@
 //! Sends letters to the operator's mail server. One connection for each letter, and nothing kept between them.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{
         Mailbox, MessageBuilder, MultiPart,
         header::{HeaderName, HeaderValue},
     },
     transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, Certificate, Tls, TlsParameters},
         extension::ClientId,
     },
 };
@@ -22,6 +23,7 @@ use lettre::{
 use crate::{
     config::ServiceConfig,
     domain::{
+        dns::Dns,
         mail::{Message, Transport, TransportError},
         secret::Secret,
     },
@@ -79,13 +81,22 @@ pub enum SmtpError {
 
 /// Sends letters.
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    dns: Arc<Dns>,
+    host: String,
+    port: u16,
+    tls: Tls,
+    credentials: Option<Credentials>,
     composer: Composer,
 }
 
 impl Smtp {
     /// Gets ready; connects to nothing yet. `authorities` is what is in [`SmtpConfig::ca_file`].
-    pub fn new(config: &SmtpConfig, service: &ServiceConfig, authorities: Option<&[u8]>) -> Result<Self, SmtpError> {
+    pub fn new(
+        config: &SmtpConfig,
+        service: &ServiceConfig,
+        authorities: Option<&[u8]>,
+        dns: Arc<Dns>,
+    ) -> Result<Self, SmtpError> {
         let composer = Composer::new(&config.from, service)?;
         let authority = authorities.map(authority).transpose()?;
         let parameters = || {
@@ -101,15 +112,40 @@ impl Smtp {
             SmtpTls::Opportunistic => Tls::Opportunistic(parameters()?),
             SmtpTls::None => Tls::None,
         };
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host.as_str())
-            .port(config.port)
-            .tls(tls)
-            .hello_name(ClientId::Domain(service.hostname.clone()))
-            .timeout(Some(Duration::from_secs(STEP_SECS_MAX)));
-        if let Some((user, password)) = &config.credentials {
-            transport = transport.credentials(Credentials::new(user.clone(), password.expose().clone()));
+        let credentials = config.credentials.as_ref();
+        Ok(Self {
+            dns,
+            host: config.host.clone(),
+            port: config.port,
+            tls,
+            credentials: credentials.map(|(user, password)| Credentials::new(user.clone(), password.expose().clone())),
+            composer,
+        })
+    }
+
+    /// Connects and signs in. lettre's own transport would resolve the host with the system's resolver, which blocks a
+    /// thread for as long as a nameserver is silent.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, TransportError> {
+        let addresses = self.dns.addresses(&self.host).await;
+        let addresses = addresses.map_err(|error| TransportError::Passing(format!("{}: {error}", self.host)))?;
+        let addresses: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect();
+        let hello = ClientId::Domain(self.composer.hostname.clone());
+        let implicit = if let Tls::Wrapper(parameters) = &self.tls { Some(parameters.clone()) } else { None };
+        let step = Some(Duration::from_secs(STEP_SECS_MAX));
+        let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, step, &hello, implicit, None).await;
+        let mut connection = connected.map_err(|error| reason(&error))?;
+        let start_tls = match &self.tls {
+            Tls::Required(parameters) => Some(parameters),
+            Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
+            Tls::Opportunistic(_) | Tls::Wrapper(_) | Tls::None => None,
+        };
+        if let Some(parameters) = start_tls {
+            connection.starttls(parameters.clone(), &hello).await.map_err(|error| reason(&error))?;
         }
-        Ok(Self { transport: transport.build(), composer })
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(|error| reason(&error))?;
+        }
+        Ok(connection)
     }
 }
 
@@ -171,10 +207,10 @@ impl Transport for Smtp {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), TransportError>> {
         async move {
             let letter = self.composer.compose(message)?;
-            match self.transport.send(letter).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(reason(&error)),
-            }
+            let mut connection = self.connect().await?;
+            let sent = connection.send(letter.envelope(), &letter.formatted()).await;
+            connection.abort().await;
+            sent.map(|_| ()).map_err(|error| reason(&error))
         }
         .boxed()
     }

@@ -8,6 +8,7 @@ use allod_server::{
     domain::{
         disposable_domains::DisposableDomains,
         firehose::{FirehoseConfig, RING_BYTES_MAX},
+        identity::outbound::Outbound,
         mail::Transport,
         passwords::HashCost,
         repos::import::ImportConfig,
@@ -28,6 +29,9 @@ pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-test";
 /// a loaded machine.
 const PLC_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many threads for blocking work a server has, unless a test says otherwise.
+const BLOCKING_THREADS: usize = 64;
+
 /// How long events are kept: three days.
 const RETENTION_MICROS: u64 = 3 * 24 * 3600 * 1_000_000;
 
@@ -40,13 +44,23 @@ pub struct Options {
     pub(crate) seed: u64,
     pub(crate) plc_timeout: Duration,
     pub(crate) mail_transport: Option<Arc<dyn Transport>>,
+    pub(crate) outbound: Option<Arc<dyn Outbound>>,
+    pub(crate) blocking_threads: usize,
     changes: Vec<Change>,
     store_changes: Vec<StoreChange>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, plc_timeout: PLC_TIMEOUT, mail_transport: None, changes: Vec::new(), store_changes: Vec::new() }
+        Self {
+            seed: 1,
+            plc_timeout: PLC_TIMEOUT,
+            mail_transport: None,
+            outbound: None,
+            blocking_threads: BLOCKING_THREADS,
+            changes: Vec::new(),
+            store_changes: Vec::new(),
+        }
     }
 }
 
@@ -96,6 +110,20 @@ impl Options {
     #[must_use]
     pub fn mail_transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.mail_transport = Some(transport);
+        self
+    }
+
+    /// Looks identities up in this network instead of the scripted one.
+    #[must_use]
+    pub fn outbound(mut self, outbound: Arc<dyn Outbound>) -> Self {
+        self.outbound = Some(outbound);
+        self
+    }
+
+    /// Gives the server's runtime this many threads for blocking work.
+    #[must_use]
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = threads;
         self
     }
 

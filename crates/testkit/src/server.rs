@@ -23,7 +23,14 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{accounts::Status, blobs::disk::Disk, clock::Clock, forms::Forms, identity::Resolver, keys::Purpose},
+    domain::{
+        accounts::Status,
+        blobs::disk::Disk,
+        clock::Clock,
+        forms::Forms,
+        identity::{Resolver, outbound::Outbound},
+        keys::Purpose,
+    },
     http, jobs,
 };
 use allod_store::{
@@ -51,6 +58,8 @@ use crate::{
 
 /// How many events are read at once.
 const EVENTS_PER_READ: usize = 1000;
+/// How many threads for blocking work the directory has.
+const DIRECTORY_BLOCKING_THREADS: usize = 4;
 /// The keys of so many accounts are noted.
 const ACCOUNTS_MAX: i64 = 1000;
 
@@ -98,7 +107,7 @@ impl Run {
             .name("test-pds".to_owned())
             .spawn(move || {
                 let _logging = log(&world.errors);
-                runtime().block_on(run(world, port, ready, ended));
+                runtime(world.options.blocking_threads).block_on(run(world, port, ready, ended));
             })
             .expect("a thread starts");
         let Started { app, store, address } = started.await.expect("the server starts");
@@ -130,8 +139,8 @@ fn log(errors: &LoggedErrors) -> tracing::subscriber::DefaultGuard {
     tracing::subscriber::set_default(subscriber.with(Verbose(canaries)))
 }
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+fn runtime(blocking_threads: usize) -> Runtime {
+    Builder::new_current_thread().max_blocking_threads(blocking_threads).enable_all().build().expect("a runtime starts")
 }
 
 struct Started {
@@ -187,12 +196,9 @@ fn app(world: &World, db: Db, port: u16) -> Arc<App> {
     let config: Config = world.options.build(port, &world.plc.url());
     let timeouts = Timeouts { submit: world.options.plc_timeout, read: world.options.plc_timeout };
     let plc = PlcClient::with_timeouts(config.identity.plc_url.clone(), http_client(), timeouts);
-    let resolver = Resolver::new(
-        plc.clone(),
-        Arc::<ScriptedNetwork>::clone(&world.network),
-        Arc::<FakeClock>::clone(&world.clock),
-        config.dev_mode,
-    );
+    let scripted = || Arc::<ScriptedNetwork>::clone(&world.network) as Arc<dyn Outbound>;
+    let outbound = world.options.outbound.clone().unwrap_or_else(scripted);
+    let resolver = Resolver::new(plc.clone(), outbound, Arc::<FakeClock>::clone(&world.clock), config.dev_mode);
     let faults = Arc::<ScriptedDisk>::clone(&world.disk);
     let objects = Disk::open(&world.blobs, None, Some(faults)).expect("the blobs' folder can be made");
     let parts = Parts {
@@ -248,7 +254,9 @@ impl DirectoryRun {
         let thread = std::thread::Builder::new()
             .name("test-plc".to_owned())
             .spawn(move || {
-                runtime().block_on(run_directory(&database, clock, ready, ended)).expect("the directory runs");
+                runtime(DIRECTORY_BLOCKING_THREADS)
+                    .block_on(run_directory(&database, clock, ready, ended))
+                    .expect("the directory runs");
             })
             .expect("a thread starts");
         let plc = started.await.expect("the directory starts");

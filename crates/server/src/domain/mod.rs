@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod captcha;
 pub mod clock;
 pub mod disposable_domains;
+pub mod dns;
 pub mod email_codes;
 pub mod emails;
 pub mod firehose;

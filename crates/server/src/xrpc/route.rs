@@ -24,10 +24,11 @@ use super::{
     response::XrpcResponse,
 };
 use crate::{
-    domain::rate_limits::Standing,
+    domain::{identity::lookups, rate_limits::Standing},
     http::{
         RequestContext,
         access::Caller,
+        address::network,
         body::{RequestBody, ResponseBody},
         websocket::Handshake,
     },
@@ -274,7 +275,11 @@ impl<S: RateLimited + Send + Sync + 'static> Routes<S> {
         };
         let found = rate_limit::refuse(standing.as_ref()).and_then(|()| self.find(nsid, &parts.method));
         match found {
-            Ok(route) => (route.answer)(Call { state, parts, body, context, standing }).await,
+            Ok(route) => {
+                let client = network(context.client);
+                let answering = (route.answer)(Call { state, parts, body, context, standing });
+                lookups::on_behalf_of(client, answering).await
+            }
             Err(error) => {
                 drain(&parts.headers, body).await;
                 let mut response = error::respond(error, <Anonymous as Authenticate<S>>::CHALLENGE, context.id);

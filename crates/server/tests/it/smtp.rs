@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use allod_server::{
     config::ServiceConfig,
     domain::{
+        dns::Dns,
         email_codes::{self, Purpose},
         mail::{self, Message, Transport, TransportError},
         secret::Secret,
@@ -171,7 +172,7 @@ fn config(port: u16) -> SmtpConfig {
 }
 
 fn smtp(port: u16) -> Smtp {
-    Smtp::new(&config(port), &service(), None).unwrap()
+    Smtp::new(&config(port), &service(), None, Dns::of_the_system()).unwrap()
 }
 
 fn message(to: &str, subject: &str) -> Message {
@@ -231,7 +232,9 @@ async fn what_passes_is_told_from_what_lasts() {
 #[tokio::test]
 async fn nothing_is_sent_in_clear_where_tls_is_required() {
     let (port, seen) = server(Does::Accept).await;
-    let smtp = Smtp::new(&SmtpConfig { tls: SmtpTls::Required, ..config(port) }, &service(), None).unwrap();
+    let smtp =
+        Smtp::new(&SmtpConfig { tls: SmtpTls::Required, ..config(port) }, &service(), None, Dns::of_the_system())
+            .unwrap();
     let error = smtp.send(&message("alice@mail.test", "Hi")).await.unwrap_err();
     assert!(matches!(error, TransportError::Passing(_)), "{error}");
     let commands = seen.commands.lock().unwrap();
@@ -267,7 +270,7 @@ async fn letters_go_through_tls_to_whom_an_authority_vouches_for_alone() {
         let (port, seen) = protected_server(Does::Accept, protects).await;
         let send = async |host: &str, authorities: Option<&str>| {
             let config = SmtpConfig { tls: mode, host: host.to_owned(), ..config(port) };
-            let smtp = Smtp::new(&config, &service(), authorities.map(str::as_bytes)).unwrap();
+            let smtp = Smtp::new(&config, &service(), authorities.map(str::as_bytes), Dns::of_the_system()).unwrap();
             smtp.send(&message("alice@mail.test", "Hi")).await
         };
         // Signed by nobody public, by somebody else, and for another name.
@@ -289,7 +292,7 @@ async fn letters_go_through_tls_to_whom_an_authority_vouches_for_alone() {
 #[test]
 fn a_file_without_authorities_is_refused() {
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n"] {
-        let refused = Smtp::new(&config(1), &service(), Some(pem.as_bytes()));
+        let refused = Smtp::new(&config(1), &service(), Some(pem.as_bytes()), Dns::of_the_system());
         assert!(matches!(refused.err(), Some(SmtpError::Authorities)), "{pem}");
     }
 }

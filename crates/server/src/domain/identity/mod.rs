@@ -4,6 +4,7 @@ pub mod changes;
 mod global_address;
 pub mod handle;
 pub mod hosted;
+pub mod lookups;
 mod operations;
 pub mod outbound;
 pub mod owner;
@@ -21,14 +22,18 @@ use allod_atproto::{
     Did, Handle,
     did_doc::DidDocument,
     json::{self, Limits},
+    plc::Operation,
 };
-use allod_plc::client::PlcClient;
+use allod_plc::client::{PlcClient, ReadError as DirectoryError};
 use allod_store::ReadError as StoreError;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use self::outbound::{Outbound, OutboundError};
+use self::{
+    lookups::{Busy, Lookups, Site},
+    outbound::{Answer, Outbound, OutboundError},
+};
 use super::{
     accounts,
     clock::{Clock, MICROS_PER_SEC},
@@ -36,7 +41,7 @@ use super::{
 };
 use crate::{
     app::App,
-    limits::{SESSION_DOCUMENT_MILLIS_MAX, SESSION_LOOKUPS_MAX, SESSION_PAUSE_SECS},
+    limits::{LOOKUP_MILLIS_MAX, SESSION_DOCUMENT_MILLIS_MAX, SESSION_LOOKUPS_MAX, SESSION_PAUSE_SECS},
 };
 
 /// How many DID documents are kept.
@@ -81,6 +86,17 @@ pub enum ResolveError {
     Read(#[from] StoreError),
 }
 
+/// Why a handle was not looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleLookupError {
+    /// Too many look-ups are under way.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// Whether an account here has it could not be read.
+    #[error(transparent)]
+    Read(#[from] StoreError),
+}
+
 /// Whether a kept document will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
@@ -92,14 +108,18 @@ pub enum Freshness {
 
 /// Resolves a handle for anybody: of an active account here, else by the handle's own means. A handle under one of this
 /// server's domains is nowhere else.
-pub async fn resolve_handle(app: &App, handle: &Handle, freshness: Freshness) -> Result<Option<Did>, StoreError> {
+pub async fn resolve_handle(
+    app: &App,
+    handle: &Handle,
+    freshness: Freshness,
+) -> Result<Option<Did>, HandleLookupError> {
     if let Some(account) = accounts::active_by_handle(app, handle).await? {
         return Ok(Some(account.did));
     }
     if handles::is_under_service_domain(handle, &app.config.sign_up.handle_domains) {
         return Ok(None);
     }
-    Ok(app.resolver.remembered_handle(handle, freshness).await)
+    Ok(app.resolver.remembered_handle(handle, freshness).await?)
 }
 
 /// Resolves a DID to its document, which names that DID: of one that was made here, else by the DID's own means.
@@ -145,6 +165,7 @@ pub struct Resolver {
     outbound: Arc<dyn Outbound>,
     clock: Arc<dyn Clock>,
     dev_mode: bool,
+    lookups: Lookups,
     documents: Cache<Did, Arc<Kept>>,
     handles: Cache<Handle, Arc<KeptHandle>>,
     /// When the look-up of a document for a session failed, in microseconds since the Unix epoch.
@@ -156,9 +177,17 @@ impl Resolver {
     /// Makes a resolver. In dev mode `did:web:localhost%3A<port>` is asked over plain HTTP.
     pub fn new(plc: PlcClient, outbound: Arc<dyn Outbound>, clock: Arc<dyn Clock>, dev_mode: bool) -> Self {
         let (documents, handles) = (Cache::new(CACHED_DOCUMENTS_MAX), Cache::new(CACHED_HANDLES_MAX));
-        let session_failures = Cache::new(CACHED_DOCUMENTS_MAX);
-        let session_lookups = Semaphore::new(SESSION_LOOKUPS_MAX);
-        Self { plc, outbound, clock, dev_mode, documents, handles, session_failures, session_lookups }
+        Self {
+            plc,
+            outbound,
+            clock,
+            dev_mode,
+            lookups: Lookups::default(),
+            documents,
+            handles,
+            session_failures: Cache::new(CACHED_DOCUMENTS_MAX),
+            session_lookups: Semaphore::new(SESSION_LOOKUPS_MAX),
+        }
     }
 
     /// The way out of the server.
@@ -230,30 +259,40 @@ impl Resolver {
     }
 
     /// Resolves a handle to a DID as [`Resolver::handle`], or as it was found a moment ago. A failure is a handle that
-    /// leads nowhere.
-    pub async fn remembered_handle(&self, handle: &Handle, freshness: Freshness) -> Option<Did> {
+    /// leads nowhere, but for one that was not even tried.
+    pub async fn remembered_handle(&self, handle: &Handle, freshness: Freshness) -> Result<Option<Did>, Busy> {
         let now = self.clock.now_micros();
         if freshness == Freshness::Cached
             && let Some(kept) = self.handles.get(handle)
         {
             let fresh_secs = if kept.did.is_some() { HANDLE_FRESH_SECS } else { NO_HANDLE_FRESH_SECS };
             if now.saturating_sub(kept.fetched_at_micros) / MICROS_PER_SEC <= fresh_secs {
-                return kept.did.clone();
+                return Ok(kept.did.clone());
             }
         }
-        let did = self.handle(handle).await.unwrap_or_else(|error| {
-            tracing::info!(%handle, %error, "a handle could not be looked up");
-            None
-        });
+        let did = match self.handle(handle).await {
+            Ok(did) => did,
+            Err(OutboundError::Busy(busy)) => return Err(busy),
+            Err(error) => {
+                tracing::info!(%handle, %error, "a handle could not be looked up");
+                None
+            }
+        };
         let kept = KeptHandle { did: did.clone(), fetched_at_micros: self.clock.now_micros() };
         self.handles.insert(handle.clone(), Arc::new(kept));
-        did
+        Ok(did)
     }
 
     /// Resolves a handle to a DID by DNS, then by its well-known address. Does not check the way back.
     ///
     /// Spec: <https://atproto.com/specs/handle#handle-resolution>.
     pub async fn handle(&self, handle: &Handle) -> Result<Option<Did>, OutboundError> {
+        let _slot = self.lookups.begin(Site::of_host(handle.as_str()))?;
+        let looked_up = tokio::time::timeout(Duration::from_millis(LOOKUP_MILLIS_MAX), self.ask_for_handle(handle));
+        looked_up.await.map_err(|_| OutboundError::Failed("timed out".to_owned()))?
+    }
+
+    async fn ask_for_handle(&self, handle: &Handle) -> Result<Option<Did>, OutboundError> {
         let by_dns = self.outbound.txt(&format!("_atproto.{handle}.")).await;
         if let Ok(records) = &by_dns {
             let mut dids = records.iter().filter_map(|record| record.strip_prefix("did="));
@@ -271,22 +310,40 @@ impl Resolver {
         Ok(std::str::from_utf8(&response.body).ok().and_then(|text| Did::parse(text.trim()).ok()))
     }
 
+    /// Reads the last operation of a DID for whoever wants to know, as [`PlcClient::last_operation`].
+    pub(super) async fn last_operation(&self, did: &Did) -> Result<Option<Operation>, DirectoryError> {
+        let unavailable = |reason: String| DirectoryError::Unavailable { reason };
+        let _slot = self.lookups.begin(Site::Directory).map_err(|busy| unavailable(busy.to_string()))?;
+        let asked = tokio::time::timeout(Duration::from_millis(LOOKUP_MILLIS_MAX), self.plc.last_operation(did));
+        asked.await.map_err(|_| unavailable("timed out".to_owned()))?
+    }
+
     async fn fetch(&self, did: &Did) -> Result<DidDocument, ResolveError> {
         let unavailable = |reason: String| ResolveError::Unavailable { did: did.clone(), reason };
-        let json = if did.as_str().starts_with("did:plc:") {
-            let answer = self.plc.document(did).await.map_err(|e| unavailable(e.to_string()))?;
-            answer.ok_or_else(|| ResolveError::NotFound(did.clone()))?
-        } else {
-            let url = self.did_web_url(did).ok_or_else(|| ResolveError::Unsupported(did.clone()))?;
-            let response = self.outbound.get(&url, DOCUMENT_BYTES_MAX).await.map_err(|e| unavailable(e.to_string()))?;
-            match response.status {
-                200..300 => json::parse(&response.body, &Limits::bytes(DOCUMENT_BYTES_MAX))
-                    .map_err(|e| unavailable(e.to_string()))?,
-                404 | 410 => return Err(ResolveError::NotFound(did.clone())),
-                status => return Err(unavailable(format!("status {status}"))),
-            }
-        };
+        let fetching = tokio::time::timeout(Duration::from_millis(LOOKUP_MILLIS_MAX), self.fetch_json(did));
+        let json = fetching.await.map_err(|_| unavailable("timed out".to_owned()))??;
         DidDocument::from_json(json, did).map_err(|_| ResolveError::NotFound(did.clone()))
+    }
+
+    async fn fetch_json(&self, did: &Did) -> Result<serde_json::Value, ResolveError> {
+        let unavailable = |reason: String| ResolveError::Unavailable { did: did.clone(), reason };
+        if did.as_str().starts_with("did:plc:") {
+            let _slot = self.lookups.begin(Site::Directory).map_err(|busy| unavailable(busy.to_string()))?;
+            let answer = self.plc.document(did).await.map_err(|e| unavailable(e.to_string()))?;
+            return answer.ok_or_else(|| ResolveError::NotFound(did.clone()));
+        }
+        let url = self.did_web_url(did).ok_or_else(|| ResolveError::Unsupported(did.clone()))?;
+        let site = Site::of_host(url.host_str().unwrap_or_default());
+        let _slot = self.lookups.begin(site).map_err(|busy| unavailable(busy.to_string()))?;
+        let Answer { status, body } =
+            self.outbound.get(&url, DOCUMENT_BYTES_MAX).await.map_err(|e| unavailable(e.to_string()))?;
+        match status {
+            200..300 => {
+                json::parse(&body, &Limits::bytes(DOCUMENT_BYTES_MAX)).map_err(|e| unavailable(e.to_string()))
+            }
+            404 | 410 => Err(ResolveError::NotFound(did.clone())),
+            status => Err(unavailable(format!("status {status}"))),
+        }
     }
 
     /// Spec: <https://atproto.com/specs/did#blessed-did-methods>: a host name only, no path, a port only on localhost.

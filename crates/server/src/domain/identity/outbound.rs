@@ -11,12 +11,12 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use hickory_resolver::{TokioResolver, proto::rr::RData};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
 use url::{Host, Url};
 
-use super::global_address::is_global_unicast;
+use super::{global_address::is_global_unicast, lookups::Busy};
+use crate::domain::dns::{Dns, DnsError};
 
 /// How long connecting may take, in seconds.
 pub const CONNECT_TIMEOUT_SECS: u64 = 3;
@@ -48,6 +48,15 @@ pub enum OutboundError {
     /// No answer came.
     #[error("no answer: {0}")]
     Failed(String),
+    /// So much is looked up already that this was not even tried.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl From<DnsError> for OutboundError {
+    fn from(error: DnsError) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 /// The network, as far as identities need it.
@@ -72,20 +81,15 @@ pub struct Guarded {
     timeout: Duration,
     localhost_allowed: bool,
     client: OnceLock<reqwest::Client>,
-    dns: OnceLock<TokioResolver>,
+    dns: Arc<Dns>,
 }
 
 impl Guarded {
     /// Makes the client; nothing is opened or read until the first request.
     ///
     /// `localhost_allowed` lets plain HTTP to the name `localhost` through, for development on one machine.
-    pub fn new(timeout_millis: u64, localhost_allowed: bool) -> Self {
-        Self {
-            timeout: Duration::from_millis(timeout_millis),
-            localhost_allowed,
-            client: OnceLock::new(),
-            dns: OnceLock::new(),
-        }
+    pub fn new(timeout_millis: u64, localhost_allowed: bool, dns: Arc<Dns>) -> Self {
+        Self { timeout: Duration::from_millis(timeout_millis), localhost_allowed, client: OnceLock::new(), dns }
     }
 
     pub(super) fn check(&self, url: &Url) -> Result<(), OutboundError> {
@@ -104,21 +108,13 @@ impl Guarded {
         }
     }
 
-    /// Looks a name up, and gives the addresses that may be dialled for it.
-    pub(super) async fn addresses_of(name: &str, localhost_allowed: bool) -> Result<Vec<SocketAddr>, OutboundError> {
-        let is_local = localhost_allowed && name == "localhost";
-        let found = tokio::net::lookup_host((name, 0)).await.map_err(|e| OutboundError::Failed(e.to_string()))?;
-        let allowed: Vec<SocketAddr> = found.filter(|address| is_local || is_global_unicast(address.ip())).collect();
-        if allowed.is_empty() { Err(OutboundError::Forbidden(name.to_owned())) } else { Ok(allowed) }
-    }
-
     fn client(&self) -> Result<&reqwest::Client, OutboundError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         #[expect(clippy::disallowed_methods, reason = "this is the guarded client")]
         let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(GlobalOnly { localhost_allowed: self.localhost_allowed }))
+            .dns_resolver(Arc::new(self.names()))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_SECS))
@@ -129,14 +125,8 @@ impl Guarded {
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn dns(&self) -> Result<&TokioResolver, OutboundError> {
-        if let Some(dns) = self.dns.get() {
-            return Ok(dns);
-        }
-        let dns = TokioResolver::builder_tokio()
-            .and_then(hickory_resolver::ResolverBuilder::build)
-            .map_err(|e| OutboundError::Failed(e.to_string()))?;
-        Ok(self.dns.get_or_init(|| dns))
+    pub(super) fn names(&self) -> GlobalOnly {
+        GlobalOnly { localhost_allowed: self.localhost_allowed, dns: Arc::clone(&self.dns) }
     }
 }
 
@@ -163,17 +153,8 @@ impl Outbound for Guarded {
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {
         Box::pin(async move {
-            let looked_up = tokio::time::timeout(self.timeout, self.dns()?.txt_lookup(name)).await;
-            match looked_up.map_err(|_| OutboundError::Failed("DNS timed out".to_owned()))? {
-                Ok(records) => Ok(records
-                    .answers()
-                    .iter()
-                    .filter_map(|record| if let RData::TXT(txt) = &record.data { Some(txt) } else { None })
-                    .map(|txt| txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect())
-                    .collect()),
-                Err(error) if error.is_no_records_found() => Ok(Vec::new()),
-                Err(error) => Err(OutboundError::Failed(error.to_string())),
-            }
+            let looked_up = tokio::time::timeout(self.timeout, self.dns.txt(name)).await;
+            Ok(looked_up.map_err(|_| DnsError::Timeout)??)
         })
     }
 }
@@ -193,15 +174,27 @@ async fn answer(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<An
 }
 
 /// Gives the connector only addresses it may dial, so that what was checked is what is dialled.
-struct GlobalOnly {
+pub(super) struct GlobalOnly {
     localhost_allowed: bool,
+    dns: Arc<Dns>,
+}
+
+impl GlobalOnly {
+    /// Resolves a name to the addresses that may be dialled for it.
+    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, OutboundError> {
+        let is_local = self.localhost_allowed && name == "localhost";
+        let found = self.dns.addresses_of_stranger(name).await?;
+        let allowed = found.into_iter().filter(|address| is_local || is_global_unicast(*address));
+        let allowed: Vec<SocketAddr> = allowed.map(|address| SocketAddr::new(address, 0)).collect();
+        if allowed.is_empty() { Err(OutboundError::Forbidden(name.to_owned())) } else { Ok(allowed) }
+    }
 }
 
 impl Resolve for GlobalOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let localhost_allowed = self.localhost_allowed;
+        let names = Self { localhost_allowed: self.localhost_allowed, dns: Arc::clone(&self.dns) };
         Box::pin(async move {
-            let allowed = Guarded::addresses_of(name.as_str(), localhost_allowed).await?;
+            let allowed = names.addresses(name.as_str()).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -213,7 +206,7 @@ mod tests {
 
     #[test]
     fn asks_only_plain_https_addresses() {
-        let guarded = Guarded::new(1_000, false);
+        let guarded = Guarded::new(1_000, false, Dns::of_the_system());
         let allowed = |url: &str| guarded.check(&Url::parse(url).unwrap()).is_ok();
         assert!(allowed("https://alice.example.com/.well-known/atproto-did"));
         for url in [
@@ -233,6 +226,10 @@ mod tests {
         ] {
             assert!(!allowed(url), "{url}");
         }
-        assert!(Guarded::new(1_000, true).check(&Url::parse("http://localhost:2583/").unwrap()).is_ok());
+        assert!(
+            Guarded::new(1_000, true, Dns::of_the_system())
+                .check(&Url::parse("http://localhost:2583/").unwrap())
+                .is_ok()
+        );
     }
 }

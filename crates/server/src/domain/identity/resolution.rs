@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allod_atproto::{AtIdentifier, Did, Handle, did_doc::DidDocument, plc::Operation};
 use allod_store::ReadError;
 
-use super::{Freshness, ResolveError, published, resolve_document, resolve_handle};
+use super::{Freshness, HandleLookupError, ResolveError, published, resolve_document, resolve_handle};
 use crate::app::App;
 
 /// What stands for a handle that is not confirmed.
@@ -45,11 +45,20 @@ pub enum IdentityError {
     Read(#[from] ReadError),
 }
 
+impl From<HandleLookupError> for IdentityError {
+    fn from(error: HandleLookupError) -> Self {
+        match error {
+            HandleLookupError::Busy(busy) => Self::Unavailable { reason: busy.to_string() },
+            HandleLookupError::Read(error) => error.into(),
+        }
+    }
+}
+
 /// Resolves a DID to its document.
 pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, IdentityError> {
     match resolve_document(app, did, freshness).await {
         Ok(document) => Ok(document),
-        Err(ResolveError::NotFound(_)) if published::is_plc(did) => Err(match app.plc.last_operation(did).await {
+        Err(ResolveError::NotFound(_)) if published::is_plc(did) => Err(match app.resolver.last_operation(did).await {
             Ok(Some(Operation::Tombstone(_))) => IdentityError::DidDeactivated(did.clone()),
             Ok(_) | Err(_) => IdentityError::DidNotFound(did.clone()),
         }),

@@ -4,6 +4,7 @@
 use url::Url;
 
 use super::{global_address::is_global_unicast, outbound::Guarded};
+use crate::domain::dns::Dns;
 
 /// Hosts that are no names: loopback, private, link-local and metadata addresses in every spelling a URL allows.
 const HOSTS: &[&str] = &[
@@ -221,7 +222,7 @@ fn the_corpus_is_large() {
 
 #[test]
 fn no_form_of_a_url_leads_inside() {
-    let guarded = Guarded::new(1_000, false);
+    let guarded = Guarded::new(1_000, false, Dns::of_the_system());
     let asked = |text: &str| Url::parse(text).is_ok_and(|url| guarded.check(&url).is_ok());
     for host in HOSTS.iter().chain(NAMES) {
         for text in
@@ -245,8 +246,10 @@ fn no_address_inside_is_dialled() {
 
 #[tokio::test]
 async fn a_name_that_leads_inside_is_not_dialled() {
+    let names = Guarded::new(1_000, false, Dns::of_the_system()).names();
     for name in ["localhost", "127.0.0.1", "::1", "0.0.0.0"] {
-        assert!(Guarded::addresses_of(name, false).await.is_err(), "{name}");
+        assert!(names.addresses(name).await.is_err(), "{name}");
     }
-    assert!(Guarded::addresses_of("localhost", true).await.is_ok(), "in development");
+    let names = Guarded::new(1_000, true, Dns::of_the_system()).names();
+    assert!(names.addresses("localhost").await.is_ok(), "in development");
 }

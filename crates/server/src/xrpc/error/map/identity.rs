@@ -9,6 +9,7 @@ use crate::{
         email_codes::CodeError,
         handles::HandleError,
         identity::{
+            HandleLookupError,
             changes::ChangeError,
             handle::UpdateHandleError,
             owner::{SignError, SubmitError},
@@ -23,10 +24,25 @@ use crate::{
 /// When a caller comes back whose change waits for the directory, in seconds.
 const PENDING_RETRY_SECS: u32 = 10;
 
+/// When a caller comes back for whom nothing could be looked up, in seconds.
+const LOOKUP_RETRY_SECS: u32 = 5;
+
 /// What a caller is told when somebody else's server, which we have to ask, does not answer.
 fn not_answered<E>(error: &(dyn std::error::Error + 'static)) -> XrpcError<E> {
     tracing::warn!(%error, "an identity could not be looked up");
     XrpcError::common(CommonError::UpstreamFailure, "The identity could not be looked up; try again")
+}
+
+impl<E> From<HandleLookupError> for XrpcError<E> {
+    fn from(error: HandleLookupError) -> Self {
+        match error {
+            HandleLookupError::Busy(busy) => {
+                let later = CommonError::NotEnoughResources { retry_after_secs: LOOKUP_RETRY_SECS };
+                Self::common(later, format!("{busy}; try again"))
+            }
+            HandleLookupError::Read(error) => error.into(),
+        }
+    }
 }
 
 impl<E> From<PublishedError> for XrpcError<E> {

@@ -1,0 +1,276 @@
+//! Resolves names without the system's resolver, which blocks a thread for as long as a nameserver is silent.
+//!
+//! `/etc/hosts` is asked first, then the nameservers of `/etc/resolv.conf`. Both are read again after they changed. Every
+//! look-up has a deadline.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::{Either, select};
+use hickory_resolver::{
+    Hosts, TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
+    lookup::Lookup,
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::{
+        op::Query,
+        rr::{Name, RData, RecordType},
+    },
+    system_conf::read_system_conf,
+};
+use parking_lot::Mutex;
+use reqwest::dns::{Addrs, Resolve, Resolving};
+use tokio::time::{Instant, timeout};
+
+use crate::limits::{
+    DNS_CACHED_ANSWERS_MAX, DNS_FILES_CHECKED_MILLIS, DNS_LOOKUP_MILLIS_MAX, DNS_OTHER_FAMILY_MILLIS,
+    DNS_QUERIES_AT_ONCE_MAX,
+};
+
+const HOSTS_FILE: &str = "/etc/hosts";
+const CONFIGURATION_FILE: &str = "/etc/resolv.conf";
+
+/// Why a name was not resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DnsError {
+    /// It is no name that DNS can have.
+    #[error("{0:?} is not a DNS name")]
+    Name(String),
+    /// The name has no address.
+    #[error("{0} has no address")]
+    NoAddress(String),
+    /// No answer within the deadline.
+    #[error("DNS timed out")]
+    Timeout,
+    /// The nameservers could not be asked, or could not answer.
+    #[error("DNS failed: {0}")]
+    Failed(String),
+}
+
+/// Resolves names. Nothing is read before the first look-up.
+pub struct Dns {
+    nameservers: Nameservers,
+    deadline: Duration,
+    loaded: Mutex<Option<Loaded>>,
+}
+
+enum Nameservers {
+    /// Those of [`CONFIGURATION_FILE`].
+    OfTheSystem,
+    /// These, and no search list.
+    These(Vec<SocketAddr>),
+}
+
+#[derive(Clone)]
+struct Loaded {
+    resolver: TokioResolver,
+    hosts: Arc<Hosts>,
+    files: [Option<(SystemTime, u64)>; 2],
+    checked_at: Instant,
+}
+
+impl Dns {
+    /// Resolves as this machine is configured.
+    pub fn of_the_system() -> Arc<Self> {
+        Self::new(Nameservers::OfTheSystem)
+    }
+
+    /// Asks these nameservers instead of the configured ones; `/etc/hosts` is still asked first.
+    pub fn asking(nameservers: Vec<SocketAddr>) -> Arc<Self> {
+        Self::new(Nameservers::These(nameservers))
+    }
+
+    fn new(nameservers: Nameservers) -> Arc<Self> {
+        let deadline = Duration::from_millis(DNS_LOOKUP_MILLIS_MAX);
+        Arc::new(Self { nameservers, deadline, loaded: Mutex::new(None) })
+    }
+
+    /// Resolves the host of an address that the operator chose: a name, with the search list if it is short, or a
+    /// literal address. Gives at least one address, IPv4 first.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        self.within_deadline(self.find_addresses(host, false)).await
+    }
+
+    /// Resolves a name that a stranger chose: the search list, which leads to this machine's neighbours, is not used.
+    pub async fn addresses_of_stranger(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        self.within_deadline(self.find_addresses(host, true)).await
+    }
+
+    /// Reads a name's TXT records, each joined to one string; an empty list if there are none.
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let mut absolute = parse(name)?;
+        absolute.set_fqdn(true);
+        let resolver = self.loaded()?.resolver;
+        let answer = self.within_deadline(async { lookup(&resolver, absolute, RecordType::TXT).await }).await?;
+        let Some(answer) = answer else { return Ok(Vec::new()) };
+        let texts = answer.answers().iter().filter_map(|record| match &record.data {
+            RData::TXT(txt) => Some(txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect()),
+            _ => None,
+        });
+        Ok(texts.collect())
+    }
+
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, DnsError>>) -> Result<T, DnsError> {
+        timeout(self.deadline, work).await.map_err(|_| DnsError::Timeout)?
+    }
+
+    async fn find_addresses(&self, host: &str, is_absolute: bool) -> Result<Vec<IpAddr>, DnsError> {
+        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() {
+            return Ok(vec![address]);
+        }
+        let mut name = parse(host)?;
+        let Loaded { resolver, hosts, .. } = self.loaded()?;
+        let static_addresses = [RecordType::A, RecordType::AAAA]
+            .into_iter()
+            .filter_map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)))
+            .flat_map(|found| addresses_in(&found))
+            .collect::<Vec<_>>();
+        if !static_addresses.is_empty() {
+            return Ok(static_addresses);
+        }
+        if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        if is_absolute {
+            name.set_fqdn(true);
+        }
+        let found = both_families(&resolver, name).await?;
+        if found.is_empty() { Err(DnsError::NoAddress(host.to_owned())) } else { Ok(found) }
+    }
+
+    /// The resolver and the static hosts as the files say now.
+    fn loaded(&self) -> Result<Loaded, DnsError> {
+        let mut loaded = self.loaded.lock();
+        let now = Instant::now();
+        let checked_after = Duration::from_millis(DNS_FILES_CHECKED_MILLIS);
+        if let Some(loaded) = &*loaded
+            && now.duration_since(loaded.checked_at) < checked_after
+        {
+            return Ok(loaded.clone());
+        }
+        let files = [HOSTS_FILE, CONFIGURATION_FILE].map(version_of);
+        if let Some(loaded) = &mut *loaded
+            && loaded.files == files
+        {
+            loaded.checked_at = now;
+            return Ok(loaded.clone());
+        }
+        let hosts = Arc::new(Hosts::from_system().unwrap_or_default());
+        let fresh = Loaded { resolver: self.build()?, hosts, files, checked_at: now };
+        *loaded = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    fn build(&self) -> Result<TokioResolver, DnsError> {
+        let (config, mut options) = match &self.nameservers {
+            Nameservers::OfTheSystem => read_system_conf().unwrap_or_else(|error| {
+                // As resolv.conf(5) says: without a nameserver, this machine is asked.
+                tracing::warn!(%error, "/etc/resolv.conf names no nameserver; asking 127.0.0.1");
+                let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+                (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
+            }),
+            Nameservers::These(addresses) => {
+                let servers = addresses.iter().map(nameserver).collect();
+                (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
+            }
+        };
+        // A second attempt fits into the deadline.
+        options.timeout = options.timeout.min(self.deadline / 2);
+        options.cache_size = DNS_CACHED_ANSWERS_MAX;
+        options.max_active_requests = DNS_QUERIES_AT_ONCE_MAX;
+        // The static hosts are asked before the search list, not between its names.
+        options.use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .map_err(|error| DnsError::Failed(error.to_string()))
+    }
+}
+
+fn nameserver(address: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    NameServerConfig::new(address.ip(), true, connections.into())
+}
+
+fn parse(name: &str) -> Result<Name, DnsError> {
+    Name::from_ascii(name).map_err(|_| DnsError::Name(name.to_owned()))
+}
+
+fn version_of(path: &str) -> Option<(SystemTime, u64)> {
+    let known = fs::metadata(path).ok()?;
+    Some((known.modified().ok()?, known.len()))
+}
+
+/// Asks for one kind of record; `None` if there is none.
+async fn lookup(resolver: &TokioResolver, name: Name, kind: RecordType) -> Result<Option<Lookup>, DnsError> {
+    match resolver.lookup(name, kind).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_no_records_found() => Ok(None),
+        Err(NetError::Timeout) => Err(DnsError::Timeout),
+        Err(error) => Err(DnsError::Failed(error.to_string())),
+    }
+}
+
+/// Asks for both kinds of addresses. Some nameservers never answer for one kind: once the other one is there, the rest
+/// is waited for only [`DNS_OTHER_FAMILY_MILLIS`].
+async fn both_families(resolver: &TokioResolver, name: Name) -> Result<Vec<IpAddr>, DnsError> {
+    let v4 = Box::pin(lookup(resolver, name.clone(), RecordType::A));
+    let v6 = Box::pin(lookup(resolver, name, RecordType::AAAA));
+    let (first, other) = match select(v4, v6).await {
+        Either::Left((first, other)) | Either::Right((first, other)) => (first, other),
+    };
+    let first = first.map(found);
+    let other = if first.as_ref().is_ok_and(|addresses| !addresses.is_empty()) {
+        timeout(Duration::from_millis(DNS_OTHER_FAMILY_MILLIS), other).await.unwrap_or(Ok(None))
+    } else {
+        other.await
+    };
+    let mut addresses = match (first, other.map(found)) {
+        (Ok(first), Ok(other)) => [first, other].concat(),
+        (Ok(found), Err(error)) | (Err(error), Ok(found)) => {
+            if found.is_empty() {
+                return Err(error);
+            }
+            found
+        }
+        (Err(error), Err(_)) => return Err(error),
+    };
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    Ok(addresses)
+}
+
+fn found(answer: Option<Lookup>) -> Vec<IpAddr> {
+    answer.as_ref().map(addresses_in).unwrap_or_default()
+}
+
+fn addresses_in(answer: &Lookup) -> Vec<IpAddr> {
+    let addresses = answer.answers().iter().filter_map(|record| match &record.data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    });
+    addresses.collect()
+}
+
+/// Resolves the names that a client of the operator's services dials. Every address is dialled, also private ones.
+pub struct OperatorNames(pub Arc<Dns>);
+
+impl Resolve for OperatorNames {
+    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
+        let dns = Arc::clone(&self.0);
+        Box::pin(async move {
+            let addresses = dns.addresses(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Each thing the server depends on takes what is sent to it and never answers, one after the other. Whoever needs it
+//! waits a bounded time or is told at once; everybody else notices nothing.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use allod_server::{
+    config::{ServiceConfig, Verification},
+    domain::{
+        captcha::CaptchaConfig,
+        dns::Dns,
+        identity::outbound::{Answer, Guarded, Outbound, OutboundError},
+        secret::Secret,
+    },
+    limits::{LOOKUP_MILLIS_MAX, LOOKUPS_OF_DIRECTORY_MAX, LOOKUPS_PER_CLIENT_MAX, LOOKUPS_PER_SITE_MAX},
+    smtp::{Smtp, SmtpConfig, SmtpTls},
+};
+use allod_testkit::{Actor, Behaviour, Options, TestPds};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all, pending},
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+    time::Instant,
+};
+use url::Url;
+
+/// How long the work of [`unhindered`] may take: far less than anything it could wait for, and long enough for a busy
+/// machine.
+const UNHINDERED: Duration = Duration::from_secs(4);
+
+/// A network that takes every request and answers none.
+struct Silence;
+
+impl Outbound for Silence {
+    fn get<'a>(&'a self, _: &'a Url, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        pending().boxed()
+    }
+
+    fn post_json<'a>(&'a self, _: &'a Url, _: String, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        pending().boxed()
+    }
+
+    fn txt<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {
+        pending().boxed()
+    }
+}
+
+/// A nameserver that never answers.
+fn silent_nameserver() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// A server that takes connections and never says anything.
+async fn silent_server() -> (JoinHandle<()>, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let holding = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await);
+        }
+    });
+    (holding, port)
+}
+
+/// As few threads for blocking work as there could be: whoever blocks one blocks everybody.
+fn options() -> Options {
+    TestPds::options().blocking_threads(2)
+}
+
+/// Signs in, reads, writes and uploads, and checks that nothing of it waits for the hole.
+async fn unhindered(pds: &TestPds, actor: &Actor, hole: &str) {
+    let began = Instant::now();
+    let work = async {
+        pds.sign_in("alice").await;
+        let record = json!({ "$type": "com.example.note", "text": hole });
+        let body = json!({ "repo": actor.did, "collection": "com.example.note", "rkey": "one", "record": record });
+        pds.xrpc_post("com.atproto.repo.putRecord").bearer(&actor.access).json(&body).ok().await;
+        let get = pds.xrpc_get("com.atproto.repo.getRecord").param("repo", &actor.did);
+        get.param("collection", "com.example.note").param("rkey", "one").ok().await;
+        let upload = pds.xrpc_post("com.atproto.repo.uploadBlob").bearer(&actor.access);
+        upload.body("text/plain", hole.to_owned()).ok().await;
+    };
+    let done = tokio::time::timeout(UNHINDERED, work).await;
+    assert!(done.is_ok(), "{hole}: others waited for it");
+    println!("{hole}: {:?}", began.elapsed());
+}
+
+/// Asks for a handle or DID as a client at an address of its own; gives the status.
+async fn looked_up(pds: &TestPds, nsid: &str, parameter: &str, value: String, client: &str) -> u16 {
+    let call = pds.xrpc_get(nsid).param(parameter, value).header("x-forwarded-for", client);
+    call.send().await.status.as_u16()
+}
+
+const RESOLVE_HANDLE: &str = "com.atproto.identity.resolveHandle";
+const RESOLVE_DID: &str = "com.atproto.identity.resolveDid";
+
+#[tokio::test]
+async fn a_nameserver() {
+    let (_nameserver, address) = silent_nameserver();
+    let guarded = Guarded::new(3_000, false, Dns::asking(vec![address]));
+    let pds = options().outbound(Arc::new(guarded)).start().await;
+    let alice = pds.account("alice").await;
+    let began = Instant::now();
+    let lookups = (0..24).map(|n| looked_up(&pds, RESOLVE_HANDLE, "handle", format!("a.site{n}.com"), "203.0.113.1"));
+    let (statuses, ()) = tokio::join!(join_all(lookups), unhindered(&pds, &alice, "DNS"));
+    assert!(statuses.iter().all(|status| *status == 400), "{statuses:?}");
+    let bound = Duration::from_millis(LOOKUP_MILLIS_MAX) + UNHINDERED;
+    assert!(began.elapsed() < bound, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_host_of_identities() {
+    let pds = options().outbound(Arc::new(Silence)).start().await;
+    let alice = pds.account("alice").await;
+    // Twice what one client may look up, and twice what one site may be asked for.
+    let of_a_client = (0..2 * LOOKUPS_PER_CLIENT_MAX)
+        .map(|n| looked_up(&pds, RESOLVE_DID, "did", format!("did:web:a.site{n}.com"), "203.0.113.1"));
+    let of_a_site = (0..2 * LOOKUPS_PER_SITE_MAX)
+        .map(|n| looked_up(&pds, RESOLVE_HANDLE, "handle", format!("a{n}.one.com"), format!("198.51.100.{n}").leak()));
+    let (by_client, by_site, ()) =
+        tokio::join!(join_all(of_a_client), join_all(of_a_site), unhindered(&pds, &alice, "did:web"));
+    // Whoever had a slot waited in vain; the others were told at once.
+    assert!(by_client.iter().all(|status| *status == 502), "{by_client:?}");
+    let waited = by_site.iter().filter(|status| **status == 400).count();
+    let refused = by_site.iter().filter(|status| **status == 503).count();
+    assert_eq!((waited, refused), (LOOKUPS_PER_SITE_MAX, LOOKUPS_PER_SITE_MAX), "{by_site:?}");
+}
+
+#[tokio::test]
+async fn the_directory() {
+    let pds = options().start().await;
+    let alice = pds.account("alice").await;
+    pds.plc().behave_on_reads(Behaviour::Hang);
+    pds.plc().behave_on_submissions(Behaviour::Hang);
+    let did = |n: usize| format!("did:plc:{}{}", "a".repeat(20), ["2222", "3333", "4444", "5555"][n % 4]);
+    let lookups = (0..LOOKUPS_OF_DIRECTORY_MAX + 8)
+        .map(|n| looked_up(&pds, RESOLVE_DID, "did", did(n), format!("203.0.113.{}", n / 8).leak()));
+    let (statuses, ()) = tokio::join!(join_all(lookups), unhindered(&pds, &alice, "directory"));
+    assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+}
+
+/// A job that hangs is no other job's matter.
+#[tokio::test]
+async fn a_relay() {
+    let relays = vec![Url::parse("https://relay.example.com").unwrap()];
+    let options = options().outbound(Arc::new(Silence)).config(move |config| {
+        config.firehose.relays.clone_from(&relays);
+    });
+    let pds = options.start().await;
+    pds.account("alice").await;
+    let bob = pds.account("bob").await;
+    deactivate_for_an_hour(&pds, &bob).await;
+    pds.advance(Duration::from_hours(2));
+    is_deleted(&pds, &bob).await;
+    unhindered(&pds, &pds.sign_in("alice").await, "relay").await;
+}
+
+/// Sign-ups that wait for a directory that hangs hold up no other job.
+#[tokio::test]
+async fn the_directory_and_the_jobs() {
+    let pds = options().plc_timeout(Duration::from_secs(30)).start().await;
+    let bob = pds.account("bob").await;
+    deactivate_for_an_hour(&pds, &bob).await;
+    pds.plc().behave_on_submissions(Behaviour::WorkAndDrop);
+    pds.plc().behave_on_reads(Behaviour::Answer(500, "no".to_owned()));
+    for name in ["carol", "dan", "erin"] {
+        let (handle, email) = (format!("{name}.test"), format!("{name}@example.com"));
+        let body = json!({ "handle": handle, "email": email, "password": "long enough" });
+        assert_eq!(pds.xrpc_post("com.atproto.server.createAccount").json(&body).send().await.status, 503);
+    }
+    pds.plc().behave_on_reads(Behaviour::Hang);
+    pds.advance(Duration::from_hours(2));
+    is_deleted(&pds, &bob).await;
+    pds.plc().behave_on_reads(Behaviour::Work);
+}
+
+async fn deactivate_for_an_hour(pds: &TestPds, actor: &Actor) {
+    let until = allod_server::domain::clock::datetime(pds.app().clock.now_micros() + 3_600_000_000);
+    let call = pds.xrpc_post("com.atproto.server.deactivateAccount").bearer(&actor.access);
+    assert_eq!(call.json(&json!({ "deleteAfter": until })).send().await.status, 200);
+}
+
+/// Waits until the server's own timer has deleted an account.
+async fn is_deleted(pds: &TestPds, actor: &Actor) {
+    let deleted = async {
+        while allod_store::tables::accounts::by_did(&*pds.app().db, &actor.did).await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(UNHINDERED, deleted).await.is_ok(), "the deletion waits for another job");
+}
+
+#[tokio::test]
+async fn a_mail_server() {
+    let (_nameserver, address) = silent_nameserver();
+    let (_server, port) = silent_server().await;
+    for (host, port) in [("mail.example.com", 587), ("127.0.0.1", port)] {
+        let config = SmtpConfig {
+            host: host.to_owned(),
+            port,
+            tls: SmtpTls::None,
+            credentials: None,
+            from: "noreply@example.com".to_owned(),
+            ca_file: None,
+        };
+        let smtp = Smtp::new(&config, &service(), None, Dns::asking(vec![address])).unwrap();
+        let pds = options().mail_transport(Arc::new(smtp)).start().await;
+        let alice = pds.account("alice").await;
+        for _ in 0..3 {
+            let body = json!({ "email": "alice@mail.test" });
+            pds.xrpc_post("com.atproto.server.requestPasswordReset").json(&body).send().await;
+        }
+        unhindered(&pds, &alice, "mail server").await;
+    }
+}
+
+fn service() -> ServiceConfig {
+    ServiceConfig {
+        hostname: "pds.test".to_owned(),
+        public_url: "https://pds.test".to_owned(),
+        did: "did:web:pds.test".parse().unwrap(),
+        name: "Test".to_owned(),
+        version: "0".to_owned(),
+        contact_email: None,
+        privacy_policy_url: None,
+        terms_of_service_url: None,
+    }
+}
+
+/// A service that says of one captcha that it was solved, and then nothing more.
+async fn fading_service() -> (JoinHandle<()>, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let mut length = 0;
+        // The form comes last.
+        while !request[..length].windows(9).any(|window| window == b"response=") {
+            length += stream.read(&mut request[length..]).await.unwrap();
+        }
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 16\r\n\r\n";
+        stream.write_all(format!("{head}{{\"success\":true}}").as_bytes()).await.unwrap();
+        drop(stream);
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await);
+        }
+    });
+    (serving, port)
+}
+
+#[tokio::test]
+async fn a_captcha_service() {
+    let (_service, port) = fading_service().await;
+    let captcha = CaptchaConfig {
+        url: Url::parse(&format!("http://127.0.0.1:{port}/siteverify")).unwrap(),
+        site_key: "site".to_owned(),
+        secret_key: Secret::new("secret".to_owned()),
+    };
+    let required = Verification::Captcha(captcha);
+    let pds = options().config(move |config| config.sign_up.verification = required.clone()).start().await;
+    let sign_up = |name: &str| {
+        let body = json!({
+            "handle": format!("{name}.test"), "email": format!("{name}@mail.test"),
+            "password": format!("password-of-{name}"), "verificationCode": format!("token of {name}"),
+        });
+        let call = pds.xrpc_post("com.atproto.server.createAccount").json(&body);
+        async move { call.send().await.status.as_u16() }
+    };
+    assert_eq!(sign_up("alice").await, 200);
+    let alice = pds.sign_in("alice").await;
+    let waiting = join_all((0..16).map(|n| sign_up(&format!("a{n}"))));
+    let (statuses, ()) = tokio::join!(waiting, unhindered(&pds, &alice, "captcha service"));
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+}
