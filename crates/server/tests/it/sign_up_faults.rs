@@ -3,10 +3,15 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use allod_atproto::{Did, Handle};
 use allod_server::domain::sign_up::failpoint::Failpoint;
 use allod_store::{
+    Txn,
     fault::Fault,
-    tables::sign_ups::{self, SignUpState},
+    tables::{
+        accounts::{self, Account},
+        sign_ups::{self, KeyOrigin, SignUp, SignUpState},
+    },
 };
 use allod_testkit::{At, Behaviour, TestPds};
 use futures_util::future::join_all;
@@ -314,4 +319,70 @@ async fn a_sign_up_whose_store_fails_comes_to_an_end() {
             }
         }
     }
+}
+
+fn interrupted(n: u32) -> SignUp {
+    SignUp {
+        did: Did::parse(&format!("did:plc:interrupted{n:0>13}").replace(['0', '1', '8', '9'], "z")).unwrap(),
+        state: SignUpState::Reserved,
+        driver: Some("an earlier run".to_owned()),
+        handle: Handle::parse(&format!("interrupted{n}.test")).unwrap(),
+        email: None,
+        email_key: None,
+        password_hash: None,
+        invite_code: None,
+        operation: "{}".to_owned(),
+        key_origin: KeyOrigin::New,
+        deactivated: false,
+        created_at: 0,
+        deadline: i64::MAX,
+        // Not due for a long time.
+        next_try_at: i64::MAX,
+        tries: 0,
+        last_error: None,
+    }
+}
+
+/// What an earlier run left is released at start, however much it is.
+#[tokio::test]
+async fn a_start_looks_at_everything_that_was_interrupted() {
+    let mut pds = TestPds::start().await;
+    let mut seen = HashSet::new();
+    let rows: Vec<SignUp> =
+        (0..100_000).map(interrupted).filter(|row| seen.insert(row.did.clone())).take(450).collect();
+    assert_eq!(rows.len(), 450);
+    for row in &rows {
+        let mut txn = Txn::new();
+        sign_ups::insert(&mut txn, row);
+        pds.app().db.commit(txn).await.unwrap();
+    }
+    pds.restart().await;
+    let all = async {
+        while !sign_ups::page(&*pds.app().db, None, 1).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), all).await.is_ok(), "some were forgotten");
+}
+
+/// A sign-up that can't become an account waits for nobody: the operator is told.
+#[tokio::test]
+async fn a_sign_up_that_conflicts_is_no_sign_up_that_waits() {
+    let pds = TestPds::start().await;
+    pds.arranges_the_impossible();
+    pds.plc().behave_on_submissions(Behaviour::WorkAndDrop);
+    pds.plc().behave_on_reads(Behaviour::Answer(500, "no".to_owned()));
+    assert_eq!(sign_up(&pds, &alice()).await.0, 503);
+    let row = sign_ups::page(&*pds.app().db, None, 1).await.unwrap().remove(0);
+    assert_eq!(row.state, SignUpState::Submitted);
+    let mut txn = Txn::new();
+    accounts::insert(&mut txn, &Account::new(row.did.clone(), row.handle.clone(), 0));
+    pds.app().db.commit(txn).await.unwrap();
+
+    pds.plc().behave_on_reads(Behaviour::Work);
+    pds.advance(Duration::from_mins(2));
+    pds.do_jobs().await;
+    let row = sign_ups::by_did(&*pds.app().db, &row.did).await.unwrap().unwrap();
+    assert!(row.last_error.is_some_and(|reason| reason.contains("conflicts")));
+    assert!(pds.logged_errors().iter().any(|line| line.contains("conflicts with what is stored")));
 }

@@ -78,6 +78,17 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<Identity
     all(&rows.await?, change)
 }
 
+/// Reads up to `limit` changes, due or not, in the order of their DIDs; those after `after`.
+pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<Vec<IdentityChange>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT did, operation, handle, handle_held_until, did_key, wrapped, created_at, deadline, next_try_at, tries, \
+         last_error FROM identity_changes WHERE did > $1 ORDER BY did LIMIT $2",
+        after.map_or("", Did::as_str),
+        limit
+    ));
+    all(&rows.await?, change)
+}
+
 /// Adds a change. Conflict: [`CHANGE_MOVED`] when the DID has one already.
 pub fn insert(txn: &mut Txn, change: &IdentityChange) {
     txn.expect(

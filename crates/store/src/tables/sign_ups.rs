@@ -148,6 +148,17 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<SignUp>,
     all(&rows.await?, sign_up)
 }
 
+/// Reads up to `limit` sign-ups, due or not, in the order of their DIDs; those after `after`.
+pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<Vec<SignUp>, ReadError> {
+    let rows = db.read(sql!(
+        "SELECT did, state, driver, handle, email, email_key, password_hash, invite_code, operation, key_origin, \
+         deactivated, created_at, deadline, next_try_at, tries, last_error FROM sign_ups WHERE did > $1 ORDER BY did LIMIT $2",
+        after.map_or("", Did::as_str),
+        limit
+    ));
+    all(&rows.await?, sign_up)
+}
+
 /// Adds: no sign-up of this DID is under way. Conflict: [`SIGN_UP_MOVED`].
 pub fn assert_absent(txn: &mut Txn, did: &Did) {
     txn.absent(SIGN_UP_MOVED, sql!("SELECT 1 FROM sign_ups WHERE did = $1", did.as_str()));

@@ -384,17 +384,29 @@ pub struct Reconciled {
     pub released: usize,
     /// Changes that wait for the directory.
     pub waiting: usize,
+    /// Whether the directory did not answer: the rest was left alone.
+    pub is_outage: bool,
 }
 
-/// Looks at what earlier runs of the process left, due or not; to be called once at start.
+/// Looks at all that earlier runs of the process left, due or not; to be called once at start.
 pub async fn recover(app: &Arc<App>) -> Result<Reconciled, ChangeError> {
-    reconcile(app, i64::MAX).await
+    let mut reconciled = Reconciled::default();
+    let mut after = None;
+    while !reconciled.is_outage {
+        let rows = identity_changes::page(&*app.db, after.as_ref(), LOOKS_PER_PASS_MAX).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.did.clone());
+        reconcile(app, rows, &mut reconciled).await?;
+    }
+    Ok(reconciled)
 }
 
 /// Looks at every change whose time has come, and frees handles that were held long enough.
 pub async fn pass(app: &Arc<App>) -> Result<Reconciled, ChangeError> {
     let now = clock::to_store(app.clock.now_micros());
-    let reconciled = reconcile(app, now).await?;
+    let rows = identity_changes::due(&*app.db, now, LOOKS_PER_PASS_MAX).await?;
+    let mut reconciled = Reconciled::default();
+    reconcile(app, rows, &mut reconciled).await?;
     if accounts::is_any_hold_over(&*app.db, now).await? {
         let mut txn = Txn::new();
         accounts::free_held_handles(&mut txn, now);
@@ -403,21 +415,26 @@ pub async fn pass(app: &Arc<App>) -> Result<Reconciled, ChangeError> {
     Ok(reconciled)
 }
 
-async fn reconcile(app: &Arc<App>, due_by: i64) -> Result<Reconciled, ChangeError> {
-    let mut reconciled = Reconciled::default();
-    for row in identity_changes::due(&*app.db, due_by, LOOKS_PER_PASS_MAX).await? {
+async fn reconcile(app: &Arc<App>, rows: Vec<IdentityChange>, reconciled: &mut Reconciled) -> Result<(), ChangeError> {
+    for row in rows {
         let Ok(_turn) = Turn::take(app, &row.did) else { continue };
         match settle(app, &row).await {
             Ok(Settled::Finished) => reconciled.finished += 1,
             Ok(Settled::Released) => reconciled.released += 1,
-            Err(ChangeError::UnderWay | ChangeError::Commit(CommitError::Conflict { .. })) => {}
+            // Moved on meanwhile by the account's next change.
+            Err(ChangeError::UnderWay | ChangeError::Commit(CommitError::Conflict { which: CHANGE_MOVED })) => {}
             Err(error) => {
                 reconciled.waiting += 1;
                 postpone(app, &row, &error).await?;
+                // A directory that did not answer for one does not answer for the next one either.
+                if matches!(error, ChangeError::Pending) {
+                    reconciled.is_outage = true;
+                    break;
+                }
             }
         }
     }
-    Ok(reconciled)
+    Ok(())
 }
 
 async fn postpone(app: &App, row: &IdentityChange, error: &ChangeError) -> Result<(), ChangeError> {

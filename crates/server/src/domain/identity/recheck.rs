@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allod_store::{ReadError, tables::accounts as stored};
 use parking_lot::Mutex;
 
-use super::published;
+use super::published::{self, PublishedError};
 use crate::{app::App, domain::accounts::Status};
 
 /// How long it rests between passes, in seconds.
@@ -24,9 +24,15 @@ pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
     let cursor = app.identity_round.cursor.lock().clone();
     let after = cursor.as_ref().map(|(time, did)| (*time, did.as_str()));
     let page = stored::page(&*app.db, after, CHECKED_PER_PASS).await?;
-    *app.identity_round.cursor.lock() = page.last().map(|last| (last.created_at, last.did.to_string()));
+    if page.is_empty() {
+        *app.identity_round.cursor.lock() = None;
+    }
     let mut misfitting = 0;
-    for account in page.iter().filter(|account| Status::of(account).is_active()) {
+    for account in &page {
+        *app.identity_round.cursor.lock() = Some((account.created_at, account.did.to_string()));
+        if !Status::of(account).is_active() {
+            continue;
+        }
         match published::misfits(app, account).await {
             Ok(misfits) if misfits.is_empty() => {}
             Ok(misfits) => {
@@ -34,6 +40,11 @@ pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
                 let what: Vec<String> = misfits.iter().map(ToString::to_string).collect();
                 tracing::warn!(did = %account.did, handle = %account.handle, what = what.join("; "),
                     "an account's DID does not say what it should");
+            }
+            Err(error @ PublishedError::Unavailable { .. }) if published::is_plc(&account.did) => {
+                // A directory that does not answer for one does not answer for the next one either.
+                tracing::info!(%error, "the identity recheck stopped: the directory does not answer");
+                break;
             }
             Err(error) => tracing::info!(did = %account.did, %error, "an account's DID could not be checked"),
         }

@@ -280,7 +280,14 @@ pub(super) async fn finish(
     genesis::add(app, &mut txn, &account, &signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { .. }) => Err(pending(&row.did, "somebody else is finishing it")),
+        Err(CommitError::Conflict { which: sign_ups::SIGN_UP_MOVED }) => {
+            Err(pending(&row.did, "somebody else is finishing it"))
+        }
+        // Nobody else can have made the account of a reserved DID: waiting would not end.
+        Err(CommitError::Conflict { which }) => {
+            tracing::error!(did = %row.did, which, "a sign-up that the directory accepted conflicts with what is stored");
+            Err(SignUpError::Internal(format!("the sign-up of {} conflicts: {which}", row.did)))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use allod_store::{
     CommitError, Txn,
-    tables::sign_ups::{self, SignUp, SignUpState},
+    tables::sign_ups::{self, SIGN_UP_MOVED, SignUp, SignUpState},
 };
 
 use super::{Driver, SignUpError, Waiter, machine, resume};
@@ -29,39 +29,66 @@ pub struct Reconciled {
     pub released: usize,
     /// Sign-ups that wait for the directory.
     pub waiting: usize,
+    /// Whether the directory did not answer: sign-ups that need it were left alone from then on.
+    pub is_outage: bool,
 }
 
 enum Outcome {
     Finished,
     Released,
     Nothing,
+    /// The directory could not be asked.
+    Outage(SignUpError),
 }
 
-/// Looks at what earlier runs of the process left, due or not; to be called once at start.
+/// Looks at all that earlier runs of the process left, due or not; to be called once at start.
 pub async fn recover(app: &Arc<App>) -> Result<Reconciled, SignUpError> {
-    reconcile(app, i64::MAX).await
+    let mut reconciled = Reconciled::default();
+    let mut after = None;
+    loop {
+        let rows = sign_ups::page(&*app.db, after.as_ref(), LOOKS_PER_PASS_MAX).await?;
+        let Some(last) = rows.last() else { return Ok(reconciled) };
+        after = Some(last.did.clone());
+        reconcile(app, rows, &mut reconciled).await?;
+    }
 }
 
 /// Looks at every sign-up whose time has come.
 pub async fn pass(app: &Arc<App>) -> Result<Reconciled, SignUpError> {
     let now = clock::to_store(app.clock.now_micros());
-    reconcile(app, now).await
+    let rows = sign_ups::due(&*app.db, now, LOOKS_PER_PASS_MAX).await?;
+    let mut reconciled = Reconciled::default();
+    reconcile(app, rows, &mut reconciled).await?;
+    Ok(reconciled)
 }
 
-async fn reconcile(app: &App, due_by: i64) -> Result<Reconciled, SignUpError> {
-    let mut reconciled = Reconciled::default();
-    for row in sign_ups::due(&*app.db, due_by, LOOKS_PER_PASS_MAX).await? {
-        match look_at(app, &row).await {
-            Ok(Outcome::Finished) => reconciled.finished += 1,
-            Ok(Outcome::Released) => reconciled.released += 1,
-            Ok(Outcome::Nothing) | Err(SignUpError::Commit(CommitError::Conflict { .. })) => {}
-            Err(error) => {
-                reconciled.waiting += 1;
-                postpone(app, &row, &error).await?;
-            }
+async fn reconcile(app: &App, rows: Vec<SignUp>, reconciled: &mut Reconciled) -> Result<(), SignUpError> {
+    for row in rows {
+        // A directory that did not answer for one does not answer for the next one either.
+        if reconciled.is_outage && row.state == SignUpState::Submitted {
+            continue;
         }
+        let error = match look_at(app, &row).await {
+            Ok(Outcome::Finished) => {
+                reconciled.finished += 1;
+                continue;
+            }
+            Ok(Outcome::Released) => {
+                reconciled.released += 1;
+                continue;
+            }
+            // Moved on meanwhile by a caller who came again.
+            Ok(Outcome::Nothing) | Err(SignUpError::Commit(CommitError::Conflict { which: SIGN_UP_MOVED })) => continue,
+            Ok(Outcome::Outage(error)) => {
+                reconciled.is_outage = true;
+                error
+            }
+            Err(error) => error,
+        };
+        reconciled.waiting += 1;
+        postpone(app, &row, &error).await?;
     }
-    Ok(reconciled)
+    Ok(())
 }
 
 async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
@@ -74,7 +101,11 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
         }
         SignUpState::Submitted => {
             let operation = resume::stored_operation(row)?;
-            if machine::is_accepted(app, &row.did, &operation).await? {
+            let is_accepted = match machine::is_accepted(app, &row.did, &operation).await {
+                Ok(is_accepted) => is_accepted,
+                Err(error) => return Ok(Outcome::Outage(error)),
+            };
+            if is_accepted {
                 machine::finish(app, row, Waiter::Nobody).await?;
                 Ok(Outcome::Finished)
             } else if row.deadline <= now {
@@ -98,7 +129,11 @@ async fn postpone(app: &App, row: &SignUp, error: &SignUpError) -> Result<(), Si
     let tries = u32::try_from(row.tries).unwrap_or(u32::MAX).min(10);
     let pause_secs = (1_u64 << tries).min(RETRY_PAUSE_SECS_MAX);
     let again = clock::to_store(app.clock.now_micros() + pause_secs * MICROS_PER_SEC);
-    tracing::info!(did = %row.did, %error, pause_secs, "a sign-up waits for the directory");
+    if matches!(error, SignUpError::Pending) {
+        tracing::info!(did = %row.did, pause_secs, "a sign-up waits for the directory");
+    } else {
+        tracing::warn!(did = %row.did, %error, pause_secs, "a sign-up could not be finished; it is tried again");
+    }
     let mut txn = Txn::new();
     sign_ups::postpone(&mut txn, &row.did, again, &error.to_string());
     app.db.commit(txn).await?;
