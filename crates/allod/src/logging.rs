@@ -1,6 +1,9 @@
 //! Where log lines go: standard error, as text or JSON.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    panic::PanicHookInfo,
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -25,5 +28,14 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> io::Result<Flush> {
         LogFormat::Text => builder.with_ansi(style == Style::Coloured).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    std::panic::set_hook(Box::new(|panicked| log_panic(panicked)));
     Ok(flush)
+}
+
+/// Logs where a panic is. A text that was put together may hold a client's data, even a password: it stays out.
+fn log_panic(panicked: &PanicHookInfo<'_>) {
+    let place = panicked.location().map(ToString::to_string);
+    let text = panicked.payload().downcast_ref::<&'static str>().copied().unwrap_or("(text left out)");
+    let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    tracing::error!(place, thread, text, "panicked");
 }

@@ -23,6 +23,8 @@ pub enum Fault {
     UnknownApplied,
     /// A commit is not applied, and the answer is `Unknown`. A read answers `Unavailable`.
     UnknownLost,
+    /// The caller panics; nothing is applied.
+    Panic,
 }
 
 /// A database with faults to order.
@@ -117,6 +119,7 @@ impl Faulty {
                 self.hang().await;
                 Ok(())
             }
+            Some(Fault::Panic) => panic!("{FAULT}"),
             Some(Fault::Fail | Fault::UnknownApplied | Fault::UnknownLost) => {
                 Err(ReadError::Unavailable { reason: FAULT.to_owned() })
             }
@@ -139,6 +142,7 @@ impl Faulty {
             }
             Some(Fault::UnknownApplied) => apply.await.and_then(|_| Err(unknown())),
             Some(Fault::UnknownLost) => Err(unknown()),
+            Some(Fault::Panic) => panic!("{FAULT}"),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Txn {
     pub events: Vec<NewEvent>,
     /// What must not be remembered once it is durable. Engines don't look at it.
     pub touched: Vec<Touched>,
+    /// Whether it may use the disk space that is kept back, see [`Txn::use_disk_reserve`].
+    pub uses_disk_reserve: bool,
 }
 
 impl Txn {
@@ -80,6 +82,13 @@ impl Txn {
         self.steps.extend(other.steps);
         self.events.extend(other.events);
         self.touched.extend(other.touched);
+        self.uses_disk_reserve |= other.uses_disk_reserve;
+    }
+
+    /// Says that it must be written also when the disk is full: it ends somebody's access, hides something, or frees
+    /// space. Engines may keep space back for such writes.
+    pub fn use_disk_reserve(&mut self) {
+        self.uses_disk_reserve = true;
     }
 
     /// Adds an event.

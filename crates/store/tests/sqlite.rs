@@ -446,6 +446,56 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
     }
 }
 
+fn revocation(name: &str) -> Txn {
+    let mut txn = put(name, &vec![7; 20_000]);
+    txn.use_disk_reserve();
+    with_event(txn)
+}
+
+#[tokio::test]
+async fn a_full_disk_gives_up_its_reserve_for_a_revocation() {
+    // From the first write of the group to the last.
+    for after in 0..5 {
+        let (_turn, recorder) = recorder().await;
+        let store = Store::new();
+        let options = store.options().with_disk_reserve(1024 * 1024).through_vfs("failing");
+        let db = sqlite::open(options.clone()).unwrap();
+        db.commit(with_event(put("before", b""))).await.unwrap();
+        recorder.fail(fail(Call::Write, FileKind::Wal, after, ffi::SQLITE_FULL));
+        let group = [with_event(put("ordinary", &vec![7; 20_000])), revocation("revoked")];
+        let outcomes = join_all(group.into_iter().map(|txn| db.commit(txn))).await;
+        assert!(outcomes[1].is_ok(), "{after}: {outcomes:?}");
+        db.commit(with_event(put("with room", b""))).await.unwrap();
+        db.close().await;
+        let db = sqlite::open(options).unwrap();
+        assert!(names(&db).await.contains(&"revoked".to_owned()));
+        assert_eq!(names(&db).await.contains(&"ordinary".to_owned()), outcomes[0].is_ok());
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_reserve_is_gone_only_revocations_are_written() {
+    let store = Store::new();
+    // More than any disk has.
+    let options = store.options().with_disk_reserve(1 << 55);
+    let db = sqlite::open(options).unwrap();
+    let group = (0..8).map(|n| if n % 2 == 0 { put(&format!("{n}"), b"") } else { revocation(&format!("{n}")) });
+    let outcomes = join_all(group.map(|txn| db.commit(txn))).await;
+    if outcomes.iter().all(Result::is_ok) {
+        return; // This machine's file system can't reserve space.
+    }
+    for (n, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(_) => assert_eq!(n % 2, 1),
+            Err(CommitError::Unavailable { reason }) => assert!(n % 2 == 0 && reason.contains("kept for"), "{reason}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(names(&db).await, ["1", "3", "5", "7"]);
+    db.close().await;
+}
+
 #[tokio::test]
 async fn a_disk_that_fills_up_within_a_statement_refuses_the_whole_group() {
     let (_turn, recorder) = recorder().await;

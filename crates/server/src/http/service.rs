@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use allod_atproto::Did;
+use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, RANGE, RETRY_AFTER},
@@ -218,13 +220,25 @@ impl Service for PdsService {
         // Pages of development mode show secrets, and others are short.
         let accepted =
             Accepted::read(&parts.method, &parts.headers).filter(|_| Area::of(parts.uri.path()).0 == Area::Xrpc);
+        let is_open = Area::of(parts.uri.path()).0 != Area::Pages;
         let answered = async {
             let response = self.answer(parts, body, context).await;
             let response = self.coder.code(accepted, response).await;
             tracing::debug!(status = response.status().as_u16(), client = %context.client, "answered");
             response
         };
-        let response = answered.instrument(span).await;
+        let response = match AssertUnwindSafe(answered.instrument(span)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                tracing::error!(id = %context.id, "a request's handler panicked");
+                let mut response =
+                    reply::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error");
+                if is_open {
+                    cors::allow(response.headers_mut());
+                }
+                response
+            }
+        };
         let response = if is_head { without_body(response) } else { self.within_budget(response, context) };
         match line {
             Some(line) => line.answered(response),

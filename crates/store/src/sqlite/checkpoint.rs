@@ -10,7 +10,7 @@ use rusqlite::{Connection, MAIN_DB, wal::CheckpointMode};
 
 use super::{
     failure::{self, Kind},
-    health::Health,
+    health::{BreakOnPanic, Health},
 };
 
 /// The share of the pages between two passes that a pass moves quickly enough for the writer to wait for it.
@@ -94,6 +94,7 @@ impl Checkpointer {
     /// Works until closed.
     pub(super) fn run(&self, connection: &Connection, health: &Arc<Health>) {
         let _close = CloseOnDrop(self);
+        let _poison = BreakOnPanic { health, thread: "checkpoint" };
         while self.next_pass() {
             if health.broken().is_none() {
                 pass(connection, CheckpointMode::PASSIVE, health);

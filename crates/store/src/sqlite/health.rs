@@ -143,6 +143,22 @@ impl Health {
     }
 }
 
+/// Breaks the store when the thread that holds it panics: what the thread had half done is not known.
+pub(super) struct BreakOnPanic<'a> {
+    /// The store's.
+    pub(super) health: &'a Arc<Health>,
+    /// The thread's name.
+    pub(super) thread: &'static str,
+}
+
+impl Drop for BreakOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.health.break_with(&format!("the {} thread panicked", self.thread));
+        }
+    }
+}
+
 fn is_power_of_ten(count: u64) -> bool {
     count > 0 && 10_u64.checked_pow(count.ilog10()) == Some(count)
 }

@@ -15,6 +15,7 @@ mod lock;
 mod migrate;
 mod queue;
 mod reader;
+mod reserve;
 mod statement;
 mod writer;
 
@@ -40,6 +41,7 @@ use health::Health;
 use lock::FileLock;
 use queue::Queue;
 use reader::ReadJob;
+use reserve::Reserve;
 use writer::{Done, Job, Work, Writer};
 
 pub use inspect::{Inspection, inspect};
@@ -63,6 +65,8 @@ pub struct SqliteOptions {
     /// Every event's number is larger than this, whatever the file says: numbers that may have been seen before the
     /// file was restored from a copy are not given again. 0 for no such bound.
     pub sequence_floor: Seq,
+    /// How many bytes of the disk are kept back; 0 for none.
+    pub(crate) disk_reserve_bytes: u64,
     /// What a commit waits for.
     pub(crate) synchronous: Synchronous,
     /// The name of the `SQLite` virtual file system; the system's own when `None`.
@@ -90,9 +94,17 @@ impl SqliteOptions {
             checkpoint_pages: 4000,
             wal_pages_max: 16 * 1024,
             sequence_floor: 0,
+            disk_reserve_bytes: 0,
             synchronous: Synchronous::Full,
             vfs: None,
         }
+    }
+
+    /// Keeps so many bytes of the disk back for [`Txn::use_disk_reserve`].
+    #[must_use]
+    pub fn with_disk_reserve(mut self, bytes: u64) -> Self {
+        self.disk_reserve_bytes = bytes;
+        self
     }
 
     /// Opens the file through another virtual file system, one that records or injects faults.
@@ -222,7 +234,12 @@ impl Sqlite {
         let health = Health::new(&options);
         let checkpointer = Checkpointer::new(options.checkpoint_pages, options.wal_pages_max);
         let (newest_sender, newest) = watch::channel(log.seq);
-        let writer = Writer::new(writer_connection, log, newest_sender, Arc::clone(&checkpointer), Arc::clone(&health))
+        let reserve = Reserve::take(&options.path, options.disk_reserve_bytes).map_err(|source| OpenError::Io {
+            what: "make the disk reserve of",
+            path: options.path.clone(),
+            source,
+        })?;
+        let writer = Writer::new(writer_connection, log, newest_sender, &checkpointer, &health, reserve)
             .map_err(|source| OpenError::Engine { what: "watch the log's size", source })?;
         let writes = Arc::new(Queue::new(writer::WRITE_QUEUE_TXNS_MAX));
         let reads = Arc::new(Queue::new(reader::READ_QUEUE_LEN_MAX));
@@ -377,3 +394,6 @@ fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Joi
         source,
     })
 }
+
+#[cfg(test)]
+mod panics;

@@ -1,6 +1,6 @@
 //! The threads that read, each with a connection of its own, all from one queue.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -21,43 +21,66 @@ pub(super) const READ_QUEUE_LEN_MAX: usize = 8192;
 /// A read and whom to answer.
 #[derive(Debug)]
 pub(super) enum ReadJob {
-    Query { query: Statement, reply: oneshot::Sender<Result<Rows, ReadError>> },
-    Events { after: Seq, limit: usize, reply: oneshot::Sender<Result<Vec<Event>, ReadError>> },
+    Query {
+        query: Statement,
+        reply: oneshot::Sender<Result<Rows, ReadError>>,
+    },
+    Events {
+        after: Seq,
+        limit: usize,
+        reply: oneshot::Sender<Result<Vec<Event>, ReadError>>,
+    },
+    #[cfg(test)]
+    Panic {
+        reply: oneshot::Sender<Result<Rows, ReadError>>,
+    },
 }
 
-/// Works until the queue is closed and empty.
+/// Works until the queue is closed and empty. A panic costs one read: a reader changes nothing, and unwinding finishes
+/// its statement.
 pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Arc<Health>) {
     let _abandon = AbandonOnDrop(queue);
     while let Some(job) = queue.pop() {
-        match job {
-            ReadJob::Query { query, reply } if !reply.is_closed() => {
-                let rows = statement::query(connection, &query).map_err(|error| {
-                    let failed = failure::of_read(&error);
-                    if matches!(failed, ReadError::Damaged { .. }) {
-                        health.query_failed(&query, &error);
-                    }
-                    failed
-                });
-                drop(reply.send(rows));
-            }
-            ReadJob::Events { after, limit, reply } if !reply.is_closed() => {
-                let events = event_tables::read(connection, after, limit).map_err(|error| {
-                    let failed = match &error {
-                        LogError::Engine(error) => failure::of_read(error),
-                        LogError::Invalid(reason) => ReadError::Damaged { reason: reason.clone() },
-                    };
-                    if matches!(failed, ReadError::Damaged { .. }) {
-                        health.event_failed(&format!("the event log: {error}"));
-                    }
-                    failed
-                });
-                for event in events.iter().flatten().filter(|event| event.kind == EventKind::Damaged) {
-                    health.event_failed(&format!("event {} of the log is not what was appended", event.seq));
-                }
-                drop(reply.send(events));
-            }
-            // Ignore: the receiver was dropped.
-            ReadJob::Query { .. } | ReadJob::Events { .. } => {}
+        if std::panic::catch_unwind(AssertUnwindSafe(|| read(connection, job, health))).is_err() {
+            tracing::error!("a read of the database panicked");
         }
+    }
+}
+
+fn read(connection: &Connection, job: ReadJob, health: &Arc<Health>) {
+    match job {
+        ReadJob::Query { query, reply } if !reply.is_closed() => {
+            let rows = statement::query(connection, &query).map_err(|error| {
+                let failed = failure::of_read(&error);
+                if matches!(failed, ReadError::Damaged { .. }) {
+                    health.query_failed(&query, &error);
+                }
+                failed
+            });
+            drop(reply.send(rows));
+        }
+        ReadJob::Events { after, limit, reply } if !reply.is_closed() => {
+            let events = event_tables::read(connection, after, limit).map_err(|error| {
+                let failed = match &error {
+                    LogError::Engine(error) => failure::of_read(error),
+                    LogError::Invalid(reason) => ReadError::Damaged { reason: reason.clone() },
+                };
+                if matches!(failed, ReadError::Damaged { .. }) {
+                    health.event_failed(&format!("the event log: {error}"));
+                }
+                failed
+            });
+            for event in events.iter().flatten().filter(|event| event.kind == EventKind::Damaged) {
+                health.event_failed(&format!("event {} of the log is not what was appended", event.seq));
+            }
+            drop(reply.send(events));
+        }
+        #[cfg(test)]
+        ReadJob::Panic { reply } => {
+            let _reply = reply;
+            panic!("a test's panic in a reader");
+        }
+        // Ignore: the receiver was dropped.
+        ReadJob::Query { .. } | ReadJob::Events { .. } => {}
     }
 }

@@ -17,8 +17,9 @@ use super::{
     checkpoint::Checkpointer,
     event_tables::{EventLog, LogError},
     failure::{self, Failure, Kind},
-    health::Health,
+    health::{BreakOnPanic, Health},
     queue::{AbandonOnDrop, Queue},
+    reserve::{self, Reserve},
     statement,
 };
 
@@ -34,6 +35,21 @@ pub(super) enum Work {
     /// Removes one portion of the events before a day.
     Trim(EventDay),
     RaiseSequence(Seq),
+    #[cfg(test)]
+    Panic,
+}
+
+impl Work {
+    /// Whether it is written also when the disk is full.
+    fn uses_disk_reserve(&self) -> bool {
+        match self {
+            Self::Commit(txn) => txn.uses_disk_reserve,
+            Self::Trim(_) => true,
+            Self::RaiseSequence(_) => false,
+            #[cfg(test)]
+            Self::Panic => false,
+        }
+    }
 }
 
 /// What durable work left.
@@ -60,6 +76,7 @@ pub(super) struct Writer {
     wal_pages: Arc<AtomicU32>,
     checkpointer: Arc<Checkpointer>,
     health: Arc<Health>,
+    reserve: Reserve,
 }
 
 impl Writer {
@@ -67,8 +84,9 @@ impl Writer {
         mut connection: Connection,
         log: EventLog,
         newest: watch::Sender<Seq>,
-        checkpointer: Arc<Checkpointer>,
-        health: Arc<Health>,
+        checkpointer: &Arc<Checkpointer>,
+        health: &Arc<Health>,
+        reserve: Reserve,
     ) -> rusqlite::Result<Self> {
         let wal_pages = Arc::new(AtomicU32::new(0));
         let told = Arc::clone(&wal_pages);
@@ -76,12 +94,15 @@ impl Writer {
             told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, log, newest, wal_pages, checkpointer, health })
+        let (checkpointer, health) = (Arc::clone(checkpointer), Arc::clone(health));
+        Ok(Self { connection, log, newest, wal_pages, checkpointer, health, reserve })
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, queue: &Queue<Job>) {
         let _abandon = AbandonOnDrop(queue);
+        let health = Arc::clone(&self.health);
+        let _poison = BreakOnPanic { health: &health, thread: "writer" };
         let mut jobs = Vec::new();
         while queue.pop_group(&mut jobs, GROUP_TXNS_MAX) {
             self.run_group(&mut jobs);
@@ -91,14 +112,44 @@ impl Writer {
 
     fn run_group(&mut self, jobs: &mut Vec<Job>) {
         if let Some(reason) = self.health.broken() {
-            return answer_unavailable(jobs, reason);
+            return answer_unavailable(jobs.drain(..), reason);
         }
+        if self.reserve.is_given_up() {
+            answer_unavailable(jobs.extract_if(.., |job| !job.work.uses_disk_reserve()), reserve::REFUSED);
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        let outcomes = self.write_group(jobs);
+        let mut again = Vec::new();
+        for (job, outcome) in jobs.drain(..).zip(outcomes) {
+            if job.work.uses_disk_reserve() && matches!(outcome, Err(CommitError::Unavailable { .. })) {
+                again.push((job, outcome));
+            } else {
+                answer(job, outcome);
+            }
+        }
+        if again.is_empty() {
+            return;
+        }
+        // The disk may have been full.
+        if self.health.broken().is_none() && self.reserve.give_up() {
+            jobs.extend(again.into_iter().map(|(job, _)| job));
+            let outcomes = self.write_group(jobs);
+            jobs.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
+        } else {
+            again.into_iter().for_each(|(job, outcome)| answer(job, outcome));
+        }
+    }
+
+    /// Writes a group, and says of each of its transactions what became of it.
+    fn write_group(&mut self, jobs: &[Job]) -> Vec<Result<Done, CommitError>> {
         let seq_before = self.log.seq;
         let outcomes = match self.apply_group(jobs) {
             Ok(outcomes) => outcomes,
             Err(failed) => {
                 self.undo_group(seq_before, &failed);
-                return answer_unavailable(jobs, failed.reason());
+                return jobs.iter().map(|_| unavailable(failed.reason())).collect();
             }
         };
         // A group of nothing but failures leaves nothing to sync.
@@ -113,22 +164,15 @@ impl Writer {
                 if self.log.seq > seq_before {
                     self.newest.send_replace(self.log.seq);
                 }
-                for (job, outcome) in jobs.drain(..).zip(outcomes) {
-                    answer(job, outcome);
-                }
+                outcomes
             }
-            Err(EndFailure::NothingApplied(reason)) => answer_unavailable(jobs, &reason),
+            Err(EndFailure::NothingApplied(reason)) => jobs.iter().map(|_| unavailable(&reason)).collect(),
             Err(EndFailure::Unknown(reason)) => {
-                for (job, outcome) in jobs.drain(..).zip(outcomes) {
-                    let reason = reason.clone();
-                    answer(
-                        job,
-                        Err(match outcome {
-                            Ok(_) => CommitError::Unknown { reason },
-                            Err(_) => CommitError::Unavailable { reason },
-                        }),
-                    );
-                }
+                let unknown = |outcome| match outcome {
+                    Ok(_) => Err(CommitError::Unknown { reason: reason.clone() }),
+                    Err(_) => unavailable(&reason),
+                };
+                outcomes.into_iter().map(unknown).collect()
             }
         }
     }
@@ -187,6 +231,8 @@ impl Writer {
                 self.log.seq = self.log.seq.max(*floor);
                 Ok(Done::default())
             }
+            #[cfg(test)]
+            Work::Panic => panic!("a test's panic in the writer"),
             Work::RaiseSequence(_) => {
                 let reason = "the floor is not a sequence number".to_owned();
                 Err(Failure::Transaction(CommitError::Refused { reason }))
@@ -319,12 +365,14 @@ enum EndFailure {
 }
 
 fn answer(job: Job, outcome: Result<Done, CommitError>) {
-    // Who has gone away needs no answer.
+    // Ignore: the receiver was dropped.
     drop(job.reply.send(outcome));
 }
 
-fn answer_unavailable(jobs: &mut Vec<Job>, reason: &str) {
-    for job in jobs.drain(..) {
-        answer(job, Err(CommitError::Unavailable { reason: reason.to_owned() }));
-    }
+fn unavailable(reason: &str) -> Result<Done, CommitError> {
+    Err(CommitError::Unavailable { reason: reason.to_owned() })
+}
+
+fn answer_unavailable(jobs: impl Iterator<Item = Job>, reason: &str) {
+    jobs.for_each(|job| answer(job, unavailable(reason)));
 }

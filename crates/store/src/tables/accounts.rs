@@ -429,6 +429,7 @@ pub fn assert_same_password(txn: &mut Txn, account: &Account) {
 /// Adds: the account that was read as `before` is taken down or deactivated, or not, from now on; one that is not
 /// deactivated has no time to be removed at. Conflict: [`ACCOUNT_CHANGED`] when another changed this meanwhile.
 pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, deactivated_at: Option<i64>) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(before.did.to_string()));
     txn.expect(
         ACCOUNT_CHANGED,
@@ -449,6 +450,7 @@ pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, d
 /// Adds: nobody signs in with a password, app passwords too, until the account has another; every sign-in ends.
 /// Conflict: [`ACCOUNT_CHANGED`] when the account is not there.
 pub fn clear_passwords(txn: &mut Txn, did: &Did) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(ACCOUNT_CHANGED, 1, sql!("UPDATE accounts SET password_hash = NULL WHERE did = $1", did.as_str()));
     app_passwords::remove_all(txn, did);
@@ -578,6 +580,7 @@ pub fn set_email_auth_factor(txn: &mut Txn, account: &Account, is_needed: bool) 
 /// Adds: the account has another password; every sign-in and mailed code ends. Conflict: [`ACCOUNT_CHANGED`] when there is
 /// no such account.
 pub fn set_password(txn: &mut Txn, did: &Did, password_hash: &str) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
         ACCOUNT_CHANGED,
@@ -605,6 +608,7 @@ pub fn activate(txn: &mut Txn, did: &Did) {
 /// Adds: the account takes no part in the network since `now`, or since when it already did not, and is deleted after
 /// `delete_after`. Conflict: [`ACCOUNT_CHANGED`].
 pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
         ACCOUNT_CHANGED,
@@ -622,6 +626,7 @@ pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>)
 /// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given;
 /// [`sign_up_queue::BEING_LET_IN`].
 pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     let statement = match due_at {
         Some(due_at) => sql!(

@@ -89,5 +89,6 @@ pub fn insert(txn: &mut Txn, token: &AdminToken, tokens_max: i64) {
 
 /// Adds: the token opens nothing any more. Conflict: [`TOKEN_GONE`].
 pub fn remove(txn: &mut Txn, name: &str) {
+    txn.use_disk_reserve();
     txn.expect(TOKEN_GONE, 1, sql!("DELETE FROM admin_tokens WHERE name = $1", name));
 }

@@ -80,10 +80,12 @@ pub fn assert_there(txn: &mut Txn, did: &Did, name: &str) {
 
 /// Adds: the app password goes, if it is there.
 pub fn remove(txn: &mut Txn, did: &Did, name: &str) {
+    txn.use_disk_reserve();
     txn.run(sql!("DELETE FROM app_passwords WHERE did = $1 AND name = $2", did.as_str(), name));
 }
 
 /// Adds: all app passwords of the account go.
 pub fn remove_all(txn: &mut Txn, did: &Did) {
+    txn.use_disk_reserve();
     txn.run(sql!("DELETE FROM app_passwords WHERE did = $1", did.as_str()));
 }

@@ -443,6 +443,7 @@ pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Re
 
 /// Adds: the blob goes, if no record has referred to it since `until` or longer. Conflict: [`BLOB_MOVED`] otherwise.
 pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
+    txn.use_disk_reserve();
     txn.expect(
         BLOB_MOVED,
         1,

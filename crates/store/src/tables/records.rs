@@ -315,6 +315,7 @@ pub async fn of_account(db: &dyn Database, did: &Did, path: &RecordPath) -> Resu
 
 /// Adds: the record is taken down, or not any more. Conflict: [`RECORD_GONE`].
 pub fn set_takedown(txn: &mut Txn, did: &Did, path: &RecordPath, takedown_ref: Option<&str>) {
+    txn.use_disk_reserve();
     txn.expect(
         RECORD_GONE,
         1,
@@ -376,6 +377,7 @@ pub async fn is_empty(db: &dyn Database, set: RecordSet) -> Result<bool, ReadErr
 
 /// Adds: up to `limit` records of a set that is no repository's go, what they are about and the blobs they refer to.
 pub fn delete_portion(txn: &mut Txn, set: RecordSet, limit: i64) {
+    txn.use_disk_reserve();
     for text in [
         "DELETE FROM records WHERE record_set = $1 AND path IN \
          (SELECT path FROM records WHERE record_set = $1 ORDER BY path LIMIT $2)",
@@ -391,5 +393,6 @@ pub fn delete_portion(txn: &mut Txn, set: RecordSet, limit: i64) {
 
 /// Adds: the set is deleted.
 pub fn forget(txn: &mut Txn, set: RecordSet) {
+    txn.use_disk_reserve();
     txn.run(sql!("DELETE FROM old_record_sets WHERE record_set = $1", set.0));
 }

@@ -146,18 +146,21 @@ pub fn rotate(txn: &mut Txn, token_hash: &[u8], next_hash: &[u8], grace_until: i
 
 /// Adds: every token of the family goes.
 pub fn revoke_family(txn: &mut Txn, family: &str) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Session(family.to_owned()));
     txn.run(sql!("DELETE FROM sessions WHERE family = $1", family));
 }
 
 /// Adds: every sign-in of the account ends, whatever it was made with.
 pub fn revoke_all(txn: &mut Txn, did: &Did) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.run(sql!("DELETE FROM sessions WHERE did = $1", did.as_str()));
 }
 
 /// Adds: every sign-in that was made with this app password ends.
 pub fn revoke_app_password(txn: &mut Txn, did: &Did, name: &str) {
+    txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.run(sql!("DELETE FROM sessions WHERE did = $1 AND app_password = $2", did.as_str(), name));
 }

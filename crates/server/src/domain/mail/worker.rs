@@ -1,13 +1,13 @@
 //! Sends what waits in the outbox: at once when something was posted, and again ever later what could not be sent.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 use allod_atproto::json::{self, Limits};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{accounts, email_codes, mail as outbox},
 };
-use futures_util::{TryStreamExt, future::Either, stream};
+use futures_util::{FutureExt, TryStreamExt, future::Either, stream};
 use outbox::{LETTER_GONE, OutboxLetter};
 use parking_lot::Mutex;
 
@@ -236,8 +236,11 @@ async fn hand_over(app: &App, letter: &OutboxLetter) -> Result<HandedOver, Deliv
 
 async fn in_time(app: &App, transport: &dyn Transport, message: &Message) -> Result<(), TransportError> {
     let time_out = app.clock.sleep(MAIL_SEND_SECS_MAX * MICROS_PER_SEC);
-    match futures_util::future::select(transport.send(message), time_out).await {
-        Either::Left((outcome, _)) => outcome,
+    // One message that the mail library panics at must not hold up the others.
+    let sending = AssertUnwindSafe(transport.send(message)).catch_unwind();
+    match futures_util::future::select(std::pin::pin!(sending), time_out).await {
+        Either::Left((Ok(outcome), _)) => outcome,
+        Either::Left((Err(_), _)) => Err(TransportError::Passing("sending it panicked".to_owned())),
         Either::Right(_) => Err(TransportError::Passing(format!("no answer within {MAIL_SEND_SECS_MAX} seconds"))),
     }
 }

@@ -1,0 +1,56 @@
+//! What a panic in one of the engine's threads leaves. The release build unwinds too.
+
+use super::*;
+use crate::sql;
+
+fn open_in(directory: &tempfile::TempDir) -> Sqlite {
+    Sqlite::open(SqliteOptions::new(directory.path().join("panics.sqlite"))).unwrap()
+}
+
+fn remember(value: i64) -> Txn {
+    let mut txn = Txn::new();
+    txn.run(sql!(
+        "INSERT INTO relays (url, told_seq, last_try_at, failures, next_try_at) VALUES ($1, 0, 0, 0, 0)",
+        value.to_string()
+    ));
+    txn
+}
+
+async fn count(store: &Sqlite) -> usize {
+    store.read(sql!("SELECT url FROM relays")).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_stops_all_writes_and_no_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_in(&directory);
+    store.commit(remember(1)).await.unwrap();
+    // Whether what was in the same group is durable is not known.
+    assert!(matches!(store.write(Work::Panic).await, Err(CommitError::Unknown { .. })));
+    for _ in 0..2 {
+        let Err(CommitError::Unavailable { reason }) = store.commit(remember(2)).await else {
+            panic!("a write was taken")
+        };
+        assert!(reason.contains("panicked") || reason.contains("closed"), "{reason}");
+    }
+    assert!(store.health.broken().is_some_and(|reason| reason.contains("writer thread panicked")));
+    assert_eq!(count(&store).await, 1);
+    store.close().await;
+    drop(store);
+    let store = open_in(&directory);
+    store.commit(remember(2)).await.unwrap();
+    assert_eq!(count(&store).await, 2, "opened again, it works");
+}
+
+#[tokio::test]
+async fn a_panic_of_a_reader_costs_one_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_in(&directory);
+    for _ in 0..2 * store.options.readers {
+        let read = store.ask(|reply| ReadJob::Panic { reply }).await;
+        assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{read:?}");
+    }
+    store.commit(remember(1)).await.unwrap();
+    assert_eq!(count(&store).await, 1);
+    assert!(store.health.broken().is_none());
+}

@@ -1,0 +1,129 @@
+//! Disk space kept back for what must still be written when the disk is full: sign-outs, revocations, new passwords,
+//! takedowns, deletions.
+//!
+//! A file beside the database holds the space. When such a write does not find room, the file gives its space up; until
+//! it can be taken again, all other writes are refused, so that nobody else uses it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
+use super::lock::beside;
+
+/// What writes are refused with while the space is given up.
+pub(super) const REFUSED: &str = "the disk is full; what is left is kept for sign-outs, revocations and takedowns";
+
+/// The space that is kept back.
+pub(super) struct Reserve {
+    /// `None` when nothing is kept back.
+    file: Option<File>,
+    bytes: u64,
+    is_held: bool,
+}
+
+impl Reserve {
+    /// Keeps nothing back.
+    pub(super) fn none() -> Self {
+        Self { file: None, bytes: 0, is_held: false }
+    }
+
+    /// Takes `bytes` beside the database at `path`, or begins without them when there is no room.
+    pub(super) fn take(path: &Path, bytes: u64) -> io::Result<Self> {
+        if bytes == 0 {
+            return Ok(Self::none());
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let mut reserve = Self { file: Some(options.open(beside(path, ".reserve"))?), bytes, is_held: false };
+        if !reserve.hold() {
+            tracing::error!(
+                bytes,
+                "no room for the disk reserve: only sign-outs, revocations and takedowns are written"
+            );
+        }
+        Ok(reserve)
+    }
+
+    /// Whether only those writes are taken that the space is kept for. Tries to take the space back first.
+    pub(super) fn is_given_up(&mut self) -> bool {
+        if self.file.is_none() || self.is_held {
+            return false;
+        }
+        if self.hold() {
+            tracing::info!("there is room for the disk reserve again; all writes are taken");
+            return false;
+        }
+        self.file.is_some()
+    }
+
+    /// Gives the space up for a write that found no room; false when there is none to give.
+    pub(super) fn give_up(&mut self) -> bool {
+        let Some(file) = self.file.as_ref().filter(|_| self.is_held) else { return false };
+        if let Err(error) = file.set_len(0) {
+            tracing::error!(%error, "the disk reserve could not be given up");
+            return false;
+        }
+        self.is_held = false;
+        tracing::error!("the disk is full: only sign-outs, revocations and takedowns are written until there is room");
+        true
+    }
+
+    /// Takes the space; false when there is no room. A file system that can't reserve space gets none.
+    fn hold(&mut self) -> bool {
+        let Some(file) = &self.file else { return false };
+        match fallocate(file, FallocateFlags::empty(), 0, self.bytes) {
+            Ok(()) => self.is_held = true,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                tracing::warn!("the file system can't reserve space: there is no disk reserve");
+                self.file = None;
+            }
+            Err(_) => {
+                // A part of it would be missing for what it is kept for.
+                let _ = file.set_len(0);
+            }
+        }
+        self.is_held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_space_is_really_taken_and_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.sqlite");
+        let on_disk = || beside(&path, ".reserve").metadata().unwrap().blocks() * 512;
+        let mut reserve = Reserve::take(&path, 1024 * 1024).unwrap();
+        if reserve.file.is_none() {
+            return; // This machine's file system can't.
+        }
+        assert!(on_disk() >= 1024 * 1024);
+        assert!(!reserve.is_given_up());
+        assert!(reserve.give_up());
+        assert_eq!(on_disk(), 0);
+        assert!(!reserve.give_up(), "there is nothing left to give up");
+        assert!(!reserve.is_given_up(), "there is room, so it is taken again");
+        assert!(on_disk() >= 1024 * 1024);
+    }
+
+    #[test]
+    fn without_room_it_stays_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        // More than any disk has.
+        let mut reserve = Reserve::take(&directory.path().join("test.sqlite"), 1 << 55).unwrap();
+        assert!(reserve.is_given_up() || reserve.file.is_none());
+        assert!(!reserve.give_up());
+    }
+}
