@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    commands::{Failure, new_rotation_key, new_token_secret, toml_fragment},
+    commands::{Failure, new_master_key, new_rotation_key, new_token_secret, toml_fragment},
     config::{ConfigFile, Settings, Sources, load},
     data_directory::{DataDirectory, write_private},
     launch, runtime,
@@ -70,7 +70,7 @@ impl DevNetwork {
                 data.path().display()
             )));
         }
-        let secrets = toml_fragment(&new_token_secret(), &new_token_secret(), &new_rotation_key());
+        let secrets = toml_fragment(&new_token_secret(), &new_token_secret(), &new_rotation_key(), &new_master_key());
         let text = format!("# Made by `allod dev`; the data beside it can't be read without it.\n{secrets}");
         write_private(&path, &text)
             .map_err(|reason| Failure::Failed(format!("can't write {}: {reason}", path.display())))?;

@@ -34,7 +34,9 @@ use crate::{
     runtime,
 };
 
-pub(crate) use secrets::{new_key, new_password, new_rotation_key, new_token_secret, private_key_hex, toml_fragment};
+pub(crate) use secrets::{
+    new_key, new_master_key, new_password, new_rotation_key, new_token_secret, private_key_hex, toml_fragment,
+};
 
 /// The files of which the first that is there is read when nobody names one.
 const DEFAULT_CONFIG_FILES: [&str; 2] = ["allod.toml", SYSTEM_CONFIG_FILE];
@@ -114,6 +116,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             secrets::generate(toml);
             Ok(())
         }
+        Command::Secrets(crate::cli::Secrets::MasterKey(config)) => secrets::print_master_key(config.as_path()),
     }
 }
 

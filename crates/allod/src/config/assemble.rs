@@ -137,6 +137,11 @@ struct Service {
 }
 
 impl Settings {
+    /// The key that encrypts signing keys.
+    pub(crate) fn master_key(&self) -> &Secret<[u8; 32]> {
+        &self.secrets.master_key
+    }
+
     /// The port that DID documents name: on this machine alone, and unless any port will do.
     pub(crate) fn fixed_port(&self) -> Option<u16> {
         (self.hostname.is_localhost() && self.port != 0).then_some(self.port)

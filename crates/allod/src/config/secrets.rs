@@ -52,7 +52,17 @@ pub(super) fn read_secrets(reader: &mut Reader, dev_mode: Option<bool>) -> Optio
         let place = reader.place(&s::PLC_ROTATION_KEY);
         reader.problem(Problem::at(place, "is not a secp256k1 private key; `allod secrets generate` makes one"));
     }
-    let master_key = reader.read_or(&s::MASTER_KEY, || plc_rotation_key.as_ref().and_then(derive_master_key));
+    let mut is_derived = false;
+    let master_key = reader.read_or(&s::MASTER_KEY, || {
+        is_derived = true;
+        plc_rotation_key.as_ref().and_then(derive_master_key)
+    });
+    if is_derived && master_key.is_some() && dev_mode == Some(false) {
+        let place = reader.place(&s::MASTER_KEY);
+        let message = "is not set: it is derived from the rotation key, so who has one has both, and a new rotation key \
+                       would lose every signing key; `allod secrets master-key` prints it, to be set from now on";
+        reader.warning(Problem::at(place, message));
+    }
     Some(Secrets {
         jwt_secret: jwt_secret?,
         admin_password,

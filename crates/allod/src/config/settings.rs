@@ -206,7 +206,7 @@ settings! {
     ADMIN_PASSWORD: Secret<String> = "admin_password", Some("PDS_ADMIN_PASSWORD"), Nothing;
     /// The server's did:plc rotation key, a secp256k1 private key as 64 hexadecimal digits. It signs every did:plc operation: keep a copy elsewhere.
     PLC_ROTATION_KEY: Secret<[u8; 32]> = "plc_rotation_key_k256_private_key_hex", Some("PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"), Required("64 hexadecimal digits");
-    /// Wraps the accounts' signing keys at rest, 64 hexadecimal digits. Never change it, nor the key it is derived from, while accounts exist.
+    /// Encrypts the accounts' signing keys at rest, 64 hexadecimal digits; `allod secrets generate` makes one. Never change it while accounts exist. Without it the key is derived from the rotation key, which then must not change either.
     MASTER_KEY: Secret<[u8; 32]> = "master_key_hex", None, Computed("HKDF-SHA256 of the rotation key, label `allod master key v1`");
     /// A local network for development: captured mail is shown at /dev/mail, `.test` handles and plain-HTTP peers on this machine are allowed. Refused with a public hostname.
     DEV_MODE: bool = "dev_mode", Some("PDS_DEV_MODE"), Literal("false");

@@ -11,15 +11,15 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     domain::{
-        accounts::deletion,
+        accounts::{deletion, email},
         administration::audit,
         blobs::collect,
         clock::MICROS_PER_SEC,
         firehose,
         identity::{changes, recheck},
-        mail, phone, randomness,
+        integrity, mail, newest_time, phone, randomness,
         repos::{import, retired},
-        service_auth,
+        scrub, service_auth,
         sessions::notice,
         sign_up::{
             queue,
@@ -50,7 +50,7 @@ struct Job {
 }
 
 /// The jobs that one [`pass`] does. Every run is short unless something it depends on hangs.
-const JOBS: [Job; 13] = [
+const JOBS: [Job; 15] = [
     Job { name: "sign-ups", every_secs: PASS_EVERY_SECS, run: |app| sign_ups(app).boxed() },
     Job { name: "identity changes", every_secs: PASS_EVERY_SECS, run: |app| identity_changes(app).boxed() },
     Job { name: "sign-up queue", every_secs: queue::PASS_EVERY_SECS, run: |app| admissions(app).boxed() },
@@ -104,6 +104,12 @@ const JOBS: [Job; 13] = [
         every_secs: EXPIRY_EVERY_SECS,
         run: |app| silent("service token expiry", service_auth::forget_used(app)).boxed(),
     },
+    Job {
+        name: "newest time",
+        every_secs: PASS_EVERY_SECS,
+        run: |app| silent("newest time", newest_time::keep(app)).boxed(),
+    },
+    Job { name: "damage audit", every_secs: PASS_EVERY_SECS, run: |app| damage(app).boxed() },
 ];
 
 /// Runs all jobs until it is dropped. Dropping it loses nothing: every step is durable.
@@ -114,6 +120,7 @@ pub async fn run(app: Arc<App>) {
     spawn(&mut tasks, &app, "mail", |app| async move { mail::run(&app).await });
     spawn(&mut tasks, &app, "recovery", |app| async move { recover(&app).await });
     spawn(&mut tasks, &app, "blob sweep", |app| async move { sweep(&app).await });
+    spawn(&mut tasks, &app, "scrub", |app| async move { scrub::run(&app).await });
     spawn(&mut tasks, &app, "identity recheck", |app| async move { recheck(&app).await });
     for job in &JOBS {
         spawn(&mut tasks, &app, job.name, move |app| async move { repeat(&app, job).await });
@@ -173,6 +180,9 @@ async fn recover(app: &Arc<App>) {
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "could not resume interrupted identity changes"),
     }
+    if let Err(error) = email::convert_stored(app).await {
+        tracing::warn!(%error, "could not convert the e-mail addresses of an earlier version");
+    }
     if let Err(error) = import::clean(app).await {
         tracing::warn!(%error, "could not delete the files of interrupted imports");
     }
@@ -197,6 +207,11 @@ async fn admissions(app: &Arc<App>) -> Outcome {
         return Outcome::Done;
     }
     counted("sign-up queue", "admitted accounts from the sign-up queue", queue::pass(app)).await
+}
+
+async fn damage(app: &Arc<App>) -> Outcome {
+    integrity::note(app).await;
+    Outcome::Done
 }
 
 /// Checks all stored blobs at once and then once a day.
