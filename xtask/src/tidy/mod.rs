@@ -9,6 +9,7 @@ mod layers;
 mod licences;
 mod metadata;
 mod sources;
+mod unused;
 
 use std::fmt;
 use std::io;
@@ -107,6 +108,7 @@ pub(crate) fn run(root: &Path) -> Result<(), TidyError> {
     findings.extend(endpoints::check(&tree));
     findings.extend(sources::check(&tree));
     findings.extend(documents::check(&tree, &metadata));
+    findings.extend(unused::check(&tree, &metadata));
     for finding in &findings {
         crate::say(&finding.to_string());
     }

@@ -33,7 +33,7 @@ pub(crate) fn toml_fragment(jwt_secret: &str, admin_password: &str, rotation_key
 
 /// Prints the master key that the configuration comes to, derived or not, in the form of a pds.env file.
 pub(super) fn print_master_key(config: Option<&Path>) -> Result<(), Failure> {
-    let settings = usable(load_config(config)?)?;
+    let (settings, _) = usable(load_config(config)?)?;
     output::text(format_args!("ALLOD_MASTER_KEY_HEX={}\n", HEXLOWER.encode(settings.master_key().expose())));
     Ok(())
 }

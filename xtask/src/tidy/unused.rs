@@ -1,0 +1,75 @@
+//! Dependencies that are declared and never named in code: they are built all the same.
+
+use super::metadata::Metadata;
+use super::{Finding, Source, find};
+
+/// Finds dependencies that no code of their crate names, and entries of the workspace that no crate takes.
+pub(super) fn check(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for package in metadata.members() {
+        let folder =
+            if package.name == "xtask" { "xtask/".to_owned() } else { format!("crates/{}/", package.folder()) };
+        for dependency in &package.dependencies {
+            let below = if dependency.kind.is_none() { format!("{folder}src/") } else { folder.clone() };
+            let name = dependency.name.replace('-', "_");
+            let mut sources =
+                tree.iter().filter(|source| source.path.starts_with(&below) && source.path.ends_with(".rs"));
+            if !sources.any(|source| source.lines().any(|(_, line)| names(line, &name))) {
+                findings.push(Finding::of(
+                    format!("{folder}Cargo.toml"),
+                    format!("{} is named in no code", dependency.name),
+                ));
+            }
+        }
+    }
+    findings.extend(unused_entries(tree, metadata));
+    findings
+}
+
+fn unused_entries(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {
+    let manifest =
+        find(tree, "Cargo.toml").and_then(|source| source.text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let entries = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies")?.as_table());
+    let is_taken = |name: &str| {
+        metadata.members().any(|package| package.dependencies.iter().any(|dependency| dependency.name == name))
+    };
+    let unused = entries.into_iter().flat_map(toml::Table::keys).filter(|name| !is_taken(name));
+    unused.map(|name| Finding::of("Cargo.toml", format!("no crate depends on {name}"))).collect()
+}
+
+/// Tells whether a line of code has this word.
+fn names(line: &str, name: &str) -> bool {
+    let code = line.split("//").next().unwrap_or(line);
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| {
+        let (before, rest) = code.split_at(at);
+        !before.ends_with(is_part) && !rest.strip_prefix(name).unwrap_or(rest).starts_with(is_part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::metadata::answer;
+
+    fn found(path: &str, code: &str, kind: Option<&str>) -> usize {
+        let dependency = [("tokio-util", kind)];
+        check(&[Source::new(path, code)], &answer(&[("a", None, &dependency)])).len()
+    }
+
+    #[test]
+    fn a_dependency_is_named_where_it_is_declared_for() {
+        assert_eq!(found("crates/a/src/lib.rs", "use tokio_util::task;", None), 0);
+        assert_eq!(found("crates/a/src/lib.rs", "// tokio_util\nuse tokio_utils::task;", None), 1);
+        assert_eq!(found("crates/a/tests/it.rs", "use tokio_util::task;", None), 1);
+        assert_eq!(found("crates/a/tests/it.rs", "use tokio_util::task;", Some("dev")), 0);
+    }
+
+    #[test]
+    fn an_entry_of_the_workspace_is_taken_by_a_crate() {
+        let manifest = Source::new("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\n");
+        assert_eq!(check(std::slice::from_ref(&manifest), &answer(&[("a", None, &[])])).len(), 1);
+        let code = Source::new("crates/a/src/lib.rs", "use serde::Serialize;");
+        assert_eq!(check(&[manifest, code], &answer(&[("a", None, &[("serde", None)])])), []);
+    }
+}
