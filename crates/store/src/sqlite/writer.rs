@@ -136,9 +136,13 @@ impl Writer {
         if self.health.broken().is_none() && self.reserve.give_up() {
             jobs.extend(again.into_iter().map(|(job, _)| job));
             let outcomes = self.write_group(jobs);
-            jobs.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
+            for (job, outcome) in jobs.drain(..).zip(outcomes) {
+                answer(job, outcome);
+            }
         } else {
-            again.into_iter().for_each(|(job, outcome)| answer(job, outcome));
+            for (job, outcome) in again {
+                answer(job, outcome);
+            }
         }
     }
 
@@ -374,5 +378,7 @@ fn unavailable(reason: &str) -> Result<Done, CommitError> {
 }
 
 fn answer_unavailable(jobs: impl Iterator<Item = Job>, reason: &str) {
-    jobs.for_each(|job| answer(job, unavailable(reason)));
+    for job in jobs {
+        answer(job, unavailable(reason));
+    }
 }
