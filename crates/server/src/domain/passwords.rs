@@ -204,7 +204,9 @@ impl Threads {
     fn work(&self) {
         while let Some(job) = self.next() {
             // A panic is the job's alone: its caller sees that there is no answer.
-            let _ = catch_unwind(AssertUnwindSafe(|| job(Verdict::Run)));
+            if catch_unwind(AssertUnwindSafe(|| job(Verdict::Run))).is_err() {
+                tracing::error!("hashing a password panicked");
+            }
         }
     }
 
@@ -268,6 +270,20 @@ mod tests {
         assert!(pool.verify(OPERATOR, secret("correct horse"), Some(&hash)).await.unwrap());
         assert!(!pool.verify(OPERATOR, secret("wrong horse"), Some(&hash)).await.unwrap());
         assert!(!pool.verify(OPERATOR, secret("correct horse"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_panics_fails_alone() {
+        let pool = PasswordPool::new(1, CHEAP).unwrap();
+        let end = busy(&pool);
+        let panicking = pool.run::<()>(OPERATOR, || panic!("a test's panic"));
+        let (panics, follows) = tokio::join!(panicking, async {
+            let follows = pool.run(OPERATOR, || Ok(7));
+            drop(end);
+            follows.await
+        });
+        assert!(matches!(panics, Err(HashError::Failed(_))), "{panics:?}");
+        assert_eq!(follows.unwrap(), 7, "it waited behind the panic, on the same thread");
     }
 
     #[tokio::test]
