@@ -1,5 +1,7 @@
 //! Dependencies that are declared and never named in code: they are built all the same.
 
+use std::path::Path;
+
 use super::metadata::Metadata;
 use super::{Finding, Source, find};
 
@@ -12,8 +14,7 @@ pub(super) fn check(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {
         for dependency in &package.dependencies {
             let below = if dependency.kind.is_none() { format!("{folder}src/") } else { folder.clone() };
             let name = dependency.name.replace('-', "_");
-            let mut sources =
-                tree.iter().filter(|source| source.path.starts_with(&below) && source.path.ends_with(".rs"));
+            let mut sources = tree.iter().filter(|source| source.path.starts_with(&below) && is_rust(source));
             if !sources.any(|source| source.lines().any(|(_, line)| names(line, &name))) {
                 findings.push(Finding::of(
                     format!("{folder}Cargo.toml"),
@@ -24,6 +25,11 @@ pub(super) fn check(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {
     }
     findings.extend(unused_entries(tree, metadata));
     findings
+}
+
+/// Generated code counts: it names what it needs like any other.
+fn is_rust(source: &Source) -> bool {
+    Path::new(&source.path).extension().is_some_and(|kind| kind == "rs")
 }
 
 fn unused_entries(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {

@@ -12,6 +12,7 @@ use allod_server::{
         passwords::HashCost,
         phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
+        secret::Secret,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
     http::address::TrustedProxies,

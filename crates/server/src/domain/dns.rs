@@ -107,9 +107,9 @@ impl Dns {
         let resolver = self.loaded()?.resolver;
         let answer = self.within_deadline(async { lookup(&resolver, absolute, RecordType::TXT).await }).await?;
         let Some(answer) = answer else { return Ok(Vec::new()) };
-        let texts = answer.answers().iter().filter_map(|record| match &record.data {
-            RData::TXT(txt) => Some(txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect()),
-            _ => None,
+        let texts = answer.answers().iter().filter_map(|record| {
+            let RData::TXT(txt) = &record.data else { return None };
+            Some(txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect())
         });
         Ok(texts.collect())
     }
@@ -226,13 +226,13 @@ async fn both_families(resolver: &TokioResolver, name: Name) -> Result<Vec<IpAdd
     let (first, other) = match select(v4, v6).await {
         Either::Left((first, other)) | Either::Right((first, other)) => (first, other),
     };
-    let first = first.map(found);
+    let first = first.map(|answer| found(answer.as_ref()));
     let other = if first.as_ref().is_ok_and(|addresses| !addresses.is_empty()) {
         timeout(Duration::from_millis(DNS_OTHER_FAMILY_MILLIS), other).await.unwrap_or(Ok(None))
     } else {
         other.await
     };
-    let mut addresses = match (first, other.map(found)) {
+    let mut addresses = match (first, other.map(|answer| found(answer.as_ref()))) {
         (Ok(first), Ok(other)) => [first, other].concat(),
         (Ok(found), Err(error)) | (Err(error), Ok(found)) => {
             if found.is_empty() {
@@ -246,17 +246,12 @@ async fn both_families(resolver: &TokioResolver, name: Name) -> Result<Vec<IpAdd
     Ok(addresses)
 }
 
-fn found(answer: Option<Lookup>) -> Vec<IpAddr> {
-    answer.as_ref().map(addresses_in).unwrap_or_default()
+fn found(answer: Option<&Lookup>) -> Vec<IpAddr> {
+    answer.map(addresses_in).unwrap_or_default()
 }
 
 fn addresses_in(answer: &Lookup) -> Vec<IpAddr> {
-    let addresses = answer.answers().iter().filter_map(|record| match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    });
-    addresses.collect()
+    answer.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
 }
 
 /// Resolves the names that a client of the operator's services dials. Every address is dialled, also private ones.

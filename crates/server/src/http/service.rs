@@ -227,18 +227,15 @@ impl Service for PdsService {
             tracing::debug!(status = response.status().as_u16(), client = %context.client, "answered");
             response
         };
-        let response = match AssertUnwindSafe(answered.instrument(span)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                tracing::error!(id = %context.id, "a request's handler panicked");
-                let mut response =
-                    reply::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error");
-                if is_open {
-                    cors::allow(response.headers_mut());
-                }
-                response
+        let response = AssertUnwindSafe(answered.instrument(span)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(id = %context.id, "a request's handler panicked");
+            let mut response =
+                reply::error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error");
+            if is_open {
+                cors::allow(response.headers_mut());
             }
-        };
+            response
+        });
         let response = if is_head { without_body(response) } else { self.within_budget(response, context) };
         match line {
             Some(line) => line.answered(response),

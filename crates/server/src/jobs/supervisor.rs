@@ -47,6 +47,10 @@ mod tests {
             0
         }
 
+        fn elapsed_micros(&self) -> u64 {
+            0
+        }
+
         fn sleep(&self, micros: u64) -> BoxFuture<'_, ()> {
             self.0.fetch_add(micros / MICROS_PER_SEC, Relaxed);
             Box::pin(ready(()))
