@@ -338,9 +338,7 @@ impl Resolver {
         let Answer { status, body } =
             self.outbound.get(&url, DOCUMENT_BYTES_MAX).await.map_err(|e| unavailable(e.to_string()))?;
         match status {
-            200..300 => {
-                json::parse(&body, &Limits::bytes(DOCUMENT_BYTES_MAX)).map_err(|e| unavailable(e.to_string()))
-            }
+            200..300 => json::parse(&body, &Limits::bytes(DOCUMENT_BYTES_MAX)).map_err(|e| unavailable(e.to_string())),
             404 | 410 => Err(ResolveError::NotFound(did.clone())),
             status => Err(unavailable(format!("status {status}"))),
         }
