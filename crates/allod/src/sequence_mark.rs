@@ -3,7 +3,7 @@
 //!
 //! The file's number is far ahead of the newest event, so that it is written once in many events. In production numbers
 //! also begin, at each start, at the milliseconds since [`EPOCH_MILLIS`]: that covers copies of the whole directory and of
-//! the machine, whose file is as old as their database, and servers that began anew under an old name. (ADR 0020)
+//! the machine, whose file is as old as their database, and servers that began anew under an old name. (ADR 0018)
 
 use std::{fs, path::PathBuf};
 
