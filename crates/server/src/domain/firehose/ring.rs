@@ -46,6 +46,12 @@ impl<B: Told> Ring<B> {
         self.head = seq;
     }
 
+    /// Up to which number the events are here, if any are being held: after a panic of the task that filled the ring, the
+    /// next one goes on from there.
+    pub fn resume(&self) -> Option<Seq> {
+        self.floor.map(|_| self.head)
+    }
+
     /// Lets everything go.
     pub fn stop(&mut self) {
         *self = Self::new(self.bytes_max);

@@ -50,8 +50,11 @@ async fn follow<B: Told>(
     newest: &mut watch::Receiver<Seq>,
     count: &mut watch::Receiver<usize>,
 ) -> bool {
-    let mut after = *newest.borrow_and_update();
-    channel.ring.write().start(after);
+    let resumed = channel.ring.read().resume();
+    let mut after = resumed.unwrap_or(*newest.borrow_and_update());
+    if resumed.is_none() {
+        channel.ring.write().start(after);
+    }
     channel.head.send_replace(after);
     let mut failures = 0;
     let mut told_at = Instant::now();
