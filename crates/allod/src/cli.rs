@@ -657,6 +657,6 @@ pub(crate) enum Secrets {
         #[arg(long)]
         toml: bool,
     },
-    /// Print the master key in use, to be set as master_key_hex where it was derived so far
+    /// Print the master key in use, to be set as `master_key_hex` where it was derived so far
     MasterKey(ConfigFile),
 }

@@ -174,15 +174,12 @@ fn escape(line: &[u8], style: Style, out: &mut Vec<u8>) {
             let mut rest = &*text;
             while let Some((before, after)) = rest.split_once('\x1b') {
                 out.extend_from_slice(printable(before).as_bytes());
-                rest = match colour(after) {
-                    Some((colour, after)) => {
-                        out.extend_from_slice(format!("\x1b[{colour}m").as_bytes());
-                        after
-                    }
-                    None => {
-                        out.extend_from_slice(b"\\u{1b}");
-                        after
-                    }
+                rest = if let Some((colour, after)) = colour(after) {
+                    out.extend_from_slice(format!("\x1b[{colour}m").as_bytes());
+                    after
+                } else {
+                    out.extend_from_slice(b"\\u{1b}");
+                    after
                 };
             }
             out.extend_from_slice(printable(rest).as_bytes());

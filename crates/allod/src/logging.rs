@@ -28,7 +28,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> io::Result<Flush> {
         LogFormat::Text => builder.with_ansi(style == Style::Coloured).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    std::panic::set_hook(Box::new(|panicked| log_panic(panicked)));
+    std::panic::set_hook(Box::new(log_panic));
     Ok(flush)
 }
 

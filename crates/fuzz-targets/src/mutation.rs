@@ -52,7 +52,7 @@ const DICTIONARY: &[&[u8]] = &[
 /// No mutation grows bytes beyond this many.
 const BYTES_MAX: usize = 64 * 1024;
 
-/// Numbers that look random: SplitMix64.
+/// Numbers that look random: `SplitMix64`.
 pub(crate) struct Numbers(u64);
 
 impl Numbers {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const LIMITS: Limits = Limits::bytes(1_000_000);
 
-/// The parser alone: what it takes it takes again when it is written, and it takes what serde_json's own takes, but for
+/// The parser alone: what it takes it takes again when it is written, and it takes what `serde_json`'s own takes, but for
 /// its limits.
 pub(crate) fn json(data: &[u8]) {
     #[expect(clippy::disallowed_methods, reason = "the other parser is what this one is held against")]

@@ -64,7 +64,9 @@ fn whole_tree<'b>(root: &Cid, block: impl Fn(&Cid) -> Option<&'b [u8]> + Copy) {
             assert_eq!(tree.root(), *root);
             assert_eq!(Tree::from_sorted(entries.iter().map(|(key, cid)| (key, *cid))).unwrap().root(), *root);
             let mut builder = RootBuilder::new();
-            entries.iter().for_each(|(key, cid)| builder.push(key, *cid).expect("keys of a tree ascend"));
+            for (key, cid) in &entries {
+                builder.push(key, *cid).expect("keys of a tree ascend");
+            }
             assert_eq!(builder.finish(), *root);
             assert_eq!(partial.expect("a whole tree is a partial one").root(), *root);
         }

@@ -24,7 +24,9 @@ fn each_target_survives_its_corpus_and_its_mutations() {
             })
         })
         .collect();
-    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    for worker in workers {
+        worker.join().unwrap();
+    }
 }
 
 #[test]

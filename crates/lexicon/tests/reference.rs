@@ -27,6 +27,8 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("blob", r#"{"$type":"blob","ref":{"$link":"bafkreaa"},"mimeType":"image/png","size":100}"#, IMPOSSIBLE_BLOB),
     ("image", r#"{"$type":"blob","ref":{"$link":"bafkreaa"},"mimeType":"image/png","size":100}"#, IMPOSSIBLE_BLOB),
     ("open", r#"{"$type":"blob"}"#, IMPOSSIBLE_BLOB),
+    ("cid", r#""bafkreaa""#, IMPOSSIBLE_DIGEST),
+    ("link", r#"{"$link":"bafkreaa"}"#, IMPOSSIBLE_DIGEST),
     (
         "image",
         r#"{"$type":"blob","ref":{"$link":"bafkreiccldh766hwcnuxnf2wh6jgzepf2nlu2lvcllt63eww5p6chi4ity"},"mimeType":"IMAGE/PNG","size":100}"#,
@@ -47,6 +49,7 @@ const PADDED_CID: &str = "base32 of a CID has no padding";
 const FRAGMENT: &str = "the specification's form for lexicons has no fragment";
 const BASE64URL: &str = "the specification has the base64 of RFC 4648, section 4";
 const IMPOSSIBLE_BLOB: &str = "no blob can be the one that is meant";
+const IMPOSSIBLE_DIGEST: &str = "its hash function gives no such digest";
 const CASE: &str = "media types have no case";
 const EMPTY_TYPE: &str = "the specification wants a name in $type";
 

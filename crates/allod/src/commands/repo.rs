@@ -12,7 +12,7 @@ use allod_server::control::{
 };
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::{Failure, account::unexpected, administer::administer_with};
 use crate::{
@@ -35,12 +35,15 @@ fn verify(account: Option<&str>, (blobs, events): (bool, bool), target: &Target)
     let answer = administer_with(target, &command, &mut findings);
     output::progress("");
     let Answer::ReposVerified(ReposVerified { checked, damaged, events }) = answer? else { return Err(unexpected()) };
-    let mut all = json!({ "repositories": findings.reports, "checked": checked, "damaged": damaged });
+    let mut all = Map::new();
+    all.insert("repositories".to_owned(), json!(findings.reports));
+    all.insert("checked".to_owned(), json!(checked));
+    all.insert("damaged".to_owned(), json!(damaged));
     let mut damaged_events = 0;
     if let Some(events) = &events {
         damaged_events = events.damaged.len() as u64 + events.further_damaged;
         if target.json {
-            all["events"] = json!(events);
+            all.insert("events".to_owned(), json!(events));
         } else {
             output::text(shown_events(events));
         }

@@ -53,13 +53,18 @@ impl Joiner {
             None => self.ask_again(origin, &body, told).await,
         };
         let did = answer["did"].as_str().unwrap().to_owned();
+        let session = self.sign_in(origin, &body).await;
+        let session = session.unwrap_or_else(|| panic!("{told}: {} can't sign in ({acknowledged})", body["handle"]));
+        assert_eq!(session["did"], did.as_str(), "{told}");
+        self.dids.insert(did);
+    }
+
+    /// Signs in with what was signed up with; none when that is refused.
+    async fn sign_in(&self, origin: &str, body: &Value) -> Option<Value> {
         let login = json!({ "identifier": body["handle"], "password": body["password"] });
         let url = format!("{origin}/xrpc/com.atproto.server.createSession");
         let response = self.http.post(url).json(&login).send().await.unwrap();
-        assert_eq!(response.status(), 200, "{told}: {} can't sign in ({acknowledged})", body["handle"]);
-        let session: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        assert_eq!(session["did"], did.as_str(), "{told}");
-        self.dids.insert(did);
+        (response.status() == 200).then_some(serde_json::from_str(&response.text().await.unwrap()).unwrap())
     }
 
     async fn ask_again(&self, origin: &str, body: &Value, told: &str) -> Value {
@@ -71,6 +76,10 @@ impl Joiner {
             }
             let may_wait = status == 503 || answer["error"] == "HandleNotAvailable";
             assert!(may_wait, "{told}: {answer}");
+            // A sign-up is answered once. Where the kill came between that and the client, the account is there.
+            if let Some(session) = self.sign_in(origin, body).await {
+                return session;
+            }
             last = answer;
             tokio::time::sleep(PAUSE).await;
         }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use allod_testkit::{Stream, Told};
 
+use serde_json::Value;
+
 use crate::process::{Allod, Server};
 
-fn environment<'a>(plc_url: &'a str) -> Vec<(&'a str, &'a str)> {
+fn environment(plc_url: &str) -> Vec<(&str, &str)> {
     vec![
         ("PDS_HOSTNAME", "pds.example.com"),
         ("PDS_PORT", "0"),
@@ -34,7 +36,12 @@ fn create(allod: &Allod, environment: &[(&str, &str)], front: &str) {
 }
 
 fn newest(allod: &Allod, environment: &[(&str, &str)]) -> i64 {
-    allod.run_with(&["firehose", "status", "--json"], environment).json()["newest_seq"].as_i64().unwrap()
+    allod
+        .run_with(&["firehose", "status", "--json"], environment)
+        .json()
+        .get("newest_seq")
+        .and_then(Value::as_i64)
+        .unwrap()
 }
 
 /// Copies the closed database.

@@ -159,7 +159,7 @@ impl PdsService {
         let (area, name) = Area::of(uri.path());
         let is_open = area != Area::Pages;
         let mut response = match unambiguous(&parts) {
-            Err(refusal) => refusal,
+            Err(message) => reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", &message),
             Ok(_) if is_open && parts.method == Method::OPTIONS => cors::preflight(&parts.headers),
             Ok(host) => match area {
                 Area::Xrpc if name == "_health" && is_read(&parts.method) => xrpc::health(&self.app).await,
@@ -250,15 +250,14 @@ fn is_read(verb: &Method) -> bool {
 }
 
 /// Refuses a request that two servers could understand differently; otherwise finds the host that it is for.
-fn unambiguous(parts: &Parts) -> Result<Option<Host<'_>>, Response<ResponseBody>> {
-    let refuse = |message: &str| reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", message);
+fn unambiguous(parts: &Parts) -> Result<Option<Host<'_>>, String> {
     for name in [AUTHORIZATION, http::HeaderName::from_static("dpop")] {
         let mut values = parts.headers.get_all(&name).iter();
         if values.next().is_some() && values.next().is_some() {
-            return Err(refuse(&format!("More than one {name} header")));
+            return Err(format!("More than one {name} header"));
         }
     }
-    Host::of(parts).map_err(|error| refuse(&error.to_string()))
+    Host::of(parts).map_err(|error| error.to_string())
 }
 
 /// Answers a HEAD: what a GET would say of its body, without it.

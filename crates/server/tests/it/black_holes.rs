@@ -80,7 +80,6 @@ fn options() -> Options {
 
 /// Signs in, reads, writes and uploads, and checks that nothing of it waits for the hole.
 async fn unhindered(pds: &TestPds, actor: &Actor, hole: &str) {
-    let began = Instant::now();
     let work = async {
         pds.sign_in("alice").await;
         let record = json!({ "$type": "com.example.note", "text": hole });
@@ -93,7 +92,6 @@ async fn unhindered(pds: &TestPds, actor: &Actor, hole: &str) {
     };
     let done = tokio::time::timeout(UNHINDERED, work).await;
     assert!(done.is_ok(), "{hole}: others waited for it");
-    println!("{hole}: {:?}", began.elapsed());
 }
 
 /// Asks for a handle or DID as a client at an address of its own; gives the status.

@@ -14,7 +14,7 @@ use allod_store::{
     fault::Fault,
     tables::{accounts, signing_keys},
 };
-use allod_testkit::{Actor, Options, TestPds};
+use allod_testkit::{Actor, Options, TestPds, read_json};
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub(crate) fn options() -> Options {
 /// The DID document that the server shows under a host name.
 pub(crate) async fn document_at(pds: &TestPds, host: &str) -> Option<Value> {
     let reply = well_known(pds, Method::GET, host).await;
-    (reply.status() != StatusCode::NOT_FOUND).then_some(reply.json().await.unwrap())
+    (reply.status() != StatusCode::NOT_FOUND).then_some(read_json(reply.bytes().await.unwrap()))
 }
 
 async fn well_known(pds: &TestPds, method: Method, host: &str) -> reqwest::Response {

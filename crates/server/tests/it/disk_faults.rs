@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use allod_sqlite_recorder::{self as disk, Call, Failure, FileKind, Recorder};
 use allod_store::Txn;
-use allod_testkit::{Actor, TestPds};
+use allod_testkit::{Actor, TestPds, read_json};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ impl Site {
     async fn health(&self) -> (u16, Value) {
         let url = format!("{}/xrpc/_health", self.pds.url());
         let answer = self.pds.client().get(url).send().await.unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+        (answer.status().as_u16(), read_json(answer.bytes().await.unwrap()))
     }
 
     /// After opening it again all is well.

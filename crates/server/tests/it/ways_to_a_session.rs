@@ -305,10 +305,10 @@ fn no_other_method_answers_with_tokens() {
     let routes = xrpc::routes();
     let served: Vec<&str> = routes.nsids().collect();
     let mut answering = Vec::new();
-    for method in MethodInfo::all().into_iter().filter(|method| served.contains(&method.nsid)) {
+    for method in MethodInfo::all().iter().filter(|method| served.contains(&method.nsid)) {
         let path = format!("{}.json", method.nsid.replace('.', "/"));
         let file = [lexicons.join(&path), lexicons.join("legacy").join(&path)].into_iter().find(|file| file.is_file());
-        let lexicon: Value = read_json(&std::fs::read(file.unwrap()).unwrap());
+        let lexicon: Value = read_json(std::fs::read(file.unwrap()).unwrap());
         if lexicon.to_string().contains("\"accessJwt\"") {
             answering.push(method.nsid);
         }
