@@ -208,9 +208,9 @@ fn check_jobs(jobs: &Mutex<mpsc::Receiver<Job<'_>>>, tally: &Mutex<Tally>) {
 
 /// Opens what a cut has left with the ordinary engine, checks it, and sees that it goes on.
 fn reopen(runtime: &Runtime, folder: &Path, files: &[(Arc<str>, Vec<u8>)], acks: &[Ack]) -> Found {
-    let data = folder.join("data");
-    drop(std::fs::remove_dir_all(&data));
-    std::fs::create_dir(&data).unwrap();
+    // A folder of its own: a search for damaged pages may still have the last one's files open.
+    let data = tempfile::tempdir_in(folder).unwrap();
+    let data = data.path();
     for (path, content) in files {
         std::fs::write(data.join(Path::new(&**path).file_name().unwrap()), content).unwrap();
     }

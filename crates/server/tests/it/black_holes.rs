@@ -159,8 +159,8 @@ async fn a_relay() {
     pds.account("alice").await;
     let bob = pds.account("bob").await;
     deactivate_for_a_while(&pds, &bob).await;
-    // No account is deleted sooner than a day after its deactivation.
-    pds.advance(Duration::from_hours(48));
+    // No account is deleted sooner than three days after its deactivation.
+    pds.advance(Duration::from_hours(80));
     is_deleted(&pds, &bob).await;
     unhindered(&pds, &pds.sign_in("alice").await, "relay").await;
 }
@@ -179,8 +179,8 @@ async fn the_directory_and_the_jobs() {
         assert_eq!(pds.xrpc_post("com.atproto.server.createAccount").json(&body).send().await.status, 503);
     }
     pds.plc().behave_on_reads(Behaviour::Hang);
-    // No account is deleted sooner than a day after its deactivation.
-    pds.advance(Duration::from_hours(48));
+    // No account is deleted sooner than three days after its deactivation.
+    pds.advance(Duration::from_hours(80));
     is_deleted(&pds, &bob).await;
     pds.plc().behave_on_reads(Behaviour::Work);
 }
