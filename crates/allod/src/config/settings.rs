@@ -176,7 +176,7 @@ settings! {
     DID_PLC_URL: Url = "did_plc_url", Some("PDS_DID_PLC_URL"), Literal("https://plc.directory");
     /// How long one look-up of a DID or a handle may take, in milliseconds.
     ID_RESOLVER_TIMEOUT: u64 = "id_resolver_timeout", Some("PDS_ID_RESOLVER_TIMEOUT"), Literal("3000");
-    /// Whether createSession, refreshSession and getSession answer with the account's DID document, from which apps learn its server. (The reference's default is false.)
+    /// Whether createSession, refreshSession and getSession answer with the account's DID document, from which apps learn its server; a document that names another server is left out. (The reference's default is false.)
     ENABLE_DID_DOC_WITH_SESSION: bool = "enable_did_doc_with_session", Some("PDS_ENABLE_DID_DOC_WITH_SESSION"), Literal("true");
     /// A did:key of the operator's, put ahead of the server's own rotation key in every new did:plc: with its private half kept elsewhere, identities survive the loss of this server.
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;

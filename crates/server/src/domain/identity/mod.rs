@@ -131,7 +131,8 @@ pub async fn resolve_document(app: &App, did: &Did, freshness: Freshness) -> Res
 }
 
 /// The DID document that answers about a session have; none when the operator does not want it, or it can't be had
-/// quickly.
+/// quickly. One that names another server is left out too: clients send all further calls, and with them the session's
+/// tokens, to the server that the document names, which is wrong until an account that moves in has changed its DID.
 pub async fn session_document(app: &App, did: &Did) -> Option<serde_json::Value> {
     if !app.config.identity.document_with_session {
         return None;
@@ -140,7 +141,8 @@ pub async fn session_document(app: &App, did: &Did) -> Option<serde_json::Value>
         return hosted::document(app, &hosted).map(DidDocument::into_json);
     }
     let document = app.resolver.document_soon(did).await?;
-    Some(document.json().clone())
+    let endpoint = document.pds_endpoint()?;
+    published::is_same_endpoint(endpoint, &app.config.service.public_url).then(|| document.json().clone())
 }
 
 /// Tells whether a DID that was not made here has a document all the same, as far as can be found out.

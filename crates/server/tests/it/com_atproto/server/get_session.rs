@@ -6,7 +6,10 @@ use allod_testkit::{Behaviour, TestPds};
 use serde_json::json;
 
 use super::refresh_session::wrong_tokens;
-use crate::seen::{self, refusal};
+use crate::{
+    elsewhere::Resident,
+    seen::{self, refusal},
+};
 
 const NSID: &str = "com.atproto.server.getSession";
 
@@ -58,6 +61,25 @@ async fn the_did_document_is_left_out_when_it_cannot_be_had_or_is_not_wanted() {
     let pds = TestPds::options().config(|config| config.identity.document_with_session = false).start().await;
     let other = pds.account("alice").await;
     assert_eq!(pds.xrpc_get(NSID).bearer(&other.access).ok().await.get("didDoc"), None);
+}
+
+#[tokio::test]
+async fn a_document_that_names_another_server_is_left_out() {
+    let pds = TestPds::start().await;
+    let resident = Resident::new(&pds, 50).await;
+    let body = json!({
+        "did": resident.did, "handle": "alice.test", "email": "alice@mail.test", "password": "password-of-alice",
+    });
+    let create = pds.xrpc_post("com.atproto.server.createAccount").json(&body);
+    create.bearer(&resident.token(&pds)).ok().await;
+    let body = json!({ "identifier": resident.did, "password": "password-of-alice" });
+    let sign_in = pds.xrpc_post("com.atproto.server.createSession").json(&body).ok().await;
+    let refresh = pds.xrpc_post("com.atproto.server.refreshSession");
+    let refresh = refresh.bearer(sign_in["refreshJwt"].as_str().unwrap()).ok().await;
+    let get = pds.xrpc_get(NSID).bearer(refresh["accessJwt"].as_str().unwrap()).ok().await;
+    for answer in [sign_in, refresh, get] {
+        assert_eq!((&answer["active"], answer.get("didDoc")), (&json!(false), None));
+    }
 }
 
 #[tokio::test]
