@@ -39,14 +39,14 @@ pub(crate) struct Options {
 /// Why the run is no success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FuzzError {
-    /// A program can't be run, or a folder not be read.
+    /// A program can't be run, or a folder can't be read.
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     /// Nothing was built.
     #[error("the targets can't be built")]
     Build,
     /// A target found something.
-    #[error("found something: {}", .0.join(", "))]
+    #[error("targets that failed: {}", .0.join(", "))]
     Found(Vec<String>),
     /// `--target` names nothing.
     #[error("there is no target {0:?}")]

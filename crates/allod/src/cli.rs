@@ -51,12 +51,8 @@ pub(crate) enum Command {
     AdminToken(AdminToken),
     /// Show what operators and moderators did, newest first
     Audit {
-        /// How many entries at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Continue after the previous page, which printed the cursor
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -128,6 +124,17 @@ pub(crate) struct Plc {
     pub(crate) data_dir: PathBuf,
 }
 
+/// Which part of a list is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
+    /// How many at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Continue after the previous page, which printed the cursor
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+}
+
 /// Which server an administrative command is for, and how it answers.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
@@ -162,12 +169,8 @@ pub(crate) enum Account {
     },
     /// List accounts, oldest first
     List {
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Continue after the previous page, which printed the cursor
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -255,7 +258,7 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Delete an account for good, with its repository and blobs, and tell the network
+    /// Delete an account permanently, with its repository and blobs, and emit an #account event
     Delete {
         /// Its handle, DID or e-mail address
         account: String,
@@ -373,7 +376,7 @@ pub(crate) enum Takedown {
         #[command(flatten)]
         target: Target,
     },
-    /// A blob: nobody sees its bytes, whoever has them, or uploads them again
+    /// A blob: its bytes are hidden in every account and can't be uploaded again
     Blob {
         /// Its account's handle, DID or e-mail address
         account: String,
@@ -495,12 +498,8 @@ pub(crate) enum Invite {
     },
     /// List invite codes, newest first
     List {
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Continue after the previous page, which printed the cursor
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -508,12 +507,8 @@ pub(crate) enum Invite {
     Show {
         /// The code
         code: String,
-        /// How many uses at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Continue after the previous page, which printed the cursor
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -535,12 +530,8 @@ pub(crate) enum Invite {
 pub(crate) enum Handle {
     /// List handles that are held for the account that had them, or reserved
     List {
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Where the previous page ended
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -558,12 +549,8 @@ pub(crate) enum Handle {
 pub(crate) enum Queue {
     /// List the accounts in the queue, oldest first
     List {
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Continue after the previous page, which printed the cursor
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Page,
         #[command(flatten)]
         target: Target,
     },
@@ -578,7 +565,7 @@ pub(crate) enum Queue {
         #[command(flatten)]
         target: Target,
     },
-    /// Reject accounts: they are deleted, with their handles and addresses, and the network is not told
+    /// Reject accounts: delete them, with their handles and e-mail addresses; no event is emitted
     Refuse {
         /// Their handles, DIDs or e-mail addresses
         #[arg(required = true)]
@@ -618,7 +605,7 @@ pub(crate) enum Repo {
         #[command(flatten)]
         target: Target,
     },
-    /// Replace a repository with that of a CAR file, signed by the account or by this server
+    /// Replace a repository with the contents of a CAR file signed by the account or by this server
     Import {
         /// The account's DID, handle or e-mail address
         account: String,

@@ -117,8 +117,8 @@ pub(crate) async fn open_unchecked(config: Config, data: &DataDirectory) -> Resu
                 stored,
                 given = mark.given(),
                 next = *db.watch().borrow() + 1,
-                "the database is older than the events that were given out: it seems to be restored from a copy. Event \
-                 numbers go on above all that may have been seen"
+                "the database is older than the file event-sequence: it seems to be restored from a copy. New events \
+                 get numbers above all that were published"
             );
         }
     }

@@ -44,7 +44,7 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the thread.
     waits: Condvar,
-    /// Wakes who waits for everything to be written.
+    /// Signals [`Flush`] that everything is written.
     written: Condvar,
 }
 
@@ -98,12 +98,12 @@ impl Shared {
             std::mem::swap(&mut state.waiting, &mut batch);
             let lines_lost = std::mem::take(&mut state.lines_lost);
             drop(state);
-            // A log that can't be written to can't be told of either.
+            // Ignore: a log that fails can't record its own failure.
             let _ = sink.write_all(&batch);
             batch.clear();
             batch.shrink_to(IDLE_BYTES_MAX);
             if lines_lost > 0 {
-                tracing::warn!(lines_lost, "log lines were lost: they came faster than they are read");
+                tracing::warn!(lines_lost, "log lines were dropped: the reader of the log is too slow");
             }
             state = self.lock();
         }
@@ -111,7 +111,7 @@ impl Shared {
 
     fn put(&self, line: &[u8], style: Style) {
         let mut state = self.lock();
-        if state.is_over || state.waiting.len() + line.len() > WAITING_BYTES_MAX {
+        if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
             state.lines_lost += 1;
             return;
         }

@@ -3,7 +3,7 @@
 use allod_server::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many files are kept for what is no connection: the database, blobs and imports at work, calls to others.
+/// How many file descriptors are reserved for the database, blobs, imports and outbound calls.
 const FILES_RESERVED: u64 = 2048;
 
 /// Lets this process open as many files as the system allows it, and tells how many connections that is enough for.
@@ -39,7 +39,7 @@ pub(crate) fn forbid_core_dumps() {
     #[cfg(target_os = "linux")]
     let limited = limited.and(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable));
     if let Err(error) = limited {
-        tracing::warn!(%error, "core dumps can't be switched off: after a crash one may have keys in it");
+        tracing::warn!(%error, "core dumps can't be disabled: a core dump may contain keys");
     }
 }
 

@@ -34,7 +34,7 @@ impl SequenceMark {
         let path = data.event_sequence();
         let (reserved, given) = match fs::read_to_string(&path) {
             Ok(text) => parse(&text).unwrap_or_else(|| {
-                tracing::warn!(file = %path.display(), "the file of event numbers can't be read as one; it is ignored");
+                tracing::warn!(file = %path.display(), "the file event-sequence has no valid number; it is ignored");
                 (0, 0)
             }),
             Err(reason) => {

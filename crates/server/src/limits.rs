@@ -91,7 +91,7 @@ pub const LOGGED_PATH_CHARS_MAX: usize = 200;
 /// How long accepting pauses after the system refused a connection, e.g. for want of file descriptors.
 pub const ACCEPT_RETRY_MILLIS: u64 = 50;
 
-/// How often it is said at the most that connections can't be accepted.
+/// The shortest interval between two warnings that connections can't be accepted.
 pub const ACCEPT_WARNING_SECS: u64 = 60;
 
 /// How long running requests are given to end when the server stops.
@@ -172,7 +172,7 @@ pub const WEBSOCKET_BYTES_PER_SEC_MIN: u64 = 1024;
 /// How long a WebSocket that ends is given to take its last messages and to agree.
 pub const WEBSOCKET_CLOSE_SECS: u64 = 3;
 
-/// How much is still read from a WebSocket's client whose messages are too long or none, in bytes.
+/// How many bytes are still read from a WebSocket's client after a message that is too long or malformed.
 pub const WEBSOCKET_DRAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The longest message taken from a WebSocket's client, in bytes.
@@ -202,7 +202,7 @@ pub const BLOCK_SEARCHES_MAX: usize = 64;
 /// How many of these may be one address's or account's.
 pub const BLOCK_SEARCHES_PER_CALLER_MAX: usize = 8;
 
-/// How many bytes of replaced and deleted records are kept for all those readers together. One who needs more is cut off.
+/// How many bytes of replaced and deleted records are kept for all exports together; an export that needs more is cut off.
 pub const SNAPSHOTS_REPLACED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How many bytes of records make one read of an export long enough.
@@ -262,22 +262,22 @@ pub const RETIRED_ROWS_PER_TXN: i64 = 500;
 /// How many such transactions one pass of the jobs makes.
 pub const RETIRED_PORTIONS_PER_PASS_MAX: usize = 500;
 
-/// How many letters wait to be sent; further ones are refused.
+/// How many e-mails may wait in the outbox; further ones are rejected.
 pub const MAIL_WAITING_MAX: i64 = 10_000;
 
-/// How many letters are read from the outbox at once.
+/// How many e-mails one read of the outbox returns.
 pub const MAIL_LETTERS_PER_READ: i64 = 50;
 
-/// How many letters are sent at once.
+/// How many e-mails are sent concurrently.
 pub const MAIL_SENDS_AT_ONCE_MAX: usize = 4;
 
-/// How long sending one letter may take.
+/// The timeout for sending one e-mail.
 pub const MAIL_SEND_SECS_MAX: u64 = 60;
 
-/// How many letters of one kind one recipient gets in an hour.
+/// How many e-mails of one kind one recipient gets in an hour.
 pub const MAIL_RECIPIENT_LETTERS_PER_HOUR: i64 = 3;
 
-/// How many letters of one kind one recipient gets in a day.
+/// How many e-mails of one kind one recipient gets in a day.
 pub const MAIL_RECIPIENT_LETTERS_PER_DAY: i64 = 10;
 
 /// How many sign-in codes, and how many notices, one recipient gets in an hour.
@@ -286,13 +286,13 @@ pub const MAIL_RECIPIENT_SIGN_INS_PER_HOUR: i64 = 10;
 /// How many sign-in codes, and how many notices, one recipient gets in a day.
 pub const MAIL_RECIPIENT_SIGN_INS_PER_DAY: i64 = 30;
 
-/// How many letters of all kinds one account causes in an hour.
+/// How many e-mails of all kinds one account causes in an hour.
 pub const MAIL_ACCOUNT_LETTERS_PER_HOUR: i64 = 20;
 
-/// How many letters of all kinds one account causes in a day.
+/// How many e-mails of all kinds one account causes in a day.
 pub const MAIL_ACCOUNT_LETTERS_PER_DAY: i64 = 60;
 
-/// How much of the reason why a letter was not sent is kept, in characters.
+/// How many characters of a delivery error are stored.
 pub const MAIL_ERROR_CHARS_MAX: usize = 300;
 
 /// How long a service that sends codes or checks captchas may take to answer.
@@ -307,7 +307,7 @@ pub const CAPTCHA_TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// How many codes for phone numbers are held at once in development mode.
 pub const DEV_PHONE_CODES_MAX: usize = 1000;
 
-/// How many password hashes may wait for each worker: about two seconds of work.
+/// How many password hashes may wait for each worker.
 pub const HASHES_WAITING_PER_WORKER_MAX: usize = 100;
 
 /// How many of these may be of one address (IPv6: one /64).
@@ -316,8 +316,8 @@ pub const HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX: usize = 50;
 /// How long a thread that hashes passwords is kept without work.
 pub const HASH_THREAD_IDLE_SECS: u64 = 30;
 
-/// How old the newest time that the store has may be: tokens that ended in the meantime open again when the clock is set
-/// back over a restart.
+/// How often the newest time seen is stored. Tokens that expired since the last store become valid again if the clock is
+/// set back across a restart.
 pub const NEWEST_TIME_KEPT_EVERY_SECS: u64 = 5 * 60;
 
 /// How far the newest time seen may be ahead of the clock before it is taken for an error of the clock, in seconds.
@@ -329,7 +329,7 @@ pub const ADMIN_TRIES_FREE: u32 = 5;
 /// The longest of these pauses; each is twice as long as the one before, from one second on.
 pub const ADMIN_PAUSE_SECS_MAX: u32 = 5 * 60;
 
-/// How long an address must show no wrong credential to begin anew.
+/// After how long without a wrong credential an address's count is reset.
 pub const ADMIN_TRIES_FORGOTTEN_SECS: u64 = 60 * 60;
 
 /// How long wrong administration credentials of all addresses are counted together, in seconds.
@@ -370,6 +370,7 @@ pub const SESSION_PAUSE_SECS: u64 = 30;
 
 /// How many held handles one page lists.
 pub const HELD_HANDLES_PER_PAGE_MAX: i64 = 1_000;
+
 /// How long resolving one name may take, in milliseconds.
 pub const DNS_LOOKUP_MILLIS_MAX: u64 = 2_500;
 

@@ -14,7 +14,7 @@ use crate::{
     smtp::{Composer, SmtpError},
 };
 
-/// How much of what the command complains is read, in bytes.
+/// How much of the command's error output is kept, in bytes.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
 /// The command.

@@ -69,7 +69,7 @@ pub struct SmtpConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpError {
     /// Nobody can be written to from this.
-    #[error("{0:?} is no e-mail address that letters can be from")]
+    #[error("{0:?} is not a valid sender address")]
     From(String),
     /// There are no certificates in the file of authorities.
     #[error("the file of certificate authorities holds no PEM certificate that can be used")]

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Failure, administer::administer, new_key, new_password, private_key_hex, takedown::done};
 use crate::{
-    cli::{Account, Target},
+    cli::{Account, Page, Target},
     output,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             let Answer::AccountCreated(created) = answer else { return Err(unexpected()) };
             show_created(&created, generated.as_deref(), target.json);
         }
-        Account::List { limit, cursor, target } => {
+        Account::List { page: Page { limit, cursor }, target } => {
             let answer = administer(&target, &Command::AccountList { cursor, limit })?;
             let Answer::Accounts(page) = answer else { return Err(unexpected()) };
             show_page(&page, target.json);

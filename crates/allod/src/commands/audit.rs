@@ -3,10 +3,13 @@
 use allod_server::control::{Administration, Answer, Command};
 
 use super::{Failure, account::unexpected, administer::administer};
-use crate::{cli::Target, output};
+use crate::{
+    cli::{Page, Target},
+    output,
+};
 
 /// Carries out the command.
-pub(super) fn run(limit: u32, cursor: Option<String>, target: &Target) -> Result<(), Failure> {
+pub(super) fn run(Page { limit, cursor }: Page, target: &Target) -> Result<(), Failure> {
     let command = Command::Administer { action: Administration::Audit { cursor, limit } };
     let Answer::Audit(log) = administer(target, &command)? else { return Err(unexpected()) };
     if target.json {

@@ -18,7 +18,7 @@ use crate::{
 const RENAMING: &str = "\
 What stops working for accounts that exist, until it is changed for each of them:
   - DID documents name the old address: other servers and apps look for the accounts there.
-  - Handles below the old name lead nowhere; accounts on a did:web below it lose their identity.
+  - Handles below the old name no longer resolve; accounts on a did:web below it lose their identity.
   - Everybody is signed out, and tokens for other services end.
 Keep the old name leading here until the DID documents name the new one.
 ";

@@ -81,7 +81,7 @@ fn tell_what_is_not_as_usual(arguments: &Dev, data: &DataDirectory) {
     }
     if !arguments.bind.is_loopback() {
         output::remark(format_args!(
-            "warning: the server listens on {}: whoever reaches it can sign up and read its mail at /dev/mail",
+            "warning: the server listens on {}: anyone who reaches it can sign up and read its e-mails at /dev/mail",
             arguments.bind
         ));
     }

@@ -69,7 +69,7 @@ fn show(status: &FirehoseStatus) {
             })
             .collect();
         output::text(format_args!(
-            "\nAhead of the newest event, and given nothing:\n{}",
+            "\nAhead of the newest event (these subscribers get no events):\n{}",
             output::table(["ADDRESS", "FORM", "CURSOR", "TIMES", "LAST"], &rows)
         ));
         output::remark(format_args!(

@@ -3,12 +3,15 @@
 use allod_server::control::{Administration, Answer, Command, HeldHandlePage};
 
 use super::{Failure, account::unexpected, administer::administer, takedown::done};
-use crate::{cli::Handle, output};
+use crate::{
+    cli::{Handle, Page},
+    output,
+};
 
 /// Carries out the command.
 pub(super) fn run(command: Handle) -> Result<(), Failure> {
     match command {
-        Handle::List { limit, cursor, target } => {
+        Handle::List { page: Page { limit, cursor }, target } => {
             let action = Administration::HandleList { cursor, limit };
             let answer = administer(&target, &Command::Administer { action })?;
             let Answer::HeldHandles(page) = answer else { return Err(unexpected()) };
@@ -36,7 +39,5 @@ fn show(page: &HeldHandlePage, json: bool) {
         })
         .collect();
     output::text(output::table(["HANDLE", "FOR", "UNTIL"], &rows));
-    if let Some(cursor) = &page.cursor {
-        output::remark(format_args!("more: --cursor {cursor}"));
-    }
+    output::more(page.cursor.as_deref());
 }

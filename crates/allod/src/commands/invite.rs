@@ -3,7 +3,10 @@
 use allod_server::control::{Administration, Answer, Command, InviteList, InviteShown};
 
 use super::{Failure, account::unexpected, administer::administer, takedown::done};
-use crate::{cli::Invite, output};
+use crate::{
+    cli::{Invite, Page},
+    output,
+};
 
 /// Carries out the command.
 pub(super) fn run(command: Invite) -> Result<(), Failure> {
@@ -17,12 +20,12 @@ pub(super) fn run(command: Invite) -> Result<(), Failure> {
                 output::text(format_args!("{}\n", created.codes.join("\n")));
             }
         }
-        Invite::List { limit, cursor, target } => {
+        Invite::List { page: Page { limit, cursor }, target } => {
             let answer = administer(&target, &Command::InviteList { cursor, limit })?;
             let Answer::Invites(list) = answer else { return Err(unexpected()) };
             show_list(&list, target.json);
         }
-        Invite::Show { code, limit, cursor, target } => {
+        Invite::Show { code, page: Page { limit, cursor }, target } => {
             let action = Administration::InviteShow { code, cursor, limit };
             let answer = administer(&target, &Command::Administer { action })?;
             let Answer::InviteShown(shown) = answer else { return Err(unexpected()) };

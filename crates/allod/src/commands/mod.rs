@@ -102,7 +102,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::run(command),
         Command::Takedown(command) => takedown::run(command),
         Command::AdminToken(command) => admin_token::run(command),
-        Command::Audit { limit, cursor, target } => audit::run(limit, cursor, &target),
+        Command::Audit { page, target } => audit::run(page, &target),
         Command::Status(target) => status::run(&target),
         Command::Firehose(command) => firehose::run(command),
         Command::Mail(command) => mail::run(command),

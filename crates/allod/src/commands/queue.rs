@@ -4,7 +4,7 @@ use allod_server::control::{Administration, Answer, Command, Done, QueuePage};
 
 use super::{Failure, account::unexpected, administer::administer};
 use crate::{
-    cli::{Queue, Target},
+    cli::{Page, Queue, Target},
     output,
 };
 
@@ -14,7 +14,7 @@ const PER_PAGE: u32 = 1000;
 /// Carries out the command.
 pub(super) fn run(command: Queue) -> Result<(), Failure> {
     match command {
-        Queue::List { limit, cursor, target } => {
+        Queue::List { page: Page { limit, cursor }, target } => {
             show(&list(&target, cursor, limit)?, target.json);
             Ok(())
         }

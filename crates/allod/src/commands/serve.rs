@@ -36,7 +36,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let ready = || {
         tracing::info!(
             trusted_proxies = %config.trusted_proxies,
-            "clients are told apart by what these peers say in X-Forwarded-For or Forwarded"
+            "client addresses are taken from X-Forwarded-For or Forwarded of these proxies"
         );
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

@@ -564,7 +564,7 @@ fn check_relays(reader: &mut Reader, firehose: Option<&FirehoseConfig>, dev_mode
     let (Some(firehose), Some(false)) = (firehose, dev_mode) else { return };
     if firehose.relays.is_empty() {
         reader.warning(Problem::general(
-            "no relay is configured (crawlers): nobody is told of what is new here, and posts stay unseen in apps. \
+            "no relay is configured (crawlers): new posts do not reach the network. \
              Bluesky's relay is https://bsky.network",
         ));
     }

@@ -42,7 +42,7 @@ pub(super) fn read_secrets(reader: &mut Reader, dev_mode: Option<bool>) -> Optio
     {
         let place = reader.place(&s::ADMIN_PASSWORD);
         let message = format!(
-            "{weakness}: whoever guesses the administration password controls every account; `allod secrets generate` \
+            "{weakness}: anyone who guesses the administration password controls every account; `allod secrets generate` \
              makes one"
         );
         reader.warning(Problem::at(place, message));
@@ -59,8 +59,8 @@ pub(super) fn read_secrets(reader: &mut Reader, dev_mode: Option<bool>) -> Optio
     });
     if is_derived && master_key.is_some() && dev_mode == Some(false) {
         let place = reader.place(&s::MASTER_KEY);
-        let message = "is not set: it is derived from the rotation key, so who has one has both, and a new rotation key \
-                       would lose every signing key; `allod secrets master-key` prints it, to be set from now on";
+        let message = "is not set: it is derived from the rotation key, so a leak of the rotation key reveals both, and changing \
+                       it loses every signing key; set the value that `allod secrets master-key` prints";
         reader.warning(Problem::at(place, message));
     }
     Some(Secrets {
@@ -75,7 +75,7 @@ fn distinct_chars(text: &str) -> usize {
     text.chars().collect::<BTreeSet<_>>().len()
 }
 
-/// Why a token secret could be guessed; whoever guesses it can be any account.
+/// Why a token secret could be guessed. Anyone who guesses it can sign in as any account.
 fn jwt_secret_weakness(secret: &str) -> Option<String> {
     if secret.chars().count() < JWT_SECRET_CHARS_MIN {
         return Some(format!("is too short: {JWT_SECRET_CHARS_MIN} random hexadecimal digits or more are needed"));

@@ -108,9 +108,9 @@ settings! {
     INVITE_INTERVAL: u64 = "invite_interval", Some("PDS_INVITE_INTERVAL"), Nothing;
     /// From when on accounts grow older for that, in milliseconds since 1970.
     INVITE_EPOCH: u64 = "invite_epoch", Some("PDS_INVITE_EPOCH"), Literal("0");
-    /// Whether whoever signs up without an invite code waits until the operator lets them in (`allod queue`). Until then nobody hears of the account: no DID is made and no event told.
+    /// Whether sign-ups without an invite code wait until the operator admits them (`allod queue`). Until then the account is not public: it has no DID and emits no event.
     SIGN_UP_QUEUE: bool = "sign_up_queue", None, Literal("false");
-    /// How many of those who wait are let in each hour by themselves, oldest first; 0 for none.
+    /// How many waiting sign-ups are admitted automatically each hour, oldest first; 0 for none.
     SIGN_UP_QUEUE_PER_HOUR: u64 = "sign_up_queue_per_hour", None, Literal("0");
     /// Whether a sign-up needs a telephone number that gets a code (requestPhoneVerification). Twilio Verify sends it; in development mode it is shown at /dev/mail when no provider is set.
     PHONE_VERIFICATION_REQUIRED: bool = "phone_verification_required", None, Literal("false");
@@ -136,7 +136,7 @@ settings! {
     CAPTCHA_URL: Url = "captcha_url", None, Nothing;
     /// Whether a sign-up needs an e-mail address.
     EMAIL_REQUIRED: bool = "email_required", None, Literal("true");
-    /// A file of e-mail domains that give throw-away addresses, beside the built-in list: one a line, each with all domains below it. `!example.com` lets a listed domain through, `!*` drops the built-in list, `#` begins a comment. Read at start.
+    /// A file of disposable e-mail domains, in addition to the built-in list: one per line, subdomains included. `!example.com` allows a listed domain, `!*` drops the built-in list, `#` begins a comment. Read at start.
     DISPOSABLE_EMAIL_DOMAINS_FILE: PathBuf = "disposable_email_domains_file", None, Nothing;
     /// The shortest password taken, in characters.
     PASSWORD_CHARS_MIN: u64 = "password_chars_min", None, Literal("8");
@@ -150,7 +150,7 @@ settings! {
     PASSWORD_HASH_PASSES: u64 = "password_hash_passes", None, Literal("2");
     /// How much memory open repositories may take, in MiB. One that is written to again while it is open need not be read first; a record takes about 200 bytes.
     REPO_CACHE_MIB: u64 = "repo_cache_mib", None, Literal("64");
-    /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB lets videos through.)
+    /// The largest blob taken, in bytes. (The reference's default is 5 MiB; 300 MiB allows videos.)
     BLOB_UPLOAD_LIMIT: u64 = "blob_upload_limit", Some("PDS_BLOB_UPLOAD_LIMIT"), Literal("314572800");
     /// How many bytes of blobs an account may hold; 0 for as many as it likes.
     BLOB_QUOTA: u64 = "blob_quota", None, Literal("107374182400");
@@ -166,7 +166,7 @@ settings! {
     FIREHOSE_RING_BYTES: u64 = "firehose_ring_bytes", None, Literal("16777216");
     /// Whether the firehose can be had as JSON too, at /subscribe, in the form of Jetstream.
     JETSTREAM: bool = "jetstream", None, Literal("false");
-    /// The relays that are asked to fetch what is new here, by their base URLs; `https://bsky.network` is Bluesky's. Without one nobody is told, and a warning says so.
+    /// Base URLs of the relays that get requestCrawl from this server; `https://bsky.network` is Bluesky's. Without one new posts do not reach the network, and a warning says so.
     CRAWLERS: Relays = "crawlers", Some("PDS_CRAWLERS"), Nothing;
     /// Whether repositories are imported from elsewhere (importRepo).
     ACCEPTING_REPO_IMPORTS: bool = "accepting_repo_imports", Some("PDS_ACCEPTING_REPO_IMPORTS"), Literal("true");
@@ -182,25 +182,25 @@ settings! {
     RECOVERY_DID_KEY: DidKey = "recovery_did_key", Some("PDS_RECOVERY_DID_KEY"), Nothing;
     /// Whether the did:plc of an account here must list this server's rotation key. Without the key the server can change neither the handle nor the signing key; the owner does, at the directory.
     SERVER_ROTATION_KEY_REQUIRED: bool = "server_rotation_key_required", None, Literal("true");
-    /// The moderation service: tokens that it signs open what moderators need.
+    /// The DID of the moderation service (Ozone). Its service tokens may call the methods that moderators need.
     MOD_SERVICE_DID: Did = "mod_service_did", Some("PDS_MOD_SERVICE_DID"), Nothing;
     /// Whether callers are limited in how often they do things: sign-ins, sign-ups, writes, mail, and all calls of an address. In development mode a caller on this machine that no proxy forwards for is not counted by its address.
     RATE_LIMITS_ENABLED: bool = "rate_limits_enabled", Some("PDS_RATE_LIMITS_ENABLED"), Computed("true; false in development mode");
-    /// Whoever shows this in the header `x-ratelimit-bypass` is not limited.
+    /// Requests with this value in the header `x-ratelimit-bypass` are not limited.
     RATE_LIMIT_BYPASS_KEY: Secret<String> = "rate_limit_bypass_key", Some("PDS_RATE_LIMIT_BYPASS_KEY"), Nothing;
     /// The addresses and networks whose callers are not limited.
     RATE_LIMIT_BYPASS_IPS: Networks = "rate_limit_bypass_ips", Some("PDS_RATE_LIMIT_BYPASS_IPS"), Nothing;
-    /// The peers that are believed about whom they forward for (`X-Forwarded-For`; without it `Forwarded`): addresses, networks, and the words `loopback` (this machine), `private` (private and link-local networks) or `none`. Clients are counted, limited and logged by the last address there that is not such a peer. Name every reverse proxy, and nothing that strangers can send from.
+    /// The proxies whose `X-Forwarded-For` header (without it `Forwarded`) sets the client address: addresses, networks, and the words `loopback` (this machine), `private` (private and link-local networks) or `none`. The client is the right-most address in the header that is not such a proxy. List every reverse proxy, and no network from which strangers can connect.
     TRUSTED_PROXIES: TrustedProxies = "trusted_proxies", None, Literal("loopback");
-    /// Whether people get a letter when somebody signs in to their account from a network (IPv4 /24, IPv6 /48) that is new for it. Networks are kept as keyed hashes, 20 an account, for 90 days.
+    /// Whether account owners get an e-mail when somebody signs in to their account from a network (IPv4 /24, IPv6 /48) that is new for it. Networks are kept as keyed hashes, 20 an account, for 90 days.
     SIGN_IN_NOTICES: bool = "sign_in_notices", None, Literal("true");
     /// The mail server, as `smtps://user:password@host:465` or `smtp://user:password@host:587`. The first is protected by TLS throughout; the second uses STARTTLS, and must if there is a password or `?tls=required`; `?tls=none` does without. `smtp:///?sendmail=true` hands e-mails to this machine's `sendmail` command, or that at `&path=/…`. User and password are percent-encoded (`/` is `%2F`, `#` `%23`, `?` `%3F`, `@` `%40`). Without a mail server e-mails wait for one, and expire: nobody can reset a password.
     EMAIL_SMTP_URL: SmtpUrl = "email_smtp_url", Some("PDS_EMAIL_SMTP_URL"), Nothing;
     /// A PEM file of certificate authorities that may have signed the mail server's certificate, beside the public ones.
     EMAIL_SMTP_CA_FILE: PathBuf = "email_smtp_ca_file", None, Nothing;
-    /// Whom letters are from: an address, or `Name <address>`.
+    /// The sender of e-mails: an address, or `Name <address>`.
     EMAIL_FROM_ADDRESS: Sender = "email_from_address", Some("PDS_EMAIL_FROM_ADDRESS"), Nothing;
-    /// Signs session tokens. Whoever has it can be anyone on this server: a shorter or repetitive one is refused.
+    /// Signs session tokens, at least 32 characters. Anybody who knows it can impersonate every account: a shorter or repetitive one is rejected.
     JWT_SECRET: Secret<String> = "jwt_secret", Some("PDS_JWT_SECRET"), Required("32 hexadecimal digits or more");
     /// Opens the administration methods (HTTP Basic, user `admin`). Without one they are closed; `allod account` and `allod invite` need none.
     ADMIN_PASSWORD: Secret<String> = "admin_password", Some("PDS_ADMIN_PASSWORD"), Nothing;

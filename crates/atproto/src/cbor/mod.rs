@@ -16,7 +16,7 @@ pub use value::{Map, Value};
 
 /// How deeply arrays and maps may lie in each other.
 pub const DEPTH_MAX: usize = 64;
-/// How deeply they may where a value is only passed over that others have made. Needs no stack.
+/// How deeply they may nest in a foreign value that is skipped. Needs no stack.
 pub const FOREIGN_DEPTH_MAX: usize = 16_384;
 /// How many elements an array, or entries a map, may have.
 pub const CONTAINER_ELEMENTS_MAX: usize = 131_072;

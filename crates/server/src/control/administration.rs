@@ -470,7 +470,8 @@ async fn set_active(app: &Arc<App>, account: &str, active: bool) -> Result<Answe
     let account = found(app, account).await?;
     let did = account.did;
     if active && account.takedown_ref.is_some() {
-        let message = format!("the account is taken down; show it again first: allod takedown account {did} --undo");
+        let message =
+            format!("the account is taken down; undo the takedown first: allod takedown account {did} --undo");
         return Err(refusal("AccountTakedown", message));
     }
     let by = by(if active { "account activate" } else { "account deactivate" });

@@ -133,7 +133,7 @@ async fn create_account(
     let is_reserved = handles::admit(&handle, &app.config.sign_up.handle_domains) == Err(HandleError::Reserved);
     let signed_up = sign_up(app, request).await.map_err(|error| {
         if matches!(error, SignUpError::Handle(HandleError::Reserved)) {
-            let message = format!("{handle} is a reserved handle; --allow-reserved takes it all the same");
+            let message = format!("{handle} is a reserved handle; use --allow-reserved to create it");
             return refusal("HandleNotAvailable", message);
         }
         sign_up_refusal(&error)

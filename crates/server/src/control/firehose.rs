@@ -141,8 +141,7 @@ pub(super) async fn raise(app: &App, number: Option<i64>) -> Result<SequenceRais
         return Err(refusal("InvalidRequest", message));
     }
     if number > SEQUENCE_RAISE_MAX {
-        let message =
-            format!("{number} would use up the numbers: the largest one that can be asked for is {SEQUENCE_RAISE_MAX}");
+        let message = format!("{number} is too large: the maximum is {SEQUENCE_RAISE_MAX}");
         return Err(refusal("InvalidRequest", message));
     }
     let raised = app.db.raise_sequence(number).await;

@@ -156,6 +156,9 @@ async fn verify_one(
         None
     };
     verified.checked += 1;
+    if report.is_sound() {
+        app.integrity.repository_is_whole(&account.did);
+    }
     verified.damaged += u64::from(!report.is_sound());
     let report = RepoReport {
         did: account.did.to_string(),

@@ -160,6 +160,6 @@ pub async fn verify(
     }
     Ok(Solved {
         token_hash: app.keyed_hash.hash(HashUse::CaptchaToken, &[token.as_bytes()]),
-        ends_at: clock::to_store(app.clock.now_micros() + USED_SECS * MICROS_PER_SEC),
+        ends_at: clock::to_store(app.newest_time.for_others_micros() + USED_SECS * MICROS_PER_SEC),
     })
 }

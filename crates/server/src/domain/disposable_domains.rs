@@ -1,4 +1,4 @@
-//! Domains of services that give throw-away e-mail addresses: a list that is built in, and the operator's changes to it.
+//! Domains of services that give disposable e-mail addresses: a list that is built in, and the operator's changes to it.
 
 /// The built-in list: one lower-case ASCII name a line, sorted by bytes, looked through where it lies in the binary.
 const BUILT_IN: &str = include_str!("../../data/disposable_email_domains/domains.txt");
@@ -12,6 +12,9 @@ pub struct DisposableDomains {
     allowed: Box<[Box<str>]>,
     without_built_in: bool,
 }
+
+/// How much of a line that can't be read an error shows, in characters.
+const SHOWN_CHARS_MAX: usize = 80;
 
 /// A line of an operator's list that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +42,7 @@ impl DisposableDomains {
                 Some(name) => (&mut allowed, name),
                 None => (&mut refused, entry),
             };
-            let error = || ListError { line: index + 1, text: entry.chars().take(80).collect() };
+            let error = || ListError { line: index + 1, text: entry.chars().take(SHOWN_CHARS_MAX).collect() };
             let is_short = name.len() <= super::emails::ADDRESS_BYTES_MAX;
             let name = is_short.then(|| super::homographs::to_ascii(name)).flatten().ok_or_else(error)?;
             list.push(name.into_boxed_str());
@@ -49,7 +52,7 @@ impl DisposableDomains {
         Ok(Self { refused: refused.into(), allowed: allowed.into(), without_built_in })
     }
 
-    /// Tells whether a domain, lower-case and in ASCII, or one above it gives throw-away addresses. Of several that are
+    /// Tells whether a domain, lower-case and in ASCII, or one above it gives disposable addresses. Of several that are
     /// listed the nearest counts.
     pub fn contains(&self, domain: &str) -> bool {
         let mut name = domain;

@@ -97,7 +97,7 @@ fn check_homograph(front: &str) -> Result<(), HandleError> {
         return Err(HandleError::Invalid("Handle mixes letters of different scripts".to_owned()));
     }
     if homographs::looks_like_ascii(&text) {
-        return Err(HandleError::Invalid("Handle can be mistaken for another in plain letters".to_owned()));
+        return Err(HandleError::Invalid("Handle looks like another one in ASCII letters".to_owned()));
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ mod tests {
         for typed in ["xn--99999999.pds.test", "xn--bucher-xyd.pds.test", "xn--99999999.com", "alice.xn--a.com"] {
             assert_eq!(invalid(typed), punycode, "{typed}");
         }
-        let look_alike = "Handle can be mistaken for another in plain letters";
+        let look_alike = "Handle looks like another one in ASCII letters";
         for typed in ["xn--80ak6aa92e.pds.test", "XN--80AK6AA92E.example.com"] {
             assert_eq!(invalid(typed), look_alike, "{typed}");
         }

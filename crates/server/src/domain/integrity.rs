@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use allod_atproto::Did;
 use parking_lot::Mutex;
 
 use super::administration::{Actor, By, audit};
@@ -60,8 +61,15 @@ impl Integrity {
     /// Notes that something is whole.
     pub fn is_whole(&self, subject: &str) {
         if self.0.lock().by_subject.remove(subject).is_some() {
-            tracing::info!(subject, "what was damaged is whole again");
+            tracing::info!(subject, "damaged data was repaired");
         }
+    }
+
+    /// Notes that a repository and all its records are whole.
+    pub fn repository_is_whole(&self, did: &Did) {
+        self.is_whole(&repository(did));
+        let records = record(did, "");
+        self.0.lock().by_subject.retain(|subject, _| !subject.starts_with(&records));
     }
 
     /// The damage that is known, and how much more was met than is listed.

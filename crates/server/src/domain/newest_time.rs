@@ -69,7 +69,7 @@ impl NewestTime {
             let behind_secs = behind_micros / MICROS_PER_SEC;
             tracing::warn!(
                 behind_secs,
-                "the clock is behind the newest time this server has seen; tokens end by the latter"
+                "the system clock is behind the newest time this server has seen; tokens expire by that newer time"
             );
         }
     }

@@ -210,8 +210,8 @@ impl Threads {
         }
     }
 
-    /// Waits for the next job; none when the thread is not needed any more. Then it is not counted any more either, so
-    /// that who comes next does not wait for it.
+    /// Waits for the next job. On `None` the thread must end: it is no longer counted in [`State::threads`], so that the
+    /// next push can start another one.
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
         loop {

@@ -1,8 +1,8 @@
 //! The scrub: reads everything that is stored, again and again and slowly, so that damage is found while there is still
 //! a copy of what was damaged.
 //!
-//! It goes from account to account in the order of their DIDs: the repository first, then the blobs. In the end it reads
-//! the event log. Where it is is stored, so that a restart does not begin anew.
+//! It goes from account to account in the order of their DIDs: the repository first, then the blobs. Then it reads the
+//! event log. Its position is stored, so that it continues after a restart.
 
 use std::sync::{
     Arc,
@@ -99,7 +99,7 @@ pub async fn run(app: &Arc<App>) {
             Ok(0) => match round(app, &Pace::bytes_per_sec(bytes_per_sec)).await {
                 Ok(()) => 0,
                 Err(error) => {
-                    tracing::warn!(%error, "the scrub was interrupted; it goes on later");
+                    tracing::warn!(%error, "the scrub failed; it will retry");
                     RETRY_SECS
                 }
             },
@@ -141,19 +141,33 @@ pub async fn round(app: &Arc<App>, pace: &Pace) -> Result<(), ScrubError> {
             check_blobs(app, &did, &mut scrub, pace).await?;
         }
     }
-    check_events(app, pace).await?;
+    match check_events(app, pace).await {
+        Err(error @ ReadError::Damaged { .. }) => {
+            tracing::warn!(%error, "the scrub can't read the event log");
+            app.integrity.report("event log", "it can't be read to its end");
+        }
+        checked => drop(checked?),
+    }
     scrub.ended_at = Some(now(app));
     store(app, &scrub).await?;
     Ok(())
 }
 
 async fn check_repo(app: &Arc<App>, did: &Did, pace: &Pace) -> Result<(), ScrubError> {
-    let report = verify::verify_at(app, did, &|_| {}, pace).await?;
+    let report = match verify::verify_at(app, did, &|_| {}, pace).await {
+        // Damage must not keep the scrub from what comes after it.
+        Err(VerifyError::Read(error @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
+            tracing::warn!(%did, %error, "the scrub can't read a repository");
+            app.integrity.report(&integrity::repository(did), "its rows can't be read");
+            return Ok(());
+        }
+        report => report?,
+    };
     if report.is_sound() {
-        app.integrity.is_whole(&integrity::repository(did));
+        app.integrity.repository_is_whole(did);
         return Ok(());
     }
-    for problem in report.problems.iter().take(VERIFY_PROBLEMS_MAX) {
+    for problem in &report.problems {
         tracing::warn!(%did, %problem, "the scrub found damage");
     }
     app.integrity.report(&integrity::repository(did), "`allod repo verify` finds problems in its repository");
@@ -162,7 +176,14 @@ async fn check_repo(app: &Arc<App>, did: &Did, pace: &Pace) -> Result<(), ScrubE
 
 async fn check_blobs(app: &App, did: &Did, scrub: &mut Scrub, pace: &Pace) -> Result<(), ScrubError> {
     loop {
-        let checked = blob_scrub::check(app, did, &scrub.cid, pace).await?;
+        let checked = match blob_scrub::check(app, did, &scrub.cid, pace).await {
+            Err(BlobScrubError::Read(error @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
+                tracing::warn!(%did, %error, "the scrub can't read an account's blobs");
+                app.integrity.report(&integrity::repository(did), "its rows can't be read");
+                return Ok(());
+            }
+            checked => checked?,
+        };
         let Some(last) = checked.last else { return Ok(()) };
         scrub.cid = Bytes::copy_from_slice(&last.to_bytes());
         store(app, scrub).await?;
@@ -197,7 +218,7 @@ pub async fn check_events(app: &App, pace: &Pace) -> Result<EventsChecked, ReadE
                 app.integrity.is_whole(&subject);
                 continue;
             }
-            app.integrity.report(&subject, "it is not what was appended to the log");
+            app.integrity.report(&subject, "it differs from what was appended to the log");
             if checked.damaged.len() < VERIFY_PROBLEMS_MAX {
                 checked.damaged.push(event.seq);
             } else {

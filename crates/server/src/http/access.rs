@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use allod_atproto::Did;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri, header::CONTENT_LENGTH};
 use tokio::time::Instant;
 use tracing::field::display;
 
@@ -49,6 +49,8 @@ pub(super) struct Line {
     caller: Option<Did>,
     status: Option<u16>,
     bytes: u64,
+    /// What `Content-Length` promises: hyper drops a body at its last promised byte, without polling for the end.
+    length: Option<u64>,
     is_whole: bool,
 }
 
@@ -64,6 +66,7 @@ impl Line {
             caller: None,
             status: None,
             bytes: 0,
+            length: None,
             is_whole: false,
         }
     }
@@ -72,12 +75,15 @@ impl Line {
     pub(super) fn answered(mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
         self.caller = response.extensions_mut().remove().map(|Caller(did)| did);
         self.status = Some(response.status().as_u16());
+        let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        self.length = length.and_then(|length| length.parse().ok());
         response.map(|body| body.logged(self))
     }
 
     /// Counts bytes of the answer that are handed to the connection.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+        self.is_whole |= self.length == Some(self.bytes);
     }
 
     /// Notes that nothing more follows.

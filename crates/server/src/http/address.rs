@@ -36,7 +36,7 @@ impl TrustedProxies {
             return if parts.len() == 1 {
                 Ok(Self { networks: Vec::new() })
             } else {
-                Err("none stands alone, or trusts nobody and somebody at once".to_owned())
+                Err("`none` can't be combined with other entries".to_owned())
             };
         }
         let mut networks = Vec::new();
@@ -113,7 +113,7 @@ fn network_of(text: &str) -> Result<IpNet, String> {
         _ => network,
     };
     if network.prefix_len() == 0 {
-        return Err(format!("{text} is everybody: then each client chooses the address it is counted by"));
+        return Err(format!("{text} trusts every address: each client could then forge its own address"));
     }
     Ok(network)
 }

@@ -283,7 +283,7 @@ impl ResponseBody {
                     if let Some(outgoing) = &self.outgoing
                         && outgoing.hold_piece(data.len()).is_err()
                     {
-                        return Poll::Ready(Some(Err("the answers that are held come to too many bytes".into())));
+                        return Poll::Ready(Some(Err("the response memory budget is exceeded".into())));
                     }
                     self.rest = data;
                 }

@@ -1,7 +1,7 @@
 //! Coding answers for the way: gzip, Brotli or Zstandard, as the client likes best.
 //!
-//! An answer is coded whole before it is sent. A coder's state, up to some MiB, is so held for a moment only, and not for
-//! as long as a client takes its answer.
+//! An answer is encoded whole before it is sent, so that an encoder's state (up to some MiB) is not held while a slow
+//! client reads.
 
 use std::{
     convert::Infallible,

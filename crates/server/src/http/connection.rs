@@ -50,8 +50,8 @@ pub(super) struct Connections<S> {
     tasks: TaskTracker,
 }
 
-/// What binds a connection to its listener. A request for an upgrade carries it, and who takes the connection over keeps it:
-/// then the connection counts until it is closed, and ends with the server.
+/// What binds a connection to its listener. An upgrade request carries it and the upgraded session keeps it, so that the
+/// connection counts until it is closed, and ends with the server.
 #[derive(Debug, Clone)]
 pub(super) struct Tether {
     /// Asks to come to an end.
@@ -302,7 +302,10 @@ impl Activity {
         let soonest = self.now().saturating_add(limits::HEADER_TIMEOUT_SECS * 1000);
         let next = self.deadlines().into_iter().flatten().map(|(deadline, _)| deadline).fold(soonest, u64::min);
         let next = self.accepted + Duration::from_millis(next);
-        self.judge_answers().ok().flatten().map_or(next, |answers| next.min(answers))
+        match self.judge_answers() {
+            Ok(answers) => answers.map_or(next, |answers| next.min(answers)),
+            Err(EndConnection) => Instant::now(),
+        }
     }
 }
 

@@ -113,16 +113,17 @@ impl PdsService {
     }
 
     /// Takes room for an answer's bytes until the client has taken them, or refuses to give it.
-    fn within_budget(&self, response: Response<ResponseBody>, context: RequestContext) -> Response<ResponseBody> {
+    fn within_budget(&self, mut response: Response<ResponseBody>, context: RequestContext) -> Response<ResponseBody> {
         let taker = context.taker(None);
         match self.app.answers.take(&taker, response.body().held_bytes()) {
             Ok(place) => response.map(|body| body.holding(place)),
             Err(crowded) => {
                 self.tell_no_room(context, crowded);
-                let message = "Too many answers are on their way at the moment; try again";
+                let message = "Too many responses are waiting for their clients; try again later";
                 let mut refusal = reply::error(StatusCode::SERVICE_UNAVAILABLE, "NotEnoughResources", message);
                 refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ANSWER_RETRY_SECS));
                 cors::allow(refusal.headers_mut());
+                *refusal.extensions_mut() = std::mem::take(response.extensions_mut());
                 refusal
             }
         }
@@ -130,7 +131,7 @@ impl PdsService {
 
     /// Logs a refusal, one in a minute: a client can cause any number.
     fn tell_no_room(&self, context: RequestContext, crowded: Crowded) {
-        let now = self.app.clock.now_micros();
+        let now = self.app.clock.elapsed_micros();
         let due = |before: u64| before == 0 || now.saturating_sub(before) >= NO_ROOM_EVERY_MICROS;
         let told = self.no_room_told_at.fetch_update(Relaxed, Relaxed, |before| due(before).then_some(now));
         if told.is_ok() {
@@ -147,7 +148,7 @@ impl PdsService {
             tracing::warn!(
                 peer = %peer.ip(),
                 trusted = %config.trusted_proxies,
-                "a peer that is not in `trusted_proxies` forwards requests: all its clients count as one address"
+                "a proxy that is not in `trusted_proxies` forwards requests: all its clients share one address's limits"
             );
         }
         let id = RequestId(self.next_id.fetch_add(1, Relaxed));
@@ -218,9 +219,9 @@ impl Service for PdsService {
             parts.headers.remove(RANGE);
         }
         // Pages of development mode show secrets, and others are short.
-        let accepted =
-            Accepted::read(&parts.method, &parts.headers).filter(|_| Area::of(parts.uri.path()).0 == Area::Xrpc);
-        let is_open = Area::of(parts.uri.path()).0 != Area::Pages;
+        let (area, _) = Area::of(parts.uri.path());
+        let accepted = Accepted::read(&parts.method, &parts.headers).filter(|_| area == Area::Xrpc);
+        let is_open = area != Area::Pages;
         let answered = async {
             let response = self.answer(parts, body, context).await;
             let response = self.coder.code(accepted, response).await;

@@ -42,7 +42,7 @@ enum Outcome {
     Outage,
 }
 
-/// Work that is done again and again.
+/// Work that runs at an interval.
 struct Job {
     name: &'static str,
     every_secs: u64,
@@ -164,7 +164,7 @@ pub async fn pass(app: &Arc<App>) {
     }
 }
 
-/// Brings to its end what earlier runs of the process left.
+/// Finishes what earlier runs of the process left unfinished.
 async fn recover(app: &Arc<App>) {
     match reconcile::recover(app).await {
         Ok(done) if done != reconcile::Reconciled::default() => {

@@ -261,6 +261,10 @@ pub mod rules {
     const RESETS_DAY: Rule = Rule { name: "reset requests a day", points: 50, window_secs: DAY };
     const CODES: Rule = Rule { name: "codes tried", points: 50, window_secs: MINUTES_5 };
 
+    fn deletion(request: &XrpcRequest<DeleteAccount, Anonymous>) -> String {
+        format!("{}\0{}", address(&request.context).unwrap_or_default(), request.input.did)
+    }
+
     /// requestEmailConfirmation: the letters that an account asks for.
     pub static REQUEST_EMAIL_CONFIRMATION: [Limit<RequestEmailConfirmation, Access>; 2] = [
         Limit::new(MAIL_HOUR, |request| Some(request.auth.0.account.did.to_string())),
@@ -294,10 +298,10 @@ pub mod rules {
         [Limit::new(CODES, |request| Some(request.auth.0.account.did.to_string()))];
     /// deleteAccount, by account and address: who guesses a password or code. By account alone anybody could keep its
     /// owner from the method.
-    pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 2] = [
-        Limit::new(CODES, |request| {
-            Some(format!("{}\0{}", address(&request.context).unwrap_or_default(), request.input.did))
-        }),
+    pub static DELETE_ACCOUNT: [Limit<DeleteAccount, Anonymous>; 3] = [
+        Limit::new(CODES, |request| Some(deletion(request))),
+        // As many guesses of a password a day as createSession takes.
+        Limit::new(Rule { name: "deletions a day", points: 300, window_secs: DAY }, |request| Some(deletion(request))),
         Limit::new(Rule { name: "deletions of an address", points: 300, window_secs: MINUTES_5 }, by_address),
     ];
 

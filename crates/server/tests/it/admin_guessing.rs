@@ -53,6 +53,23 @@ async fn a_guesser_pauses_longer_each_time_and_the_operator_gets_in_from_elsewhe
 }
 
 #[tokio::test]
+async fn a_moderators_token_begins_no_new_round_of_guesses() {
+    let pds = TestPds::start().await;
+    let action = Administration::TokenCreate { name: "mods".to_owned(), moderator: true, expires_days: None };
+    let answer = execute(pds.app(), Command::Administer { action }, &mut Silent).await.unwrap();
+    let Answer::AdminTokenCreated(created) = answer else { panic!("{answer:?}") };
+    let token = created.token.expose();
+    for _ in 0..5 {
+        assert_eq!(guess(&pds, "203.0.113.7").await, 401);
+    }
+    let status = pds.xrpc_get("com.atproto.admin.getSubjectStatus").param("did", "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa");
+    let answer = status.header("x-forwarded-for", "203.0.113.7").bearer(token).send().await;
+    assert_eq!(answer.json()["error"], "NotFound", "the token is known");
+    assert_eq!(guess(&pds, "203.0.113.7").await, 401);
+    assert_eq!(guess(&pds, "203.0.113.7").await, 429);
+}
+
+#[tokio::test]
 async fn while_many_addresses_guess_the_operator_still_gets_in() {
     let pds = TestPds::start().await;
     for address in 0..70 {

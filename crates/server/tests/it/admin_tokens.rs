@@ -49,7 +49,7 @@ async fn a_token_opens_what_its_scope_says_until_it_ends() {
     }
     invite(&pds).bearer(&admin).ok().await;
     basic(invite(&pds), &admin).ok().await;
-    let forbidden = refusal(403, "Forbidden", "This token opens what moderators need and no more");
+    let forbidden = refusal(403, "Forbidden", "This token has moderator scope only");
     assert_eq!(invite(&pds).bearer(&moderator).error().await, forbidden);
     let unknown = refusal(401, "AuthenticationRequired", "Authentication Required");
     let other_user = format!("Basic {}", BASE64.encode(format!("root:{admin}").as_bytes()));

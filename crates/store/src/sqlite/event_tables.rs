@@ -274,9 +274,10 @@ fn read_day(
     let (mut count, mut bytes, mut previous, begin) = (0, 0, range.0, into.len());
     while let Some(row) = rows.next()? {
         let Some(event) = whole(row, copies) else {
-            let seq = damaged_seq(connection, row.get(0)?, previous)?;
-            into.push(damaged(seq));
-            previous = seq;
+            if let Some(seq) = damaged_seq(connection, row.get(0)?, previous)? {
+                into.push(damaged(seq));
+                previous = seq;
+            }
             continue;
         };
         renumber_damaged(into.get_mut(begin..).unwrap_or_default(), event.seq);
@@ -309,10 +310,11 @@ fn whole(row: &rusqlite::Row<'_>, copies: &mut Copies) -> Option<Event> {
     Some(Event { seq, did: did.to_owned(), kind, time_micros, before, after })
 }
 
-/// The number under which a damaged row is shown: its own, unless that can't be.
-fn damaged_seq(connection: &Connection, found: Seq, previous: Seq) -> Result<Seq, LogError> {
+/// The number under which a damaged row is shown: its own, unless that can't be. None above the newest number.
+fn damaged_seq(connection: &Connection, found: Seq, previous: Seq) -> Result<Option<Seq>, LogError> {
     let newest: Seq = connection.query_row("SELECT seq FROM event_counter WHERE id = 1", [], |row| row.get(0))?;
-    Ok(if found > previous && found <= newest { found } else { previous + 1 })
+    let seq = if found > previous && found <= newest { found } else { previous + 1 };
+    Ok((seq <= newest).then_some(seq))
 }
 
 /// Gives the last events, where they are damaged, numbers below `seq`: theirs may be anything.

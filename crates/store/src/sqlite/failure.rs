@@ -68,7 +68,7 @@ pub(super) fn of_statement(error: &rusqlite::Error, which: Option<&'static str>)
 
 /// What a failed read means.
 ///
-/// It never means that the file can't be written to: whatever a reader meets, the writer meets where it matters.
+/// It never stops writes: the writer finds by itself the damage that concerns it.
 pub(super) fn of_read(error: &rusqlite::Error) -> ReadError {
     let reason = error.to_string();
     match kind(error) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{
     OpenError,
@@ -41,7 +41,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         let fact = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)));
         statement.query_map([], fact)?.collect::<rusqlite::Result<Facts>>()
     };
-    // A file that was made by an older build may not have all of these tables yet, and then nothing that is in them.
-    let is_in_use = connection.query_row(IN_USE, [], |row| row.get(0)).optional().unwrap_or_default();
-    Ok(Inspection { facts: facts().map_err(failed)?, is_in_use: is_in_use.unwrap_or(false) })
+    // A file of an older build may lack some of these tables, but has accounts.
+    let accounts = || connection.query_row("SELECT EXISTS (SELECT 1 FROM accounts)", [], |row| row.get(0));
+    let is_in_use = connection.query_row(IN_USE, [], |row| row.get(0)).or_else(|_| accounts()).map_err(failed)?;
+    Ok(Inspection { facts: facts().map_err(failed)?, is_in_use })
 }

@@ -46,7 +46,7 @@ impl Reserve {
         if !reserve.hold() {
             tracing::error!(
                 bytes,
-                "no room for the disk reserve: only sign-outs, revocations and takedowns are written"
+                "no space for the disk reserve: the store only takes sign-outs, revocations, new passwords, takedowns and deletions"
             );
         }
         Ok(reserve)
@@ -72,7 +72,9 @@ impl Reserve {
             return false;
         }
         self.is_held = false;
-        tracing::error!("the disk is full: only sign-outs, revocations and takedowns are written until there is room");
+        tracing::error!(
+            "the disk is full: until there is space the store only takes sign-outs, revocations, new passwords, takedowns and deletions"
+        );
         true
     }
 

@@ -24,7 +24,7 @@ pub async fn read(db: &dyn Database) -> Result<Option<Scrub>, ReadError> {
     first(&rows, |row| Ok(Scrub { started_at: row.get(0)?, ended_at: row.get(1)?, did: row.get(2)?, cid: row.get(3)? }))
 }
 
-/// Adds: it is there now.
+/// Adds: this is the scrub's position.
 pub fn write(txn: &mut Txn, scrub: &Scrub) {
     txn.run(sql!(
         "INSERT INTO scrub (id, started_at, ended_at, did, cid) VALUES (1, $1, $2, $3, $4) \

@@ -125,7 +125,7 @@ pub fn set(app: &App, txn: &mut Txn, account: &Account, address: &EmailAddress) 
     }
 }
 
-/// How many addresses are looked at together.
+/// How many addresses are read at once.
 const CONVERTED_AT_ONCE: i64 = 100;
 
 /// Brings addresses from before there was a canonical form into it; to be called once at start. Where two accounts have
@@ -155,12 +155,15 @@ async fn convert(app: &App, did: &Did, email: Option<&str>) -> Result<(), Conver
         Ok(_) => Ok(()),
         Err(CommitError::Conflict { .. }) => {
             let other = accounts::email_holder(&*app.db, canonical.as_deref().unwrap_or_default()).await?;
-            tracing::warn!(
-                %did,
-                other = other.unwrap_or_default(),
-                "two accounts have one mailbox: the first signs in by handle only until one of them gets another \
-                 address (allod account set-email)"
-            );
+            // Without another holder the account's address changed meanwhile; the next start looks again.
+            if let Some(other) = other.filter(|other| other != did.as_str()) {
+                tracing::warn!(
+                    %did,
+                    other,
+                    "two accounts use the same e-mail address: `did` can sign in only by handle until one of them \
+                     gets another address (allod account set-email)"
+                );
+            }
             Ok(())
         }
         Err(error) => Err(error.into()),

@@ -58,10 +58,11 @@ pub async fn find(
             tokens::find(app, shown).await?.map(|token| (Actor::Token(token.name), token.scope))
         }
     };
-    if found.is_some() {
-        app.admin_tries.passed(address);
-    } else {
-        note_failure(app, address, method).await;
+    match &found {
+        Some((_, AdminScope::Admin)) => app.admin_tries.passed(address),
+        // Its holder could alternate it with guesses of the password.
+        Some((_, AdminScope::Moderator)) => {}
+        None => note_failure(app, address, method).await,
     }
     Ok(found)
 }
@@ -83,11 +84,12 @@ async fn note_failure(app: &App, address: IpAddr, method: &'static str) {
         // A line of fixed form: docs/operations.md has a filter for it.
         tracing::warn!(target: "security", parent: None, client = %address, %method, tries, "wrong administration credential");
     } else if failure.in_window == ADMIN_TRIES_LOGGED_MAX + 1 {
-        tracing::warn!("further wrong administration credentials of the next minutes are not logged");
+        tracing::warn!("many wrong administration credentials: further ones are not logged for a few minutes");
     }
     if failure.in_window == 1 {
         let by = By { actor: Actor::Unknown, method };
-        audit::refused(app, &by, &address.to_string(), &"wrong credential; the server's log has further ones").await;
+        audit::refused(app, &by, &address.to_string(), &"wrong credential; see the server's log for further attempts")
+            .await;
     }
 }
 

@@ -164,7 +164,7 @@ pub async fn checked(
     let Some(mut rest) = rest else {
         return Ok(Opened { size, first, rest: None });
     };
-    // Something is to be known to be sound before an answer begins.
+    // At least one piece is checked before the answer begins.
     while first.is_empty() {
         match rest.next().await {
             Some(piece) => first = told(checker.take(piece?))?,

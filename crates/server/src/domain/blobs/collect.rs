@@ -10,7 +10,10 @@ use allod_store::{
 use super::objects::{Folder, ObjectError};
 use crate::{
     app::App,
-    domain::clock::{self, MICROS_PER_SEC},
+    domain::{
+        clock::{self, MICROS_PER_SEC},
+        integrity,
+    },
 };
 
 /// How long a blob is kept while no record refers to it, in seconds; also how old an object must be that no row names.
@@ -58,7 +61,10 @@ pub async fn collect(app: &Arc<App>) -> Result<usize, CollectError> {
         let mut txn = Txn::new();
         blobs::remove_unreferenced(&mut txn, &did, &blob, until);
         match app.db.commit(txn).await {
-            Ok(_) => removed += 1,
+            Ok(_) => {
+                removed += 1;
+                app.integrity.is_whole(&integrity::blob(&did, &blob.cid));
+            }
             // Uploaded again or referred to meanwhile.
             Err(CommitError::Conflict { .. }) => continue,
             Err(error) => return Err(error.into()),

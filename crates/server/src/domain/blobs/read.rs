@@ -101,7 +101,7 @@ pub async fn open(app: &App, did: &Did, found: &Found, range: Range<u64>) -> Res
     let Some(sums) = found.checksums.clone() else { return Ok(opened) };
     let damaged = Arc::clone(&app.integrity);
     let on_damage = move |position| {
-        tracing::warn!(subject, position, "the bytes of a blob from this position on are damaged");
+        tracing::debug!(subject, position, "the bytes of a blob from this position on are damaged");
         damaged.report(&subject, "its bytes are not those that were uploaded");
     };
     Ok(checksums::checked(opened, sums, pieces, range, on_damage).await?)

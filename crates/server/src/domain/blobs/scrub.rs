@@ -23,6 +23,8 @@ const BLOBS_PER_READ: i64 = 100;
 
 /// What is wrong with a blob whose file is not there or has another length.
 const MISSING: &str = "its bytes are missing or cut short";
+/// What is wrong with a blob whose file can't be read.
+const UNREADABLE: &str = "its bytes can't be read";
 /// What is wrong with a blob whose bytes are others.
 const CHANGED: &str = "its bytes are not those of its CID";
 
@@ -60,7 +62,15 @@ pub async fn check(app: &App, did: &Did, after: &[u8], pace: &Pace) -> Result<Bl
         checked.blobs += 1;
         checked.last = Some(blob.cid);
         let subject = integrity::blob(did, &blob.cid);
-        match look(app, did, &blob, pace).await? {
+        let looked = match look(app, did, &blob, pace).await {
+            // Damage must not keep the scrub from what comes after it.
+            Err(error @ ObjectError::Failed(_)) => {
+                tracing::warn!(%error, subject, "the bytes of a blob can't be read");
+                Err(UNREADABLE)
+            }
+            looked => looked?,
+        };
+        match looked {
             Ok(found) => {
                 app.integrity.is_whole(&subject);
                 if sums.as_deref() != Some(&found[..]) {
@@ -103,7 +113,10 @@ async fn look(app: &App, did: &Did, blob: &Blob, pace: &Pace) -> Result<Result<V
     Ok(if is_theirs { Ok(sums.finish()) } else { Err(CHANGED) })
 }
 
-/// Whether an object holds the bytes of a blob, by their checksums where there are some, else by their CID.
+/// Whether an object holds the bytes of a blob: reads all of it and computes its CID.
 pub(super) async fn is_intact(app: &App, did: &Did, blob: &Blob) -> Result<bool, ObjectError> {
-    Ok(look(app, did, blob, &Pace::unlimited()).await?.is_ok())
+    match look(app, did, blob, &Pace::unlimited()).await {
+        Err(ObjectError::Failed(_)) => Ok(false),
+        looked => Ok(looked?.is_ok()),
+    }
 }

@@ -227,7 +227,7 @@ impl Staged<'_> {
         let mut txn = Txn::new();
         let mut object = blob.object.clone();
         if !is_intact {
-            tracing::warn!(did = %self.did, cid = %self.cid, "an upload brings back bytes that were lost or damaged");
+            tracing::warn!(did = %self.did, cid = %self.cid, "an upload replaces a lost or damaged blob");
             object = self.keep().await?;
             blobs::replace_object(&mut txn, self.did, &self.cid, &blob.object, &object, &self.checksums);
         }

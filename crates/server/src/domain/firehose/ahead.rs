@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::seats::{Form, Seat};
 use crate::{
-    domain::clock::MICROS_PER_SEC,
+    domain::{clock::MICROS_PER_SEC, shares::network},
     limits::{FIREHOSE_AHEAD_ADDRESSES_MAX, FIREHOSE_AHEAD_WARNING_EVERY_SECS},
 };
 
@@ -44,7 +44,7 @@ impl AheadLog {
         let listener = seat.listener();
         let at_micros = listener.since_micros;
         let mut log = self.0.lock();
-        let known = log.entries.iter().position(|entry| entry.address == listener.address);
+        let known = log.entries.iter().position(|entry| network(entry.address) == network(listener.address));
         let before = known.and_then(|index| log.entries.remove(index)).map_or(0, |entry| entry.times);
         if log.entries.len() >= FIREHOSE_AHEAD_ADDRESSES_MAX {
             log.entries.pop_front();
@@ -62,8 +62,8 @@ impl AheadLog {
                 address = %listener.address,
                 cursor,
                 newest,
-                "a subscriber has seen event numbers that this server has not given out since its data was restored: it \
-                 gets no events. If it is a relay: allod firehose raise-sequence (see allod firehose status)"
+                "a subscriber has seen event numbers above the newest event: it gets no events. The data may have been \
+                 restored from a backup. If it is a relay: allod firehose raise-sequence (see allod firehose status)"
             );
         }
     }

@@ -95,7 +95,7 @@ fn after(app: &App, url: &Url, known: Option<Relay>, newest: Seq, now: u64, aske
             }
         }
         Err(reason) => {
-            tracing::warn!(relay = %url, reason, "a relay could not be asked to come");
+            tracing::warn!(relay = %url, reason, "requestCrawl failed");
             let wait = retry_secs(tried.failures, u64::from_be_bytes(randomness::bytes(&*app.randomness)));
             let failures = tried.failures.saturating_add(1);
             Relay { last_error: Some(reason), failures, next_try_at: at(wait), ..tried }

@@ -441,7 +441,11 @@ async fn postpone(app: &App, row: &IdentityChange, error: &ChangeError) -> Resul
     let tries = u32::try_from(row.tries).unwrap_or(u32::MAX).min(10);
     let pause_secs = (1_u64 << tries).min(RETRY_PAUSE_SECS_MAX);
     let again = clock::to_store(app.clock.now_micros() + pause_secs * MICROS_PER_SEC);
-    tracing::info!(did = %row.did, %error, pause_secs, "a change of an identity waits for the directory");
+    if matches!(error, ChangeError::Pending) {
+        tracing::info!(did = %row.did, pause_secs, "an identity change waits for the directory");
+    } else {
+        tracing::warn!(did = %row.did, %error, pause_secs, "an identity change could not be finished; it is tried again");
+    }
     let mut txn = Txn::new();
     identity_changes::postpone(&mut txn, &row.did, again, &error.to_string());
     app.db.commit(txn).await?;

@@ -8,7 +8,7 @@ use allod_store::tables::accounts::Account;
 use super::{
     Freshness,
     changes::{ChangeError, Planned, Turn},
-    hosted, operations,
+    hosted, lookups, operations,
     published::{self, PublishedError},
     resolve_document,
 };
@@ -58,7 +58,7 @@ pub async fn update_handle(app: &Arc<App>, did: &Did, typed: &str, by: By) -> Re
         }
     }
     let (app, did, handle) = (Arc::clone(app), did.clone(), admissible.handle().clone());
-    let task = tokio::spawn(async move { carry_out(&app, &did, handle).await });
+    let task = lookups::spawn(async move { carry_out(&app, &did, handle).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
 }
 

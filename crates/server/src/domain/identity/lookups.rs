@@ -1,5 +1,5 @@
 //! Bounds how many identities are looked up at once: for all clients together, for one client, and at one site. A site
-//! that never answers costs others nothing; whoever finds no slot is told at once.
+//! that never answers costs others nothing; a look-up without a free slot fails at once.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -16,6 +16,18 @@ tokio::task_local! {
 /// Runs a request's work. Its look-ups count for the client; `client` is what counts as one, e.g. an IPv6 /64.
 pub async fn on_behalf_of<F: Future>(client: IpAddr, work: F) -> F::Output {
     CLIENT.scope(client, work).await
+}
+
+/// Spawns a task whose look-ups count for the client of the current one: a task-local does not pass to a new task.
+pub fn spawn<F>(work: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match CLIENT.try_with(|client| *client) {
+        Ok(client) => tokio::spawn(CLIENT.scope(client, work)),
+        Err(_) => tokio::spawn(work),
+    }
 }
 
 /// What is asked.

@@ -22,9 +22,12 @@ use allod_atproto::{
     Did, Handle,
     did_doc::DidDocument,
     json::{self, Limits},
-    plc::Operation,
+    plc::{Operation, PlcData},
 };
-use allod_plc::client::{PlcClient, ReadError as DirectoryError};
+use allod_plc::{
+    client::{PlcClient, ReadError as DirectoryError},
+    rules::LogEntry,
+};
 use allod_store::ReadError as StoreError;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -312,11 +315,29 @@ impl Resolver {
         Ok(std::str::from_utf8(&response.body).ok().and_then(|text| Did::parse(text.trim()).ok()))
     }
 
-    /// Reads the last operation of a DID for whoever wants to know, as [`PlcClient::last_operation`].
+    /// Reads the last operation of a DID, as [`PlcClient::last_operation`].
     pub(super) async fn last_operation(&self, did: &Did) -> Result<Option<Operation>, DirectoryError> {
+        self.ask_directory(self.plc.last_operation(did)).await
+    }
+
+    /// Reads the state of a DID, as [`PlcClient::data`].
+    pub(super) async fn plc_data(&self, did: &Did) -> Result<Option<PlcData>, DirectoryError> {
+        self.ask_directory(self.plc.data(did)).await
+    }
+
+    /// Reads the audit log of a DID, as [`PlcClient::audit_log`].
+    pub(in crate::domain) async fn audit_log(&self, did: &Did) -> Result<Option<Vec<LogEntry>>, DirectoryError> {
+        self.ask_directory(self.plc.audit_log(did)).await
+    }
+
+    /// Asks the directory in one of its slots, for [`LOOKUP_MILLIS_MAX`] at the most.
+    async fn ask_directory<T>(
+        &self,
+        asked: impl Future<Output = Result<T, DirectoryError>>,
+    ) -> Result<T, DirectoryError> {
         let unavailable = |reason: String| DirectoryError::Unavailable { reason };
         let _slot = self.lookups.begin(Site::Directory).map_err(|busy| unavailable(busy.to_string()))?;
-        let asked = tokio::time::timeout(Duration::from_millis(LOOKUP_MILLIS_MAX), self.plc.last_operation(did));
+        let asked = tokio::time::timeout(Duration::from_millis(LOOKUP_MILLIS_MAX), asked);
         asked.await.map_err(|_| unavailable("timed out".to_owned()))?
     }
 

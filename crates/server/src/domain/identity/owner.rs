@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    operations,
+    lookups, operations,
     published::{self, Misfit, Published, PublishedError, Requirements},
 };
 use crate::{
@@ -138,7 +138,7 @@ pub async fn submit(app: &Arc<App>, did: &Did, operation: &Json) -> Result<(), S
     let operation = Operation::parse(operation).map_err(|_| SubmitError::Invalid)?;
     operation.check_new().map_err(|_| SubmitError::Invalid)?;
     let (app, did) = (Arc::clone(app), did.clone());
-    let task = tokio::spawn(async move { carry_out(&app, &did, operation).await });
+    let task = lookups::spawn(async move { carry_out(&app, &did, operation).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
 }
 

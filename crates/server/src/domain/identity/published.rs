@@ -151,7 +151,7 @@ pub async fn credentials(app: &App, account: &Account) -> Result<Credentials, Pu
 /// Tells what a DID says at this moment: asked now, and kept for others who ask.
 pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> {
     if is_plc(did) {
-        let data = app.plc.data(did).await;
+        let data = app.resolver.plc_data(did).await;
         let data = data.map_err(|error| PublishedError::Unavailable { reason: error.to_string() })?;
         let data = data.ok_or(PublishedError::Unresolvable)?;
         app.resolver.remember(did.clone(), Arc::new(data.document(did)));

@@ -28,9 +28,12 @@ pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
         *app.identity_round.cursor.lock() = None;
     }
     let mut misfitting = 0;
-    for account in &page {
+    let advance = |account: &stored::Account| {
         *app.identity_round.cursor.lock() = Some((account.created_at, account.did.to_string()));
+    };
+    for account in &page {
         if !Status::of(account).is_active() {
+            advance(account);
             continue;
         }
         match published::misfits(app, account).await {
@@ -39,7 +42,7 @@ pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
                 misfitting += 1;
                 let what: Vec<String> = misfits.iter().map(ToString::to_string).collect();
                 tracing::warn!(did = %account.did, handle = %account.handle, what = what.join("; "),
-                    "an account's DID does not say what it should");
+                    "an account's DID document does not match the account");
             }
             Err(error @ PublishedError::Unavailable { .. }) if published::is_plc(&account.did) => {
                 // A directory that does not answer for one does not answer for the next one either.
@@ -48,6 +51,7 @@ pub async fn pass(app: &Arc<App>) -> Result<usize, ReadError> {
             }
             Err(error) => tracing::info!(did = %account.did, %error, "an account's DID could not be checked"),
         }
+        advance(account);
     }
     Ok(misfitting)
 }

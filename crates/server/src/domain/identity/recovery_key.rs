@@ -7,7 +7,7 @@ use allod_atproto::{Did, crypto::DidKey};
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    operations, published,
+    lookups, operations, published,
 };
 use crate::app::App;
 
@@ -18,7 +18,7 @@ pub async fn add(app: &Arc<App>, did: &Did, key: &DidKey) -> Result<Vec<DidKey>,
         return Err(ChangeError::Operation("only a did:plc has rotation keys".to_owned()));
     }
     let (app, did, key) = (Arc::clone(app), did.clone(), key.clone());
-    let task = tokio::spawn(async move { carry_out(&app, &did, key).await });
+    let task = lookups::spawn(async move { carry_out(&app, &did, key).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
 }
 

@@ -13,7 +13,7 @@ use allod_store::{
 
 use super::{
     changes::{ChangeError, NewKey, Planned, Turn},
-    hosted, operations,
+    hosted, lookups, operations,
     published::{self, SIGNING_KEY_NAME},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub async fn adopt(app: &Arc<App>, did: &Did, did_key: &DidKey) -> Result<(), Ch
 
 async fn spawned(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
     let (app, did) = (Arc::clone(app), did.clone());
-    let task = tokio::spawn(async move { carry_out(&app, &did, key).await });
+    let task = lookups::spawn(async move { carry_out(&app, &did, key).await });
     task.await.map_err(|error| ChangeError::Internal(error.to_string()))?
 }
 

@@ -29,7 +29,7 @@ const RETRY_SECS_MAX: u64 = 30 * 60;
 /// How often the outbox is looked at although nothing was posted, in seconds.
 const LOOK_EVERY_SECS: u64 = 60;
 
-/// Why letters could not be seen to.
+/// Why e-mails could not be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// The outbox could not be read.
@@ -106,7 +106,7 @@ pub async fn run(app: &App) {
         let wait_secs = match deliver_due(app).await {
             Ok(()) => wait_secs(app).await,
             Err(error) => {
-                tracing::warn!(%error, "mail could not be seen to");
+                tracing::warn!(%error, "mail queue pass failed");
                 LOOK_EVERY_SECS
             }
         };
@@ -213,7 +213,7 @@ async fn hand_over(app: &App, letter: &OutboxLetter) -> Result<HandedOver, Deliv
         return Ok(HandedOver::KeptBack);
     }
     let Some(enclosed) = enclosed(app, letter) else {
-        tracing::error!("a letter can't be read: it was posted under another master key, or is damaged");
+        tracing::error!("a queued e-mail can't be decrypted: it was stored under another master key, or is damaged");
         return Ok(HandedOver::ToNobody);
     };
     let message = match enclosed {

@@ -199,9 +199,9 @@ impl Searches {
             drop(turn);
             found
         });
-        search.await.map_err(|_| {
-            RepoError::Read(ReadError::Unavailable { reason: "the search for blocks was broken off".to_owned() })
-        })
+        search
+            .await
+            .map_err(|_| RepoError::Read(ReadError::Unavailable { reason: "the search for blocks failed".to_owned() }))
     }
 }
 

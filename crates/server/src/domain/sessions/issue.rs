@@ -36,7 +36,7 @@ use crate::{
 /// How often a rotation that lost a race is tried again; the second try finds the winner's row.
 const ROTATE_TRIES_MAX: usize = 3;
 
-/// What somebody has proved who asks for a session.
+/// What the client that asks for a session has proved.
 #[derive(Clone, Copy)]
 pub(in crate::domain) enum Proof<'a> {
     /// The request that creates the account, in the same transaction after this.
@@ -59,14 +59,14 @@ pub(in crate::domain) enum Proof<'a> {
 
 /// Why no session was opened.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::domain) enum OpenError {
+pub enum OpenError {
     /// The account was taken down.
     #[error("Account has been taken down")]
     TakenDown,
     /// The proof suffices only together with a mailed code.
     #[error("A sign in code has been sent to your email address")]
     AuthFactorRequired,
-    /// The code is not valid.
+    /// The code is not valid, or the session could not be written.
     #[error(transparent)]
     AuthFactor(#[from] CodeError),
     /// No code could be mailed.
@@ -101,7 +101,7 @@ pub(in crate::domain) async fn open(
         app_password_rows::assert_there(txn, &account.did, name);
     }
     if matches!(proof, Proof::SignUp { .. }) {
-        // What a sign-up is spared is not spared for an account that exists.
+        // A sign-up skips checks. That is safe only if the account does not exist yet.
         accounts::assert_absent(txn, &account.did);
     } else {
         // The credentials may have changed, or the account been taken down, while the password was compared.

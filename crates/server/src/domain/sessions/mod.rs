@@ -17,12 +17,12 @@ use allod_store::{
 };
 
 pub use allod_store::tables::sessions::Scope;
-pub use issue::{Claims, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind, refresh};
-pub(in crate::domain) use issue::{OpenError, Proof, open};
+pub use issue::{Claims, OpenError, SessionKeys, TOKEN_BYTES_MAX, TokenError, TokenKind, refresh};
+pub(in crate::domain) use issue::{Proof, open};
 
 use super::{
     clock::{self, MICROS_PER_SEC},
-    email_codes::{CodeError, SendError},
+    email_codes::CodeError,
     passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
     secret::Secret,
 };
@@ -78,18 +78,9 @@ pub enum SignInError {
     /// The password is longer than any that could be stored.
     #[error("Password too long. Consider resetting your password.")]
     PasswordTooLong,
-    /// The account was taken down.
-    #[error("Account has been taken down")]
-    TakenDown,
-    /// The password is right, and a code is needed too, which was mailed.
-    #[error("A sign in code has been sent to your email address")]
-    AuthFactorRequired,
-    /// The code is not good, or the session could not be written.
+    /// The password is right, and the account or its second factor stands in the way.
     #[error(transparent)]
-    AuthFactor(#[from] CodeError),
-    /// No code could be mailed.
-    #[error(transparent)]
-    AuthFactorSend(#[from] SendError),
+    Open(#[from] OpenError),
     /// Too many passwords are waiting to be checked.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -99,14 +90,12 @@ pub enum SignInError {
 }
 
 impl SignInError {
-    /// Tells whether somebody tried a wrong password or code, as who guesses does.
+    /// Whether the client sent a wrong password or code.
     pub fn is_failed_attempt(&self) -> bool {
         match self {
             Self::Credentials | Self::PasswordTooLong => true,
-            Self::AuthFactor(error) => matches!(error, CodeError::Invalid | CodeError::Expired),
-            Self::TakenDown | Self::AuthFactorRequired | Self::AuthFactorSend(_) | Self::Hash(_) | Self::Read(_) => {
-                false
-            }
+            Self::Open(error) => matches!(error, OpenError::AuthFactor(CodeError::Invalid | CodeError::Expired)),
+            Self::Hash(_) | Self::Read(_) => false,
         }
     }
 }
@@ -132,18 +121,6 @@ pub enum SessionError {
     /// The session could not be written.
     #[error(transparent)]
     Commit(#[from] CommitError),
-}
-
-impl From<OpenError> for SignInError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::TakenDown => Self::TakenDown,
-            OpenError::AuthFactorRequired => Self::AuthFactorRequired,
-            OpenError::AuthFactor(error) => Self::AuthFactor(error),
-            OpenError::AuthFactorSend(error) => Self::AuthFactorSend(error),
-            OpenError::Read(error) => Self::Read(error),
-        }
-    }
 }
 
 /// Signs in by handle, DID or e-mail address and password.
@@ -178,7 +155,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
         Err(CommitError::Conflict { which: ACCOUNT_CHANGED | APP_PASSWORD_GONE }) => Err(SignInError::Credentials),
-        Err(error) => Err(CodeError::from(error).into()),
+        Err(error) => Err(OpenError::AuthFactor(error.into()).into()),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Applicant {
     pub(super) phone: Option<Verified>,
     /// The captcha that was solved.
     pub(super) captcha: Option<Solved>,
-    /// Whether the account waits until it is let in.
+    /// Whether the account waits in the sign-up queue.
     pub(super) waits: bool,
     /// Who waits for the end of the sign-up.
     pub(super) waiter: Waiter,
@@ -111,7 +111,7 @@ enum Evidence<'a> {
     Captcha { checker: &'a dyn Checker, token: String },
 }
 
-/// Finds what was sent of what is asked for, and ignores the rest; nobody is asked yet whether it is right.
+/// Picks the evidence that the configuration requires and ignores the rest. Verifies nothing yet.
 fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, SignUpError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let (number, code) = (given(&request.verification_phone), given(&request.verification_code));

@@ -34,7 +34,7 @@ use super::{
     service_auth::ServicePrincipal,
     sessions::TokenPair,
 };
-use crate::app::App;
+use crate::{app::App, domain::identity::lookups};
 
 /// How long a reservation outlives an answer that never came, in seconds.
 pub const RESERVATION_SECS: u64 = 10 * 60;
@@ -312,12 +312,12 @@ impl Waiter {
 
 /// Signs a person up. Runs to its end even when the caller goes away.
 pub async fn sign_up(app: &Arc<App>, request: SignUpRequest) -> Result<SignedUp, SignUpError> {
-    let task = tokio::spawn({
+    let task = lookups::spawn({
         let app = Arc::clone(app);
         async move { run(&app, request).await }
     });
     let signed_up = task.await.map_err(|e| SignUpError::Internal(e.to_string()))??;
-    // Not reached when the caller is gone: then the same request still gets the answer.
+    // Not reached when the caller is gone: the row stays, and after a restart the same request still gets the answer.
     resume::answered(app, &signed_up.account.did).await;
     Ok(signed_up)
 }

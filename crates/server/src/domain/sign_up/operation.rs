@@ -134,7 +134,7 @@ pub(super) async fn check_brought(
 /// An update must follow the DID's last operation and be signed by one of the keys that one names.
 async fn check_update(app: &App, did: &Did, operation: &Operation) -> Result<(), SignUpError> {
     let unresolvable = || SignUpError::UnresolvableDid(did.clone());
-    let log = app.plc.audit_log(did).await.map_err(|_| unresolvable())?.ok_or_else(unresolvable)?;
+    let log = app.resolver.audit_log(did).await.map_err(|_| unresolvable())?.ok_or_else(unresolvable)?;
     let last = log.iter().rev().find(|entry| !entry.nullified).ok_or_else(unresolvable)?;
     let keys = last.operation.data().map(|data| data.rotation_keys.clone()).unwrap_or_default();
     if operation.prev() != Some(last.cid) {

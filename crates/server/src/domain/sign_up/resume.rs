@@ -34,7 +34,7 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
         return Ok(None);
     }
     let Some(driving) = app.sign_ups.drive_after_reconciler(&row.did).await else { return Ok(None) };
-    // Whoever had the wheel before may have moved it on.
+    // The previous driver may have changed the row.
     let row = sign_ups::by_did(&*app.db, &row.did).await?;
     let Some(row) = row.filter(|row| !is_answered(app, row)) else { return Ok(None) };
     let (operation, waiter) = (stored_operation(&row)?, request.waiter());
@@ -94,8 +94,8 @@ pub(super) async fn answered(app: &App, did: &Did) {
     }
 }
 
-/// Answers a finished sign-up whose caller never got the answer, with a session unless more than the password of the
-/// sign-up is needed for one.
+/// Answers a finished sign-up whose caller never got the answer. Where the password alone does not open a session, the
+/// answer is that the handle is taken.
 async fn claim(app: &App, row: &SignUp, waiter: Waiter) -> Result<(accounts::Account, Option<TokenPair>), SignUpError> {
     let gone = || SignUpError::HandleTaken(row.handle.clone());
     let account = accounts::by_did(&*app.db, &row.did).await?.ok_or_else(gone)?;

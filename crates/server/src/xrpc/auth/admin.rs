@@ -34,7 +34,7 @@ impl Authenticate<App> for Admin {
         match holder(&request, &request.credential()?).await? {
             Some((actor, AdminScope::Admin)) => Ok(Self(actor)),
             Some((_, AdminScope::Moderator)) => {
-                Err(XrpcError::common(CommonError::Forbidden, "This token opens what moderators need and no more"))
+                Err(XrpcError::common(CommonError::Forbidden, "This token has moderator scope only"))
             }
             None => Err(unknown()),
         }

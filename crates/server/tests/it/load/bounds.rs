@@ -39,7 +39,7 @@ const BOUNDS: &[(&str, Bound)] = &[
     ("com.atproto.account.create", One),
     ("com.atproto.account.createInviteCode", Short),
     ("com.atproto.account.delete", Nothing),
-    ("com.atproto.account.get", Nothing),
+    ("com.atproto.account.get", One),
     ("com.atproto.account.requestPasswordReset", Nothing),
     ("com.atproto.account.resetPassword", Nothing),
     ("com.atproto.admin.deleteAccount", Nothing),

@@ -115,10 +115,7 @@ impl Reading {
             let block = self.block(&key, &cid)?;
             if !record::is_valid(&block) {
                 if !record::is_foreign(&block) {
-                    return Err(ImportError::Record(
-                        key,
-                        "it is not an object in DAG-CBOR, or has a link that can be none",
-                    ));
+                    return Err(ImportError::Record(key, "it is not an object in DAG-CBOR, or it has an invalid link"));
                 }
                 self.unreadable += 1;
             }

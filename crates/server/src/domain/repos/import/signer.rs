@@ -37,7 +37,7 @@ async fn was_signed_before(app: &App, did: &Did, commit: &SignedCommit) -> Resul
     if !did.as_str().starts_with("did:plc:") {
         return Ok(false);
     }
-    let log = app.plc.audit_log(did).await.map_err(|error| {
+    let log = app.resolver.audit_log(did).await.map_err(|error| {
         ImportError::Unresolvable(ResolveError::Unavailable { did: did.clone(), reason: error.to_string() })
     })?;
     let Some(log) = log else { return Ok(false) };

@@ -37,7 +37,7 @@ impl Spool {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let path = directory.join(name);
         let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        fs::remove_file(&path)?;
+        unlink(&path)?;
         Ok(Self { file: BufWriter::with_capacity(WRITE_BYTES, file), bytes: 0, index: Index::default() })
     }
 
@@ -89,7 +89,15 @@ pub(super) fn clean(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    entries.into_iter().try_for_each(|entry| fs::remove_file(entry?.path()))
+    entries.into_iter().try_for_each(|entry| unlink(&entry?.path()))
+}
+
+/// Removes a file that may be gone: an import that begins and the cleaning at the start remove each other's.
+fn unlink(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Where blocks are, by the beginning of their hash.

@@ -4,17 +4,27 @@
 
 use std::sync::Arc;
 
-use allod_lexicon::{com_atproto::server::delete_account::DeleteAccount, method::NoBody};
+use allod_lexicon::{Method, com_atproto::server::delete_account::DeleteAccount, method::NoBody};
 
 use crate::{
     app::App,
-    domain::{accounts::deletion, secret::Secret},
+    domain::{
+        accounts::deletion::{self, DeleteError},
+        secret::Secret,
+    },
+    http::access,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Deletes the account, of whatever status.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<DeleteAccount, Anonymous>) -> XrpcResult<DeleteAccount> {
-    let (input, address) = (request.input, request.context.client);
-    deletion::delete_by_owner(&app, &input.did, Secret::new(input.password), &input.token, address).await?;
+    let XrpcRequest { input, context, .. } = request;
+    let password = Secret::new(input.password);
+    let deleted = deletion::delete_by_owner(&app, &input.did, password, &input.token, context.client).await;
+    deleted.inspect_err(|error| {
+        if matches!(error, DeleteError::Credentials | DeleteError::PasswordTooLong) {
+            access::sign_in_failed(&context, DeleteAccount::NSID);
+        }
+    })?;
     Ok(XrpcResponse::new(NoBody {}))
 }

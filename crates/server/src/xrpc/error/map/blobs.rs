@@ -18,7 +18,7 @@ impl<E> From<ObjectError> for XrpcError<E> {
             // Named in the log when it was found.
             ObjectError::Damaged { .. } => return damaged(),
             ObjectError::Failed(_) => {
-                tracing::error!(%error, "where blobs are kept does not work");
+                tracing::error!(%error, "blob storage failed");
                 (STORE_RETRY_SECS, "The server can't read or write blobs at the moment; try again")
             }
         };

@@ -134,10 +134,10 @@ impl From<ShowError> for XrpcError<NoErrors> {
     fn from(error: ShowError) -> Self {
         let message = error.to_string();
         match error {
-            ShowError::NoRecord { .. } | ShowError::NoRepo(_) | ShowError::Unresolvable(_) => {
-                Self::invalid_request(message)
-            }
-            ShowError::Unreadable(..) => Self::invalid_request(message),
+            ShowError::NoRecord { .. }
+            | ShowError::NoRepo(_)
+            | ShowError::Unresolvable(_)
+            | ShowError::Unreadable(..) => Self::invalid_request(message),
             ShowError::Repo(error) => error.into(),
             ShowError::Damaged(..) => damaged(),
             ShowError::Read(error) => error.into(),

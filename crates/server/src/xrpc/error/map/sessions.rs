@@ -6,7 +6,7 @@ use crate::{
     domain::{
         email_codes::CodeError,
         service_auth::MintError,
-        sessions::{SessionError, SignInError, TokenError, app_passwords::CreateError},
+        sessions::{OpenError, SessionError, SignInError, TokenError, app_passwords::CreateError},
     },
     xrpc::error::{CommonError, XrpcError},
 };
@@ -36,16 +36,23 @@ impl From<SignInError> for XrpcError<server::create_session::Error> {
             SignInError::Credentials | SignInError::PasswordTooLong => {
                 Self::common(CommonError::AuthenticationRequired, message)
             }
-            SignInError::TakenDown => Self::declared(server::create_session::Error::AccountTakedown, message),
-            SignInError::AuthFactorRequired => {
+            SignInError::Open(OpenError::TakenDown) => {
+                Self::declared(server::create_session::Error::AccountTakedown, message)
+            }
+            SignInError::Open(OpenError::AuthFactorRequired) => {
                 Self::declared(server::create_session::Error::AuthFactorTokenRequired, message)
             }
-            SignInError::AuthFactor(CodeError::Invalid) => Self::common(CommonError::InvalidToken, message),
-            SignInError::AuthFactor(CodeError::Expired) => Self::common(CommonError::ExpiredToken, message),
-            SignInError::AuthFactor(CodeError::Commit(error)) => error.into(),
-            SignInError::AuthFactorSend(error) => error.into(),
+            SignInError::Open(OpenError::AuthFactor(CodeError::Invalid)) => {
+                Self::common(CommonError::InvalidToken, message)
+            }
+            SignInError::Open(OpenError::AuthFactor(CodeError::Expired)) => {
+                Self::common(CommonError::ExpiredToken, message)
+            }
+            SignInError::Open(OpenError::AuthFactor(CodeError::Commit(error))) => error.into(),
+            SignInError::Open(OpenError::AuthFactorSend(error)) => error.into(),
             SignInError::Hash(error) => error.into(),
-            SignInError::AuthFactor(CodeError::Read(error)) | SignInError::Read(error) => error.into(),
+            SignInError::Open(OpenError::AuthFactor(CodeError::Read(error)) | OpenError::Read(error))
+            | SignInError::Read(error) => error.into(),
         }
     }
 }

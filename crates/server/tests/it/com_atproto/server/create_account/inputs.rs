@@ -196,7 +196,7 @@ async fn a_handle_that_looks_like_another_is_refused() {
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
     for (handle, message) in [
-        ("xn--80ak6aa92e.test", "Handle can be mistaken for another in plain letters"),
+        ("xn--80ak6aa92e.test", "Handle looks like another one in ASCII letters"),
         ("xn--pypal-4ve.test", "Handle mixes letters of different scripts"),
         ("xn--99999999.test", "Handle has an xn-- label that is not valid Punycode"),
         ("xn--99999999.example.com", "Handle has an xn-- label that is not valid Punycode"),
