@@ -1,6 +1,15 @@
 //! A did:plc directory that does what a test says, around a real one: what it accepts is really accepted.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use allod_atproto::json::{self, Limits};
 use bytes::Bytes;
@@ -77,6 +86,7 @@ struct State {
     submissions: watch::Sender<Behaviour>,
     listening: watch::Sender<bool>,
     log: Mutex<Vec<Submission>>,
+    read_count: AtomicUsize,
 }
 
 impl ScriptedPlc {
@@ -91,6 +101,7 @@ impl ScriptedPlc {
             submissions: watch::Sender::new(Behaviour::Work),
             listening: watch::Sender::new(false),
             log: Mutex::default(),
+            read_count: AtomicUsize::new(0),
         };
         let state = Arc::new(state);
         Ok((Self { state: Arc::clone(&state) }, Door { state, socket }))
@@ -130,6 +141,11 @@ impl ScriptedPlc {
     /// Every operation it was sent, in order.
     pub fn submissions(&self) -> Vec<Submission> {
         self.state.log.lock().clone()
+    }
+
+    /// How many look-ups it was sent.
+    pub fn reads(&self) -> usize {
+        self.state.read_count.load(Relaxed)
     }
 
     /// How many operations that start a DID it was sent.
@@ -222,6 +238,9 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Fu
     let submission = head.method == Method::POST;
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let at = submission.then(|| state.log_submission(head.uri.path(), &body));
+    if !submission {
+        state.read_count.fetch_add(1, Relaxed);
+    }
     let behaviours = if submission { &state.submissions } else { &state.reads };
     let behaviour = behaviours.borrow().clone();
     let real = async || {

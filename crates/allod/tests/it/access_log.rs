@@ -6,6 +6,7 @@ use std::{
     process::Stdio,
 };
 
+use allod_testkit::read_json;
 use serde::{
     Deserialize,
     de::{MapAccess, Visitor},
@@ -77,6 +78,50 @@ async fn each_request_leaves_one_line() {
     assert_eq!((nothing["status"], nothing.get("did")), ("404", None));
     assert_eq!(found("/xrpc/com.atproto.server.createAccount")["method"], "POST");
     assert!(!output.contains("s3cret-value"), "{output}");
+}
+
+/// More than the kernel takes of an answer that nobody reads.
+const LARGE_BLOB_BYTES: usize = 24 * 1024 * 1024;
+
+/// Uploads a large blob and refers to it; gives the path and query that it is had by.
+async fn large_blob(origin: &str, did: &str, token: &str) -> String {
+    let post = |nsid: &str| client().post(format!("{origin}/xrpc/{nsid}")).bearer_auth(token);
+    let upload = post("com.atproto.repo.uploadBlob").header("content-type", "application/octet-stream");
+    let upload = upload.body(vec![0x5a; LARGE_BLOB_BYTES]).send().await.unwrap();
+    let blob: Value = read_json(upload.error_for_status().unwrap().bytes().await.unwrap());
+    let record = json!({ "$type": "com.example.note", "file": blob["blob"] });
+    let body = json!({ "repo": did, "collection": "com.example.note", "record": record });
+    post("com.atproto.repo.createRecord").json(&body).send().await.unwrap().error_for_status().unwrap();
+    let cid = blob["blob"]["ref"]["$link"].as_str().unwrap();
+    format!("/xrpc/com.atproto.sync.getBlob?did={did}&cid={cid}")
+}
+
+#[tokio::test]
+async fn a_large_answer_is_broken_off_only_if_its_reader_leaves() {
+    let allod = Allod::new();
+    let (mut server, origin) = start_dev(&allod);
+    let alice = create_account(&origin, "alice.test").await;
+    let path = large_blob(&origin, alice["did"].as_str().unwrap(), alice["accessJwt"].as_str().unwrap()).await;
+    // The line is found by the client's address.
+    let get = |address: &str| client().get(format!("{origin}{path}")).header("x-forwarded-for", address).send();
+    let whole = get("203.0.113.1").await.unwrap();
+    assert_eq!(whole.bytes().await.unwrap().len(), LARGE_BLOB_BYTES);
+    let mut left = get("203.0.113.2").await.unwrap();
+    assert!(left.chunk().await.unwrap().is_some());
+    drop(left);
+    server.wait_for("client=203.0.113.2 ");
+    server.interrupt();
+    let output = server.output();
+    let line = |address: &str| {
+        let found = output.lines().find(|line| fields(line).get("client") == Some(&address));
+        fields(found.unwrap_or_else(|| panic!("no line of {address}:\n{output}")))
+    };
+    let whole = line("203.0.113.1");
+    assert_eq!((whole["status"], whole["bytes"]), ("200", &*LARGE_BLOB_BYTES.to_string()));
+    assert_eq!(whole.get("broken_off"), None);
+    let left = line("203.0.113.2");
+    assert_eq!((left["status"], left["broken_off"]), ("200", "true"));
+    assert!(left["bytes"].parse::<usize>().unwrap() < LARGE_BLOB_BYTES, "{left:?}");
 }
 
 #[tokio::test]

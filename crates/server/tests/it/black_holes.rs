@@ -3,7 +3,7 @@
 
 use std::{
     net::{SocketAddr, UdpSocket},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -37,10 +37,21 @@ use url::Url;
 const UNHINDERED: Duration = Duration::from_secs(4);
 
 /// A network that takes every request and answers none.
-struct Silence;
+#[derive(Default)]
+struct Silence {
+    /// The paths that were asked for.
+    asked: Mutex<Vec<String>>,
+}
+
+impl Silence {
+    fn count(&self, path: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| *asked == path).count()
+    }
+}
 
 impl Outbound for Silence {
-    fn get<'a>(&'a self, _: &'a Url, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+    fn get<'a>(&'a self, url: &'a Url, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+        self.asked.lock().unwrap().push(url.path().to_owned());
         pending().boxed()
     }
 
@@ -100,6 +111,12 @@ async fn looked_up(pds: &TestPds, nsid: &str, parameter: &str, value: String, cl
     call.send().await.status.as_u16()
 }
 
+/// How many handles were looked up in vain, and how many were not looked up for want of a slot.
+fn waited_and_refused(statuses: &[u16]) -> (usize, usize) {
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    (count(400), count(503))
+}
+
 const RESOLVE_HANDLE: &str = "com.atproto.identity.resolveHandle";
 const RESOLVE_DID: &str = "com.atproto.identity.resolveDid";
 
@@ -110,16 +127,21 @@ async fn a_nameserver() {
     let pds = options().outbound(Arc::new(guarded)).start().await;
     let alice = pds.account("alice").await;
     let began = Instant::now();
-    let lookups = (0..24).map(|n| looked_up(&pds, RESOLVE_HANDLE, "handle", format!("a.site{n}.com"), "203.0.113.1"));
+    // Twice what one client may look up.
+    let lookups = (0..2 * LOOKUPS_PER_CLIENT_MAX)
+        .map(|n| looked_up(&pds, RESOLVE_HANDLE, "handle", format!("a.site{n}.com"), "203.0.113.1"));
     let (statuses, ()) = tokio::join!(join_all(lookups), unhindered(&pds, &alice, "DNS"));
-    assert!(statuses.iter().all(|status| *status == 400), "{statuses:?}");
+    let bounded = (LOOKUPS_PER_CLIENT_MAX, LOOKUPS_PER_CLIENT_MAX);
+    assert_eq!(waited_and_refused(&statuses), bounded, "{statuses:?}");
     let bound = Duration::from_millis(LOOKUP_MILLIS_MAX) + UNHINDERED;
     assert!(began.elapsed() < bound, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_host_of_identities() {
-    let pds = options().outbound(Arc::new(Silence)).start().await;
+    let silence = Arc::new(Silence::default());
+    let outbound: Arc<dyn Outbound> = Arc::clone(&silence) as _;
+    let pds = options().outbound(outbound).start().await;
     let alice = pds.account("alice").await;
     // Twice what one client may look up, and twice what one site may be asked for.
     let of_a_client = (0..2 * LOOKUPS_PER_CLIENT_MAX)
@@ -128,11 +150,10 @@ async fn a_host_of_identities() {
         .map(|n| looked_up(&pds, RESOLVE_HANDLE, "handle", format!("a{n}.one.com"), format!("198.51.100.{n}").leak()));
     let (by_client, by_site, ()) =
         tokio::join!(join_all(of_a_client), join_all(of_a_site), unhindered(&pds, &alice, "did:web"));
-    // Whoever had a slot waited in vain; the others were told at once.
+    // Whoever had a slot waited in vain; the others were told at once. Both are the same to who asks for a document.
     assert!(by_client.iter().all(|status| *status == 502), "{by_client:?}");
-    let waited = by_site.iter().filter(|status| **status == 400).count();
-    let refused = by_site.iter().filter(|status| **status == 503).count();
-    assert_eq!((waited, refused), (LOOKUPS_PER_SITE_MAX, LOOKUPS_PER_SITE_MAX), "{by_site:?}");
+    assert_eq!(silence.count("/.well-known/did.json"), LOOKUPS_PER_CLIENT_MAX);
+    assert_eq!(waited_and_refused(&by_site), (LOOKUPS_PER_SITE_MAX, LOOKUPS_PER_SITE_MAX), "{by_site:?}");
 }
 
 #[tokio::test]
@@ -144,15 +165,17 @@ async fn the_directory() {
     let did = |n: usize| format!("did:plc:{}{}", "a".repeat(20), ["2222", "3333", "4444", "5555"][n % 4]);
     let lookups = (0..LOOKUPS_OF_DIRECTORY_MAX + 8)
         .map(|n| looked_up(&pds, RESOLVE_DID, "did", did(n), format!("203.0.113.{}", n / 8).leak()));
+    let reads_before = pds.plc().reads();
     let (statuses, ()) = tokio::join!(join_all(lookups), unhindered(&pds, &alice, "directory"));
     assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+    assert_eq!(pds.plc().reads() - reads_before, LOOKUPS_OF_DIRECTORY_MAX);
 }
 
 /// A job that hangs is no other job's matter.
 #[tokio::test]
 async fn a_relay() {
     let relays = vec![Url::parse("https://relay.example.com").unwrap()];
-    let options = options().outbound(Arc::new(Silence)).config(move |config| {
+    let options = options().outbound(Arc::new(Silence::default())).config(move |config| {
         config.firehose.relays.clone_from(&relays);
     });
     let pds = options.start().await;

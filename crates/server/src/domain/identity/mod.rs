@@ -382,3 +382,110 @@ impl Resolver {
         Url::parse(&format!("https://{host}/.well-known/did.json")).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use bytes::Bytes;
+    use futures_util::{
+        FutureExt,
+        future::{BoxFuture, join_all, pending, ready},
+    };
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::limits::{LOOKUPS_OF_DIRECTORY_MAX, LOOKUPS_PER_SITE_MAX};
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now_micros(&self) -> u64 {
+            0
+        }
+
+        fn elapsed_micros(&self) -> u64 {
+            0
+        }
+
+        fn sleep(&self, _: u64) -> BoxFuture<'_, ()> {
+            pending().boxed()
+        }
+    }
+
+    const OWNER: &str = "did:web:owner.com";
+
+    /// All handles lead to one DID; hosts of the site `silent.com` never answer.
+    struct Names;
+
+    impl Outbound for Names {
+        fn get<'a>(&'a self, _: &'a Url, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+            ready(Ok(Answer { status: 404, body: Bytes::new() })).boxed()
+        }
+
+        fn post_json<'a>(&'a self, _: &'a Url, _: String, _: usize) -> BoxFuture<'a, Result<Answer, OutboundError>> {
+            pending().boxed()
+        }
+
+        fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>> {
+            if name.ends_with(".silent.com.") {
+                return pending().boxed();
+            }
+            ready(Ok(vec![format!("did={OWNER}")])).boxed()
+        }
+    }
+
+    fn resolver() -> Resolver {
+        // The directory is never asked.
+        let directory = Url::parse("http://127.0.0.1:9").unwrap();
+        // A provider that is already there is the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "nothing is asked with it")]
+        let client = reqwest::Client::builder().build().unwrap();
+        Resolver::new(PlcClient::new(directory, client), Arc::new(Names), Arc::new(Still), false)
+    }
+
+    fn handle(name: &str) -> Handle {
+        Handle::parse(name).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_directory_takes_no_slots_of_others() {
+        let resolver = resolver();
+        let began = Instant::now();
+        let asked = || resolver.ask_directory(pending::<Result<(), DirectoryError>>());
+        let mut silent = pin!(join_all((0..LOOKUPS_OF_DIRECTORY_MAX).map(|_| asked())));
+        assert!(silent.as_mut().now_or_never().is_none());
+
+        let busy = DirectoryError::Unavailable { reason: Busy.to_string() };
+        assert_eq!(resolver.ask_directory(ready(Ok(()))).await, Err(busy));
+        let did = Did::parse("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+        let document = resolver.document(&did, Freshness::Cached).await;
+        let reason = Busy.to_string();
+        assert!(matches!(document, Err(ResolveError::Unavailable { reason: told, .. }) if told == reason));
+        assert_eq!(resolver.handle(&handle("alice.example.com")).await.unwrap(), Some(Did::parse(OWNER).unwrap()));
+        assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited");
+
+        let timed_out = Err(DirectoryError::Unavailable { reason: "timed out".to_owned() });
+        assert!(silent.await.iter().all(|answer| *answer == timed_out));
+        assert_eq!(began.elapsed(), Duration::from_millis(LOOKUP_MILLIS_MAX));
+        assert_eq!(resolver.ask_directory(ready(Ok(()))).await, Ok(()), "the slots are free again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_site_takes_no_slots_of_others() {
+        let resolver = resolver();
+        let began = Instant::now();
+        let names: Vec<Handle> = (0..=LOOKUPS_PER_SITE_MAX).map(|n| handle(&format!("a{n}.silent.com"))).collect();
+        let mut silent = pin!(join_all(names.iter().take(LOOKUPS_PER_SITE_MAX).map(|name| resolver.handle(name))));
+        assert!(silent.as_mut().now_or_never().is_none());
+
+        assert!(matches!(resolver.handle(names.last().unwrap()).await, Err(OutboundError::Busy(_))));
+        assert_eq!(resolver.handle(&handle("alice.example.com")).await.unwrap(), Some(Did::parse(OWNER).unwrap()));
+        assert_eq!(resolver.ask_directory(ready(Ok(()))).await, Ok(()));
+        assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited");
+
+        assert!(silent.await.iter().all(|answer| matches!(answer, Err(OutboundError::Failed(_)))));
+        assert_eq!(began.elapsed(), Duration::from_millis(LOOKUP_MILLIS_MAX));
+    }
+}

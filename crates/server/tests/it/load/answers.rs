@@ -13,7 +13,7 @@ const NOTES: &str = "com.example.note";
 /// Creates large records.
 async fn fill(pds: &TestPds, actor: &Actor, records: usize) {
     for n in 0..records {
-        let record = json!({ "$type": NOTES, "n": n, "text": "x".repeat(900_000) });
+        let record = json!({ "$type": NOTES, "n": n, "text": "x".repeat(RECORD_BYTES) });
         let body = json!({ "repo": actor.did, "collection": NOTES, "record": record });
         pds.xrpc_post("com.atproto.repo.createRecord").bearer(&actor.access).json(&body).ok().await;
     }
@@ -58,15 +58,43 @@ async fn a_client_that_takes_nothing_has_its_share_and_the_others_theirs() {
     other("198.51.100.1").ok().await;
 }
 
+/// How many bytes of records [`fill`] creates at a time.
+const RECORD_BYTES: usize = 900_000;
+
 #[tokio::test]
-async fn a_large_answer_that_is_not_taken_is_not_read_ahead() {
+async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
+    const RECORDS: usize = 6;
+    /// Less than a piece of the answer.
+    const WINDOW_BYTES: u32 = 16 * 1024;
+    /// How often the store is read before the answer begins, and for the record that is sent and the next one.
+    const FIRST_READS: usize = 8;
+    /// A piece is as large as one record at least; that much is sent before the next one is read.
+    const HELD_MAX: usize = limits::STREAM_HELD_BYTES + RECORD_BYTES + limits::RECORD_BYTES_PER_READ;
+
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;
-    fill(&pds, &alice, 6).await;
-    let stalled = Stalled::connect(&pds).await;
+    fill(&pds, &alice, RECORDS).await;
+    let before = pds.store().reads();
+    let stalled = Stalled::with_window(&pds, WINDOW_BYTES).await;
     let url = format!("{}/xrpc/com.atproto.sync.getRepo?did={}", pds.url(), alice.did);
     let (answer, _) = stalled.open(Request::get(url).body(()).unwrap(), true).await;
-    assert_eq!(answer.await.unwrap().status(), 200);
-    let most = limits::STREAM_HELD_BYTES + 1_000_000;
-    until("a piece is held", || (1..=most).contains(&pds.app().answers.held_bytes())).await;
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let (mut taken, mut most) = (0, 0);
+    while let Some(bytes) = body.data().await.transpose().unwrap() {
+        taken += bytes.len();
+        // What was read so far is what was taken, and one read ahead of it.
+        let held = pds.app().answers.held_bytes();
+        assert!(held <= HELD_MAX, "{held}");
+        // The end of the answer may be on its way, where it is held no more.
+        assert!(held >= limits::STREAM_HELD_BYTES || taken > (RECORDS - 1) * RECORD_BYTES, "{held}");
+        let reads = usize::try_from(pds.store().reads() - before).unwrap();
+        assert!(reads <= FIRST_READS + taken / RECORD_BYTES, "{reads} reads when {taken} bytes were taken");
+        most = most.max(held);
+        body.flow_control().release_capacity(bytes.len()).unwrap();
+    }
+    assert!(taken > RECORDS * RECORD_BYTES, "{taken}");
+    assert!(most > RECORD_BYTES, "a piece that is larger than usual counts as such: {most}");
+    until("what was held is given back", || pds.app().answers.held_bytes() == 0).await;
 }

@@ -18,11 +18,16 @@ struct Stalled(SendRequest<Bytes>);
 
 impl Stalled {
     async fn connect(pds: &TestPds) -> Self {
+        Self::with_window(pds, 0).await
+    }
+
+    /// A connection whose client takes so many bytes of each answer until it asks for more.
+    async fn with_window(pds: &TestPds, bytes: u32) -> Self {
         let address = pds.url().trim_start_matches("http://").to_owned();
         #[expect(clippy::disallowed_methods, reason = "the test is the client")]
         let stream = TcpStream::connect(address).await.unwrap();
         let (client, connection) =
-            client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+            client::Builder::new().initial_window_size(bytes).handshake::<_, Bytes>(stream).await.unwrap();
         // It ends with the test.
         tokio::spawn(connection);
         Self(client)
