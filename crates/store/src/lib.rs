@@ -21,4 +21,4 @@ pub use database::{Database, Db};
 pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
 pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
 pub use state::{DAMAGES_MAX, Damage, StoreState};
-pub use txn::{CommitError, Committed, ReadError, Step, Touched, Txn};
+pub use txn::{CommitError, Committed, DiskReserveUse, ReadError, Step, Touched, Txn};

@@ -47,8 +47,20 @@ pub struct Txn {
     pub events: Vec<NewEvent>,
     /// What must not be remembered once it is durable. Engines don't look at it.
     pub touched: Vec<Touched>,
-    /// Whether it may use the disk space that is kept back, see [`Txn::use_disk_reserve`].
-    pub uses_disk_reserve: bool,
+    /// How far it may use the disk space that is kept back.
+    pub disk_reserve_use: DiskReserveUse,
+}
+
+/// How far a transaction may use the disk space that engines may keep back for when the disk is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskReserveUse {
+    /// Not at all.
+    #[default]
+    None,
+    /// A bounded number of such transactions until there is room again.
+    Some,
+    /// Always.
+    All,
 }
 
 impl Txn {
@@ -82,13 +94,19 @@ impl Txn {
         self.steps.extend(other.steps);
         self.events.extend(other.events);
         self.touched.extend(other.touched);
-        self.uses_disk_reserve |= other.uses_disk_reserve;
+        self.disk_reserve_use = self.disk_reserve_use.max(other.disk_reserve_use);
     }
 
     /// Says that it must be written also when the disk is full: it ends somebody's access, hides something, or frees
     /// space. Engines may keep space back for such writes.
     pub fn use_disk_reserve(&mut self) {
-        self.uses_disk_reserve = true;
+        self.disk_reserve_use = DiskReserveUse::All;
+    }
+
+    /// Says that it is small, and needed by whoever wants to free space or end an access when the disk is full: a
+    /// sign-in, a mailed code. A bounded number of such writes is taken until there is room again.
+    pub fn use_some_disk_reserve(&mut self) {
+        self.disk_reserve_use = self.disk_reserve_use.max(DiskReserveUse::Some);
     }
 
     /// Adds an event.

@@ -497,6 +497,46 @@ async fn while_the_reserve_is_gone_only_revocations_are_written() {
 }
 
 #[tokio::test]
+async fn the_reserve_is_kept_when_something_else_than_room_is_missing() {
+    use std::os::unix::fs::MetadataExt as _;
+    for code in [ffi::SQLITE_NOMEM, ffi::SQLITE_BUSY] {
+        let (_turn, recorder) = recorder().await;
+        let store = Store::new();
+        let options = store.options().with_disk_reserve(1024 * 1024).through_vfs("failing");
+        let db = sqlite::open(options.clone()).unwrap();
+        db.commit(with_event(put("before", b""))).await.unwrap();
+        let file = format!("{}.reserve", options.path.display());
+        let held = || std::fs::metadata(&file).unwrap().blocks();
+        let held_before = held();
+        recorder.fail(fail(Call::Write, FileKind::Wal, 0, code));
+        let error = db.commit(revocation("revoked")).await.unwrap_err();
+        assert!(matches!(error, CommitError::Unavailable { .. }), "{error:?}");
+        // Given up, it would be taken again only by the next write.
+        assert_eq!(held(), held_before, "{code}");
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_small_writes_may_use_the_reserve() {
+    let store = Store::new();
+    // More than any disk has.
+    let db = sqlite::open(store.options().with_disk_reserve(1 << 55)).unwrap();
+    if db.commit(put("ordinary", b"")).await.is_ok() {
+        return; // This machine's file system can't reserve space.
+    }
+    let sign_in = |n: usize| {
+        let mut txn = put(&format!("sign-in {n}"), b"");
+        txn.use_some_disk_reserve();
+        db.commit(txn)
+    };
+    let taken = join_all((0..600).map(sign_in)).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(taken, 500);
+    db.commit(revocation("revoked")).await.unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_fills_up_within_a_statement_refuses_the_whole_group() {
     let (_turn, recorder) = recorder().await;
     let store = Store::new();

@@ -114,6 +114,8 @@ pub enum SendError {
 pub async fn send(app: &App, account: &Account, purpose: Purpose) -> Result<(), SendError> {
     let to = account.email.clone().ok_or(SendError::NoAddress)?;
     let mut txn = Txn::new();
+    // Deleting an account takes a code, and signing in may.
+    txn.use_some_disk_reserve();
     let code = issue(app, &mut txn, &account.did, purpose);
     let content = Content::Code { purpose, handle: account.handle.clone(), code };
     mail::post(app, &mut txn, Letter { to, account: Some(account.did.clone()), content });

@@ -133,9 +133,11 @@ impl Checkpointer {
 fn pass(connection: &Connection, mode: CheckpointMode, health: &Arc<Health>) {
     if let Err(error) = connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
         match failure::kind(&error) {
-            Kind::Broken => health.break_with(&format!("checkpoint: {error}")),
+            Kind::Broken(cause) => health.break_with(cause, &format!("checkpoint: {error}")),
             Kind::Busy => {}
-            Kind::Constraint | Kind::Resource | Kind::Statement => tracing::warn!(%error, "a checkpoint failed"),
+            Kind::Constraint | Kind::Full | Kind::Resource | Kind::Statement => {
+                tracing::warn!(%error, "a checkpoint failed")
+            }
         }
     }
 }

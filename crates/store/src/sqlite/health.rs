@@ -5,7 +5,11 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
 };
 
 use parking_lot::Mutex;
@@ -16,6 +20,7 @@ use crate::{DAMAGES_MAX, Damage, SqlValue, Statement, StoreState};
 use super::{
     SqliteOptions,
     connection::{self, Role},
+    failure::Cause,
     spawn,
 };
 
@@ -24,6 +29,8 @@ use super::{
 const FINDINGS_PER_SEARCH_MAX: u32 = 1;
 /// How many searches one opening makes at most: each reads the whole file.
 const SEARCHES_MAX: u32 = 5;
+/// After how many instructions of the engine a search looks whether it is to stop.
+const SEARCH_STEPS_PER_LOOK: i32 = 1000;
 
 /// Whether the store can still be trusted.
 #[derive(Debug)]
@@ -31,6 +38,7 @@ pub(super) struct Health {
     options: SqliteOptions,
     broken: OnceLock<String>,
     found: Mutex<Found>,
+    is_closing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -38,20 +46,26 @@ struct Found {
     damages: Vec<Damage>,
     further: u64,
     is_searching: bool,
+    search: Option<JoinHandle<()>>,
     searches: u32,
 }
 
 impl Health {
     pub(super) fn new(options: &SqliteOptions) -> Arc<Self> {
-        Arc::new(Self { options: options.clone(), broken: OnceLock::new(), found: Mutex::default() })
+        Arc::new(Self {
+            options: options.clone(),
+            broken: OnceLock::new(),
+            found: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+        })
     }
 
     /// Stops all further writes. The first reason is kept.
-    pub(super) fn break_with(self: &Arc<Self>, reason: &str) {
+    pub(super) fn break_with(self: &Arc<Self>, cause: Cause, reason: &str) {
         if self.broken.set(format!("it stopped after an error and must be opened again: {reason}")).is_ok() {
             let file = self.file().display();
             tracing::error!(reason, %file, "the database failed; no further writes until it is opened again");
-            if reason.contains("malformed") {
+            if cause == Cause::Damage {
                 self.search();
             }
         }
@@ -116,26 +130,53 @@ impl Health {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_searching(&self) -> bool {
+        self.found.lock().is_searching
+    }
+
     /// Looks for damaged pages, unless that is being done or was done often enough.
-    fn search(self: &Arc<Self>) {
+    pub(super) fn search(self: &Arc<Self>) {
         let mut found = self.found.lock();
-        if found.is_searching || found.searches >= SEARCHES_MAX {
+        if found.is_searching || found.searches >= SEARCHES_MAX || self.is_closing.load(Ordering::Acquire) {
             return;
         }
         (found.is_searching, found.searches) = (true, found.searches + 1);
-        drop(found);
         let health = Arc::clone(self);
         let search = move || {
-            let findings = damaged_pages(&health.options);
+            let findings = health.damaged_pages();
             for finding in findings.unwrap_or_else(|error| vec![format!("the search for damaged pages: {error}")]) {
                 health.note(page_of(&finding), &finding);
             }
             health.found.lock().is_searching = false;
         };
-        if let Err(error) = spawn("store-search", search) {
-            tracing::warn!(%error, "damaged pages can't be searched for");
-            self.found.lock().is_searching = false;
+        match spawn("store-search", search) {
+            Ok(thread) => found.search = Some(thread),
+            Err(error) => {
+                tracing::warn!(%error, "damaged pages can't be searched for");
+                found.is_searching = false;
+            }
         }
+    }
+
+    /// Ends a search that is under way, and waits for its thread. None begins afterwards.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        let search = self.found.lock().search.take();
+        if search.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the search for damaged pages panicked");
+        }
+    }
+
+    fn damaged_pages(self: &Arc<Self>) -> Result<Vec<String>, super::OpenError> {
+        let engine = |source| super::OpenError::Engine { what: "search for damaged pages", source };
+        let mut connection = connection::connect(&self.options, Role::Reader)?;
+        let health = Arc::clone(self);
+        let is_closing = move || health.is_closing.load(Ordering::Acquire);
+        connection.progress_handler(SEARCH_STEPS_PER_LOOK, Some(is_closing)).map_err(engine)?;
+        let findings = quick_check(&connection);
+        // That it was ended is no finding.
+        if self.is_closing.load(Ordering::Acquire) { Ok(Vec::new()) } else { findings.map_err(engine) }
     }
 
     fn file(&self) -> &Path {
@@ -154,19 +195,13 @@ pub(super) struct BreakOnPanic<'a> {
 impl Drop for BreakOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.health.break_with(&format!("the {} thread panicked", self.thread));
+            self.health.break_with(Cause::Failure, &format!("the {} thread panicked", self.thread));
         }
     }
 }
 
 fn is_power_of_ten(count: u64) -> bool {
     count > 0 && 10_u64.checked_pow(count.ilog10()) == Some(count)
-}
-
-fn damaged_pages(options: &SqliteOptions) -> Result<Vec<String>, super::OpenError> {
-    let engine = |source| super::OpenError::Engine { what: "search for damaged pages", source };
-    let connection = connection::connect(options, Role::Reader)?;
-    quick_check(&connection).map_err(engine)
 }
 
 fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<String>> {

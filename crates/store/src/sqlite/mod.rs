@@ -348,8 +348,9 @@ impl Database for Sqlite {
             let (reply, answer) = oneshot::channel();
             let end = {
                 let (writes, reads, checkpointer) = (Arc::clone(writes), Arc::clone(reads), Arc::clone(checkpointer));
+                let health = Arc::clone(&self.health);
                 move || {
-                    ending.end(&writes, &reads, &checkpointer);
+                    ending.end(&writes, &reads, &checkpointer, &health);
                     let _ = reply.send(());
                 }
             };
@@ -364,14 +365,14 @@ impl Database for Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         if let Some(threads) = self.threads.get_mut().take() {
-            threads.end(&self.writes, &self.reads, &self.checkpointer);
+            threads.end(&self.writes, &self.reads, &self.checkpointer, &self.health);
         }
     }
 }
 
 impl Threads {
     /// Finishes what is waiting, ends all threads, and lets the file go last.
-    fn end(self, writes: &Queue<Job>, reads: &Queue<ReadJob>, checkpointer: &Checkpointer) {
+    fn end(self, writes: &Queue<Job>, reads: &Queue<ReadJob>, checkpointer: &Checkpointer, health: &Health) {
         let join = |thread: JoinHandle<()>| {
             if thread.join().is_err() {
                 tracing::error!("a thread of the database has panicked");
@@ -383,6 +384,7 @@ impl Threads {
         self.readers.into_iter().for_each(join);
         checkpointer.close();
         join(self.checkpointer);
+        health.close();
         drop(self.lock);
     }
 }

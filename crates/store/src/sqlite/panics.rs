@@ -46,6 +46,31 @@ async fn a_panic_of_the_writer_stops_all_writes_and_no_read() {
 }
 
 #[tokio::test]
+async fn the_search_for_damaged_pages_ends_with_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_in(&directory);
+    let mut txn = Txn::new();
+    // So much that the search takes a while.
+    txn.run(sql!(
+        "INSERT INTO relays (url, told_seq, last_try_at, failures, next_try_at) \
+         WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000) \
+         SELECT 'https://relay.example/' || x, 0, 0, 0, 0 FROM n"
+    ));
+    store.commit(txn).await.unwrap();
+    store.health.break_with(failure::Cause::Failure, "no damage");
+    assert!(!store.health.is_searching(), "only damage is searched for");
+    store.health.event_failed("damage");
+    store.health.search();
+    assert!(store.health.is_searching());
+    store.close().await;
+    assert!(!store.health.is_searching(), "its thread is over");
+    let state = store.state();
+    assert_eq!(state.damages.len(), 1, "that it was ended is no damage: {:?}", state.damages);
+    store.health.search();
+    assert!(!store.health.is_searching(), "none begins afterwards");
+}
+
+#[tokio::test]
 async fn a_panic_of_a_reader_costs_one_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_in(&directory);

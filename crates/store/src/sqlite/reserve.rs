@@ -1,5 +1,5 @@
 //! Disk space kept back for what must still be written when the disk is full: sign-outs, revocations, new passwords,
-//! takedowns, deletions.
+//! takedowns, deletions; and a bounded number of sign-ins and mailed codes, which owners need to delete something.
 //!
 //! A file beside the database holds the space. When such a write does not find room, the file gives its space up; until
 //! it can be taken again, all other writes are refused, so that nobody else uses it.
@@ -16,10 +16,15 @@ use rustix::{
     io::Errno,
 };
 
+use crate::DiskReserveUse;
+
 use super::lock::beside;
 
 /// What writes are refused with while the space is given up.
 pub(super) const REFUSED: &str = "the disk is full; what is left is kept for sign-outs, revocations and takedowns";
+/// How many writes that may use some of the space are taken until it is kept back again. Each fills about eight pages of
+/// 4 KiB of the log, so they leave half of 32 MiB.
+const SOME_WRITES_MAX: u32 = 500;
 
 /// The space that is kept back.
 pub(super) struct Reserve {
@@ -27,12 +32,14 @@ pub(super) struct Reserve {
     file: Option<File>,
     bytes: u64,
     is_held: bool,
+    /// How many more writes may use some of the space.
+    some_left: u32,
 }
 
 impl Reserve {
     /// Keeps nothing back.
     pub(super) fn none() -> Self {
-        Self { file: None, bytes: 0, is_held: false }
+        Self { file: None, bytes: 0, is_held: false, some_left: SOME_WRITES_MAX }
     }
 
     /// Takes `bytes` beside the database at `path`, or begins without them when there is no room.
@@ -42,7 +49,8 @@ impl Reserve {
         }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let mut reserve = Self { file: Some(options.open(beside(path, ".reserve"))?), bytes, is_held: false };
+        let file = Some(options.open(beside(path, ".reserve"))?);
+        let mut reserve = Self { file, bytes, is_held: false, some_left: SOME_WRITES_MAX };
         if !reserve.hold() {
             tracing::error!(
                 bytes,
@@ -64,6 +72,19 @@ impl Reserve {
         self.file.is_some()
     }
 
+    /// Whether a write is taken while the space is given up; one that may use some of it is counted.
+    pub(super) fn admits(&mut self, disk_reserve_use: DiskReserveUse) -> bool {
+        match disk_reserve_use {
+            DiskReserveUse::None => false,
+            DiskReserveUse::Some if self.some_left == 0 => false,
+            DiskReserveUse::Some => {
+                self.some_left -= 1;
+                true
+            }
+            DiskReserveUse::All => true,
+        }
+    }
+
     /// Gives the space up for a write that found no room; false when there is none to give.
     pub(super) fn give_up(&mut self) -> bool {
         let Some(file) = self.file.as_ref().filter(|_| self.is_held) else { return false };
@@ -82,7 +103,7 @@ impl Reserve {
     fn hold(&mut self) -> bool {
         let Some(file) = &self.file else { return false };
         match fallocate(file, FallocateFlags::empty(), 0, self.bytes) {
-            Ok(()) => self.is_held = true,
+            Ok(()) => (self.is_held, self.some_left) = (true, SOME_WRITES_MAX),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 tracing::warn!("the file system can't reserve space: there is no disk reserve");
                 self.file = None;

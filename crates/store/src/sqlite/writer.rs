@@ -11,12 +11,12 @@ use std::sync::{
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use crate::{CommitError, EventDay, SEQ_MAX, Seq, Step, Txn};
+use crate::{CommitError, DiskReserveUse, EventDay, SEQ_MAX, Seq, Step, Txn};
 
 use super::{
     checkpoint::Checkpointer,
     event_tables::{EventLog, LogError},
-    failure::{self, Failure, Kind},
+    failure::{self, Broken, Cause, Failure, Kind},
     health::{BreakOnPanic, Health},
     queue::{AbandonOnDrop, Queue},
     reserve::{self, Reserve},
@@ -40,14 +40,14 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Whether it is written also when the disk is full.
-    fn uses_disk_reserve(&self) -> bool {
+    /// How far it is written also when the disk is full.
+    fn disk_reserve_use(&self) -> DiskReserveUse {
         match self {
-            Self::Commit(txn) => txn.uses_disk_reserve,
-            Self::Trim(_) => true,
-            Self::RaiseSequence(_) => false,
+            Self::Commit(txn) => txn.disk_reserve_use,
+            Self::Trim(_) => DiskReserveUse::All,
+            Self::RaiseSequence(_) => DiskReserveUse::None,
             #[cfg(test)]
-            Self::Panic => false,
+            Self::Panic => DiskReserveUse::None,
         }
     }
 }
@@ -77,6 +77,8 @@ pub(super) struct Writer {
     checkpointer: Arc<Checkpointer>,
     health: Arc<Health>,
     reserve: Reserve,
+    /// Whether the group that was tried last has met a full disk.
+    found_full: bool,
 }
 
 impl Writer {
@@ -95,15 +97,16 @@ impl Writer {
             Ok(())
         }))?;
         let (checkpointer, health) = (Arc::clone(checkpointer), Arc::clone(health));
-        Ok(Self { connection, log, newest, wal_pages, checkpointer, health, reserve })
+        Ok(Self { connection, log, newest, wal_pages, checkpointer, health, reserve, found_full: false })
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, queue: &Queue<Job>) {
+        // After a panic these are answered last, by their end: whoever then writes again is refused.
+        let mut jobs = Vec::new();
         let _abandon = AbandonOnDrop(queue);
         let health = Arc::clone(&self.health);
         let _poison = BreakOnPanic { health: &health, thread: "writer" };
-        let mut jobs = Vec::new();
         while queue.pop_group(&mut jobs, GROUP_TXNS_MAX) {
             self.run_group(&mut jobs);
             self.checkpointer.wal_grew(self.wal_pages.load(Ordering::Relaxed));
@@ -115,7 +118,10 @@ impl Writer {
             return answer_unavailable(jobs.drain(..), reason);
         }
         if self.reserve.is_given_up() {
-            answer_unavailable(jobs.extract_if(.., |job| !job.work.uses_disk_reserve()), reserve::REFUSED);
+            answer_unavailable(
+                jobs.extract_if(.., |job| !self.reserve.admits(job.work.disk_reserve_use())),
+                reserve::REFUSED,
+            );
         }
         if jobs.is_empty() {
             return;
@@ -123,7 +129,8 @@ impl Writer {
         let outcomes = self.write_group(jobs);
         let mut again = Vec::new();
         for (job, outcome) in jobs.drain(..).zip(outcomes) {
-            if job.work.uses_disk_reserve() && matches!(outcome, Err(CommitError::Unavailable { .. })) {
+            let uses_reserve = job.work.disk_reserve_use() != DiskReserveUse::None;
+            if self.found_full && uses_reserve && matches!(outcome, Err(CommitError::Unavailable { .. })) {
                 again.push((job, outcome));
             } else {
                 answer(job, outcome);
@@ -132,7 +139,6 @@ impl Writer {
         if again.is_empty() {
             return;
         }
-        // The disk may have been full.
         if self.health.broken().is_none() && self.reserve.give_up() {
             jobs.extend(again.into_iter().map(|(job, _)| job));
             let outcomes = self.write_group(jobs);
@@ -149,6 +155,7 @@ impl Writer {
     /// Writes a group, and says of each of its transactions what became of it.
     fn write_group(&mut self, jobs: &[Job]) -> Vec<Result<Done, CommitError>> {
         let seq_before = self.log.seq;
+        self.found_full = false;
         let outcomes = match self.apply_group(jobs) {
             Ok(outcomes) => outcomes,
             Err(failed) => {
@@ -199,12 +206,20 @@ impl Writer {
             // A full disk or a lack of memory can make the engine roll back all of it by itself.
             let reason = match applied {
                 Ok(_) => "a statement ended the group's transaction".to_owned(),
-                Err(Failure::Store(reason)) => return Err(GroupFailure::Breaking(reason)),
+                Err(Failure::Store(broken)) => return Err(GroupFailure::Breaking(broken)),
+                Err(Failure::DiskFull(reason)) => return Err(GroupFailure::DiskFull(reason)),
                 Err(Failure::Group(reason)) => reason,
                 Err(Failure::Transaction(error)) => error.to_string(),
             };
             return Err(GroupFailure::Passing(reason));
         }
+        let applied = match applied {
+            Err(Failure::DiskFull(reason)) => {
+                self.found_full = true;
+                Err(Failure::Transaction(CommitError::Unavailable { reason }))
+            }
+            applied => applied,
+        };
         match applied {
             Ok(done) => {
                 self.control("RELEASE txn")?;
@@ -220,7 +235,8 @@ impl Writer {
                 Ok(Err(error))
             }
             Err(Failure::Group(reason)) => Err(GroupFailure::Passing(reason)),
-            Err(Failure::Store(reason)) => Err(GroupFailure::Breaking(reason)),
+            Err(Failure::DiskFull(reason)) => Err(GroupFailure::DiskFull(reason)),
+            Err(Failure::Store(broken)) => Err(GroupFailure::Breaking(broken)),
         }
     }
 
@@ -291,14 +307,18 @@ impl Writer {
         };
         let reason = error.to_string();
         match failure::kind(&error) {
-            // The disk was full before the group's last page, the one that makes it count, was written; or a lock or
-            // a deferred constraint stood in the way.
+            // Before the group's last page, the one that makes it count, was written.
+            Kind::Full => {
+                self.undo_group(seq_before, &GroupFailure::DiskFull(reason.clone()));
+                Err(EndFailure::NothingApplied(reason))
+            }
+            // Likewise; or a lock or a deferred constraint stood in the way.
             Kind::Resource | Kind::Busy | Kind::Constraint | Kind::Statement => {
                 self.undo_group(seq_before, &GroupFailure::Passing(reason.clone()));
                 Err(EndFailure::NothingApplied(reason))
             }
-            Kind::Broken => {
-                self.health.break_with(&format!("commit: {reason}"));
+            Kind::Broken(cause) => {
+                self.health.break_with(cause, &format!("commit: {reason}"));
                 self.undo_group(seq_before, &GroupFailure::Passing(reason.clone()));
                 Err(EndFailure::Unknown(reason))
             }
@@ -307,19 +327,21 @@ impl Writer {
 
     /// Rolls the open transaction back, if there is one, and the log's state with it.
     fn undo_group(&mut self, seq_before: Seq, failed: &GroupFailure) {
-        if let GroupFailure::Breaking(reason) = failed {
-            self.health.break_with(reason);
+        match failed {
+            GroupFailure::Passing(_) => {}
+            GroupFailure::DiskFull(_) => self.found_full = true,
+            GroupFailure::Breaking(broken) => self.health.break_with(broken.cause, &broken.reason),
         }
         self.log.seq = seq_before;
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            self.health.break_with(&format!("rollback: {error}"));
+            self.health.break_with(Cause::Failure, &format!("rollback: {error}"));
         }
         if self.log.days_changed
             && let Err(error) = self.log.reload_days(&self.connection)
         {
-            self.health.break_with(&format!("rollback: {error}"));
+            self.health.break_with(Cause::Failure, &format!("rollback: {error}"));
         }
     }
 
@@ -332,13 +354,15 @@ impl Writer {
 #[derive(Debug)]
 enum GroupFailure {
     Passing(String),
-    Breaking(String),
+    DiskFull(String),
+    Breaking(Broken),
 }
 
 impl GroupFailure {
     fn reason(&self) -> &str {
         match self {
-            Self::Passing(reason) | Self::Breaking(reason) => reason,
+            Self::Passing(reason) | Self::DiskFull(reason) => reason,
+            Self::Breaking(broken) => &broken.reason,
         }
     }
 }
@@ -346,7 +370,8 @@ impl GroupFailure {
 impl From<rusqlite::Error> for GroupFailure {
     fn from(error: rusqlite::Error) -> Self {
         match failure::kind(&error) {
-            Kind::Broken => Self::Breaking(error.to_string()),
+            Kind::Broken(cause) => Self::Breaking(Broken { cause, reason: error.to_string() }),
+            Kind::Full => Self::DiskFull(error.to_string()),
             Kind::Constraint | Kind::Resource | Kind::Busy | Kind::Statement => Self::Passing(error.to_string()),
         }
     }
@@ -356,7 +381,7 @@ impl From<LogError> for GroupFailure {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Engine(error) => error.into(),
-            LogError::Invalid(reason) => Self::Breaking(reason),
+            LogError::Invalid(reason) => Self::Breaking(Broken { cause: Cause::Damage, reason }),
         }
     }
 }

@@ -20,6 +20,7 @@ pub async fn takedown_of(db: &dyn Database, cid: &Cid) -> Result<Option<String>,
 
 /// Adds: the bytes, which this account has, are taken down.
 pub fn deny(txn: &mut Txn, cid: &Cid, did: &Did, takedown_ref: &str, now: i64) {
+    txn.use_disk_reserve();
     txn.run(sql!(
         "INSERT INTO denied_blobs (cid, did, takedown_ref, denied_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (cid) DO UPDATE SET did = excluded.did, takedown_ref = excluded.takedown_ref, \

@@ -84,6 +84,7 @@ pub fn issue(txn: &mut Txn, code: &EmailCode) {
 
 /// Adds: the code is tried once more. Conflict: [`CODE_GONE`] when it may not be.
 pub fn count_try(txn: &mut Txn, code: &EmailCode) {
+    txn.use_some_disk_reserve();
     txn.expect(
         CODE_GONE,
         1,

@@ -138,11 +138,13 @@ pub async fn use_by(db: &dyn Database, code: &str, used_by: &Did) -> Result<Opti
 
 /// Adds: the code makes no account any more.
 pub fn disable(txn: &mut Txn, code: &str) {
+    txn.use_disk_reserve();
     txn.run(sql!("UPDATE invite_codes SET disabled = 1 WHERE code = $1", code));
 }
 
 /// Adds: the owner's codes make no account any more.
 pub fn disable_of_owner(txn: &mut Txn, owner: &str) {
+    txn.use_disk_reserve();
     txn.run(sql!("UPDATE invite_codes SET disabled = 1 WHERE for_account = $1", owner));
 }
 

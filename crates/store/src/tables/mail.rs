@@ -146,6 +146,8 @@ pub async fn next_due(db: &dyn Database) -> Result<Option<i64>, ReadError> {
 
 /// Adds: the letter is done with.
 pub fn remove(txn: &mut Txn, letter_id: &[u8]) {
+    // A letter that stays would be sent again.
+    txn.use_disk_reserve();
     txn.run(sql!("DELETE FROM mail_outbox WHERE letter_id = $1", letter_id));
 }
 

@@ -109,6 +109,7 @@ pub(in crate::domain) async fn open(
         // Whoever signs in needs no answer to createAccount any more.
         sign_ups::forget(txn, &account.did);
         sessions::forget_expired(txn, &account.did, clock::to_store(now));
+        txn.use_some_disk_reserve();
     }
     let identifier = BASE64URL_NOPAD.encode(&randomness::bytes::<32>(&*app.randomness));
     let row = SessionToken {
@@ -206,6 +207,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
             ..current.clone()
         };
         let mut txn = Txn::new();
+        txn.use_some_disk_reserve();
         let grace_until = clock::to_store(now + REFRESH_GRACE_SECS * MICROS_PER_SEC);
         sessions::rotate(&mut txn, &current.token_hash, &next.token_hash, grace_until);
         sessions::insert(&mut txn, &next);

@@ -217,6 +217,9 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
     }
     add_collections(&mut txn, did, (&open.tree, &plan.tree), effects);
     txn.event(event(&plan, did, now_micros));
+    if effects.iter().all(|effect| matches!(effect.kind, EffectKind::Delete)) {
+        txn.use_some_disk_reserve();
+    }
 
     let replaced = effects.iter().filter(|effect| !matches!(effect.kind, EffectKind::Create(_)));
     let replaced: Vec<&RecordPath> = replaced.map(|effect| &effect.path).collect();
