@@ -14,6 +14,7 @@
 mod identifiers;
 mod identities;
 mod mutation;
+mod origins;
 mod records;
 mod repositories;
 mod requests;
@@ -37,7 +38,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "content_coding", run: requests::content_coding },
     Target { name: "control_command", run: requests::control_command },
     Target { name: "did_document", run: identities::did_document },
+    Target { name: "forwarded", run: origins::forwarded },
     Target { name: "frame", run: repositories::frame },
+    Target { name: "host", run: origins::host },
     Target { name: "identifiers", run: identifiers::identifiers },
     Target { name: "json", run: records::json },
     Target { name: "lexicon_document", run: records::lexicon_document },
@@ -51,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "session_token", run: requests::session_token },
     Target { name: "tree", run: repositories::tree },
     Target { name: "websocket", run: requests::websocket },
+    Target { name: "x_forwarded_for", run: origins::x_forwarded_for },
 ];
 
 /// Finds a target.

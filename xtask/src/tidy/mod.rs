@@ -127,6 +127,8 @@ fn read_metadata(root: &Path) -> Result<Metadata, TidyError> {
         serde_json::from_str(&answer).map_err(|error| TidyError::Metadata(error.to_string()))?;
     let tree = ["tree", "--workspace", "--locked", "--target", "all", "--prefix", "none", "--format", "{p}"];
     metadata.linked = metadata::linked(&cargo(root, &tree)?);
+    // A workspace of its own, which no other step builds.
+    cargo(&root.join("fuzz"), &["metadata", "--format-version", "1", "--locked"])?;
     Ok(metadata)
 }
 

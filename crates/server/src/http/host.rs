@@ -71,7 +71,7 @@ impl<'a> Host<'a> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let is_good = match name.strip_prefix('[') {
             Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
-            None => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+            None => name.split('.').all(is_label),
         };
         if is_good { Ok(Some(Self { name, port })) } else { Err(HostError::Malformed) }
     }
@@ -102,6 +102,11 @@ impl<'a> Host<'a> {
         };
         is_same_name && self.port.zip(other.port).is_none_or(|(one, other)| one == other)
     }
+}
+
+/// Tells whether this can be a label of a host name. An underscore is no letter of a host name, but of names in use.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 #[cfg(test)]
@@ -159,6 +164,9 @@ mod tests {
             (Version::HTTP_11, "/", &["alice.test, bob.test"], Malformed),
             (Version::HTTP_11, "/", &["alice.test/x"], Malformed),
             (Version::HTTP_11, "/", &["."], Malformed),
+            (Version::HTTP_11, "/", &["alice..test"], Malformed),
+            (Version::HTTP_11, "/", &[".alice.test"], Malformed),
+            (Version::HTTP_11, "/", &["alice.test.."], Malformed),
             (Version::HTTP_11, "/", &["[::1"], Malformed),
             (Version::HTTP_11, "/", &["[::1]x"], Malformed),
             (Version::HTTP_11, "/", &["[alice]"], Malformed),

@@ -9,6 +9,7 @@ mod coding;
 mod connection;
 pub mod cors;
 mod forwarded;
+pub(crate) mod fuzzing;
 pub mod host;
 mod outgoing;
 pub mod reply;
