@@ -176,7 +176,7 @@ pub mod rules {
         temp::request_phone_verification::RequestPhoneVerification,
     };
 
-    use super::{DAY, HOUR, Limit, MINUTES_5, Rule, XrpcRequest, address, by_address};
+    use super::{DAY, HOUR, Limit, MINUTES_5, RequestContext, Rule, XrpcRequest, address, by_address};
     use crate::{
         domain::{emails, phone::PhoneNumber},
         xrpc::auth::{Access, Anonymous, FullAccess, RepoReader, SignUpCaller, Uploader},
@@ -218,20 +218,29 @@ pub mod rules {
             Some(request.auth.0.to_string())
         })];
 
-    /// createAccount, by address, and by the telephone number that codes are tried for.
-    pub static CREATE_ACCOUNT: [Limit<CreateAccount, SignUpCaller>; 2] = [
+    /// createAccount, by address, and by the telephone number that codes are tried for, as [`number_and_address`].
+    pub static CREATE_ACCOUNT: [Limit<CreateAccount, SignUpCaller>; 3] = [
         Limit::new(Rule { name: "sign-ups", points: 100, window_secs: MINUTES_5 }, by_address),
         Limit::new(Rule { name: "phone codes tried", points: 20, window_secs: HOUR }, |request| {
+            number_and_address(request.input.verification_phone.as_deref()?, &request.context)
+        }),
+        Limit::new(Rule { name: "phone codes tried of a number", points: 200, window_secs: HOUR }, |request| {
             number(request.input.verification_phone.as_deref()?)
         }),
     ];
 
     /// requestPhoneVerification, by number and by address: every code costs the operator, and wakes somebody up.
-    pub static REQUEST_PHONE_VERIFICATION: [Limit<RequestPhoneVerification, Anonymous>; 4] = [
+    pub static REQUEST_PHONE_VERIFICATION: [Limit<RequestPhoneVerification, Anonymous>; 6] = [
         Limit::new(Rule { name: "phone codes", points: 5, window_secs: HOUR }, |request| {
-            number(&request.input.phone_number)
+            number_and_address(&request.input.phone_number, &request.context)
         }),
         Limit::new(Rule { name: "phone codes a day", points: 10, window_secs: DAY }, |request| {
+            number_and_address(&request.input.phone_number, &request.context)
+        }),
+        Limit::new(Rule { name: "phone codes of a number", points: 20, window_secs: HOUR }, |request| {
+            number(&request.input.phone_number)
+        }),
+        Limit::new(Rule { name: "phone codes of a number a day", points: 40, window_secs: DAY }, |request| {
             number(&request.input.phone_number)
         }),
         Limit::new(Rule { name: "phone codes of an address", points: 20, window_secs: HOUR }, by_address),
@@ -240,6 +249,11 @@ pub mod rules {
 
     fn number(text: &str) -> Option<String> {
         PhoneNumber::parse(text).ok().map(|number| number.as_str().to_owned())
+    }
+
+    /// A number together with the caller's address: by the number alone, anybody could keep its owner from codes.
+    fn number_and_address(text: &str, context: &RequestContext) -> Option<String> {
+        Some(format!("{}\0{}", address(context).unwrap_or_default(), number(text)?))
     }
 
     /// createSession, by what is typed and where: who guesses one account's password from one place.
