@@ -39,6 +39,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(16, "0016_did_web"),
     migration!(17, "0017_checksums"),
     migration!(18, "0018_canonical_emails"),
+    migration!(19, "0019_earlier_events"),
 ];
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{
     all, app_passwords, blobs, email_codes, first, identity_changes, known_networks, mail, parsed, phones, preferences,
     repos, sessions, sign_up_queue, sign_ups, signing_keys,
 };
-use crate::{Database, ReadError, Row, SqlValue, Statement, Touched, Txn, sql};
+use crate::{Database, ReadError, Row, Seq, SqlValue, Statement, Touched, Txn, sql};
 
 /// The conflict when a handle already belongs to a DID.
 pub const HANDLE_TAKEN: &str = "handle taken";
@@ -148,11 +148,21 @@ pub async fn dids_after(db: &dyn Database, after: &str, limit: i64) -> Result<Ve
 /// How many DIDs one query of [`taken_down`] holds.
 const DIDS_PER_QUERY: usize = 64;
 
-/// Reads which of these DIDs have an account, and whether that account is taken down.
-pub async fn taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashMap<String, bool>, ReadError> {
+/// What is shown of the events of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownEvents {
+    /// Whether the account is taken down.
+    pub is_taken_down: bool,
+    /// Up to this number, events of its DID are of an earlier account that was deleted.
+    pub earlier_upto: Seq,
+}
+
+/// Reads which of these DIDs have an account, and what is shown of its events.
+pub async fn shown_events(db: &dyn Database, dids: &[&str]) -> Result<HashMap<String, ShownEvents>, ReadError> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let places: Vec<String> = (1..=DIDS_PER_QUERY).map(|place| format!("${place}")).collect();
-        format!("SELECT did, takedown_ref IS NOT NULL FROM accounts WHERE did IN ({})", places.join(", "))
+        let places = places.join(", ");
+        format!("SELECT did, takedown_ref IS NOT NULL, earlier_events_upto FROM accounts WHERE did IN ({places})")
     });
     let mut found = HashMap::new();
     for dids in dids.chunks(DIDS_PER_QUERY) {
@@ -160,7 +170,8 @@ pub async fn taken_down(db: &dyn Database, dids: &[&str]) -> Result<HashMap<Stri
         let mut params: Vec<SqlValue> = dids.iter().map(|&did| SqlValue::from(did)).collect();
         params.resize(DIDS_PER_QUERY, SqlValue::Null);
         for row in db.read(Statement::new(SQL.as_str(), params)).await? {
-            found.insert(row.get(0)?, row.get::<i64>(1)? != 0);
+            let shown = ShownEvents { is_taken_down: row.get(1)?, earlier_upto: row.get(2)? };
+            found.insert(row.get(0)?, shown);
         }
     }
     Ok(found)
@@ -508,8 +519,10 @@ pub fn insert(txn: &mut Txn, account: &Account) {
         1,
         sql!(
             "INSERT INTO accounts (did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, \
-             delete_after, takedown_ref, invite_code, email_auth_factor, invites_disabled, invite_note) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             delete_after, takedown_ref, invite_code, email_auth_factor, invites_disabled, invite_note, \
+             earlier_events_upto) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+             COALESCE((SELECT seq FROM event_counter WHERE id = 1), 0))",
             account.did.as_str(),
             account.handle.as_str(),
             account.email.as_deref(),

@@ -8,7 +8,10 @@ use std::{
 use allod_atproto::frame::{self, AccountStatus, EncodedFrame, Message};
 use allod_store::{
     Event, EventKind, ReadError, Seq,
-    tables::{accounts, meta},
+    tables::{
+        accounts::{self, ShownEvents},
+        meta,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,8 +27,9 @@ pub(super) struct Page<B> {
     _held: [Option<OwnedSemaphorePermit>; 2],
 }
 
-/// Reads a page for a subscriber that catches up. Left out are the events of accounts that were taken down, except
-/// `#account` events, and all events of deleted accounts except the deletion itself.
+/// Reads a page for a subscriber that catches up. Left out are the events of accounts that are taken down, except
+/// `#account` events of an account that is not active, and all events of deleted accounts except the deletion itself, also
+/// when the DID has another account since.
 pub(super) async fn page<B: Told>(
     firehose: &Firehose,
     of_address: Arc<Semaphore>,
@@ -37,8 +41,9 @@ pub(super) async fn page<B: Told>(
     let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
     let accounts = accounts(firehose, &events).await?;
     let is_shown = |event: &Event| match accounts.get(event.did.as_str()) {
-        Some(false) => true,
-        Some(true) => event.kind == EventKind::Account,
+        Some(shown) if event.seq <= shown.earlier_upto => is_deletion(event),
+        Some(shown) if shown.is_taken_down => account_event(event).is_some_and(|account| !account.active),
+        Some(_) => true,
         None => event.kind == EventKind::Damaged || is_deletion(event),
     };
     Ok(Page { batch: B::encode(&events, &is_shown), upto, _held: held })
@@ -46,12 +51,20 @@ pub(super) async fn page<B: Told>(
 
 /// Whether the event is an `#account` event that announces a deletion.
 fn is_deletion(event: &Event) -> bool {
+    account_event(event).is_some_and(|account| account.status == Some(AccountStatus::Deleted))
+}
+
+/// Reads an `#account` event; none when it is another one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "one kind of event is wanted")]
+fn account_event(event: &Event) -> Option<frame::Account> {
     if event.kind != EventKind::Account {
-        return false;
+        return None;
     }
     let encoded = EncodedFrame { before: event.before.clone(), after: event.after.clone() };
-    let Ok(frame) = frame::decode(&encoded.with_seq(event.seq)) else { return false };
-    matches!(frame.message, Message::Account(account) if account.status == Some(AccountStatus::Deleted))
+    match frame::decode(&encoded.with_seq(event.seq)).ok()?.message {
+        Message::Account(account) => Some(account),
+        _ => None,
+    }
 }
 
 /// Reads a page for the ring, as it is.
@@ -97,10 +110,10 @@ async fn read(firehose: &Firehose, after: Seq, limit: usize) -> Result<(Vec<Even
     Ok((events, upto))
 }
 
-/// The accounts of the events, and whether each is taken down; deleted accounts are missing.
-async fn accounts(firehose: &Firehose, events: &[Event]) -> Result<HashMap<String, bool>, ReadError> {
+/// The accounts of the events, and what of them is shown; deleted accounts are missing.
+async fn accounts(firehose: &Firehose, events: &[Event]) -> Result<HashMap<String, ShownEvents>, ReadError> {
     let whole = events.iter().filter(|event| event.kind != EventKind::Damaged);
     let dids: HashSet<&str> = whole.map(|event| event.did.as_str()).collect();
     let dids: Vec<&str> = dids.into_iter().collect();
-    accounts::taken_down(&*firehose.db, &dids).await
+    accounts::shown_events(&*firehose.db, &dids).await
 }

@@ -144,5 +144,13 @@ async fn a_deleted_account_is_made_again_for_its_owner() {
         let again = owner.signs_up(&pds, &own, secs, &body).await;
         assert_eq!(again["handle"], "alice.test", "the name was kept for its owner");
         activates(&pds, &owner, &again).await;
+
+        // Whoever reads from the start hears nothing of the account that was deleted but that.
+        let events = pds.events().await;
+        let is_deletion = |frame: &Frame| matches!(&frame.message, Message::Account(account) if account.status == Some(AccountStatus::Deleted));
+        let deletion = events.iter().position(|(_, frame)| is_deletion(frame)).unwrap();
+        let later: Vec<i64> = events[deletion..].iter().map(|(event, _)| event.seq).collect();
+        assert!(deletion > 0 && later.len() > 3);
+        assert_eq!(pds.subscribe(Some(0)).await.seqs(later.len()).await, later);
     }
 }
