@@ -94,6 +94,12 @@ pub enum ReadError {
         /// For the log.
         reason: String,
     },
+    /// An answer about this DID that gives nothing (a 4xx); asking about another one may help.
+    #[error("the directory refused to answer: {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
     /// An answer that is not what the endpoint gives, or larger than it may be.
     #[error("the directory's answer is not valid: {reason}")]
     Invalid {
@@ -172,6 +178,8 @@ impl PlcClient {
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
             _ if status.is_success() => {}
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => return Err(unavailable(status.to_string())),
+            _ if status.is_client_error() => return Err(ReadError::Refused { status: status.as_u16() }),
             _ => return Err(unavailable(status.to_string())),
         }
         let body = read_body(response, limits.bytes_max).await?;

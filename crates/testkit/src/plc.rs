@@ -1,15 +1,6 @@
 //! A did:plc directory that does what a test says, around a real one: what it accepts is really accepted.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use allod_atproto::json::{self, Limits};
 use bytes::Bytes;
@@ -83,6 +74,8 @@ struct State {
     real: Url,
     client: reqwest::Client,
     reads: watch::Sender<Behaviour>,
+    /// For look-ups of single DIDs.
+    reads_of: Mutex<HashMap<String, Behaviour>>,
     submissions: watch::Sender<Behaviour>,
     listening: watch::Sender<bool>,
     log: Mutex<Vec<Submission>>,
@@ -98,6 +91,7 @@ impl ScriptedPlc {
             real,
             client,
             reads: watch::Sender::new(Behaviour::Work),
+            reads_of: Mutex::default(),
             submissions: watch::Sender::new(Behaviour::Work),
             listening: watch::Sender::new(false),
             log: Mutex::default(),
@@ -136,6 +130,12 @@ impl ScriptedPlc {
     pub fn behave_on_reads(&self, behaviour: Behaviour) {
         assert_ne!(behaviour, Behaviour::Down, "a port is down for everybody");
         self.state.reads.send_replace(behaviour);
+    }
+
+    /// Decides for look-ups of one DID from now on; those that take no time.
+    pub fn behave_on_reads_of(&self, did: &str, behaviour: Behaviour) {
+        assert!(!matches!(behaviour, Behaviour::Down | Behaviour::Hang), "these are for all requests");
+        self.state.reads_of.lock().insert(did.to_owned(), behaviour);
     }
 
     /// Every operation it was sent, in order.
@@ -242,7 +242,9 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Fu
         state.read_count.fetch_add(1, Relaxed);
     }
     let behaviours = if submission { &state.submissions } else { &state.reads };
-    let behaviour = behaviours.borrow().clone();
+    let did = head.uri.path().split('/').nth(1).unwrap_or_default();
+    let of_did = if submission { None } else { state.reads_of.lock().get(did).cloned() };
+    let behaviour = of_did.unwrap_or_else(|| behaviours.borrow().clone());
     let real = async || {
         let url = state.real.join(head.uri.path_and_query().map_or("/", |path| path.as_str())).map_err(|_| Dropped)?;
         let mut ask = state.client.request(head.method.clone(), url).body(body.clone());

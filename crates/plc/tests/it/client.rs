@@ -90,7 +90,11 @@ async fn answers_are_bounded_and_checked() {
         assert_eq!(client.last_operation(&did).await, Ok(None));
         assert_eq!(client.audit_log(&did).await, Ok(None));
     }
-    for status in [500, 429, 400, 302] {
+    for status in [400, 403] {
+        let (client, _server) = scripted(Script::Answer(http(status, "{}"))).await;
+        assert_eq!(client.audit_log(&did).await, Err(ReadError::Refused { status }));
+    }
+    for status in [500, 429, 408, 302] {
         let (client, _server) = scripted(Script::Answer(http(status, "{}"))).await;
         let answer = client.audit_log(&did).await;
         assert!(matches!(&answer, Err(ReadError::Unavailable { .. })), "{status}: {answer:?}");
@@ -141,7 +145,6 @@ struct Seen {
     body: Vec<u8>,
 }
 
-/// Starts a directory that does the same with every request; its task ends with the first one.
 #[test]
 fn answers_that_are_made_to_break_their_reader_are_not_valid() {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -178,6 +181,7 @@ fn answers_that_are_made_to_break_their_reader_are_not_valid() {
     }
 }
 
+/// Starts a directory that does the same with every request; its task ends with the first one.
 async fn scripted(script: Script) -> (PlcClient, JoinHandle<Seen>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();

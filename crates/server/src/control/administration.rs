@@ -616,7 +616,7 @@ impl From<QueueError> for ControlError {
             QueueError::UnderWay | QueueError::Delete(DeleteError::BeingLetIn | DeleteError::Busy(_)) => {
                 "NotEnoughResources"
             }
-            QueueError::Pending => "UpstreamFailure",
+            QueueError::Pending | QueueError::LogUnreadable => "UpstreamFailure",
             QueueError::Announce(_)
             | QueueError::Delete(_)
             | QueueError::Read(_)

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use allod_atproto::Handle;
+use allod_server::domain::identity::changes;
 use allod_store::{
     fault::Fault,
     tables::{accounts, identity_changes},
@@ -152,6 +153,31 @@ async fn an_answer_that_is_not_known_is_settled_by_itself() {
         pds.plc().behave(Behaviour::Work).await;
         a_quarter_of_an_hour(&pds).await;
         assert_eq!(consistent(&pds, &alice).await, "liz.test", "{behaviour:?}");
+    }
+}
+
+/// What the directory says of one DID is no outage.
+#[tokio::test]
+async fn a_log_that_cannot_be_read_holds_up_its_own_change_alone() {
+    let pds = TestPds::start().await;
+    let mut people = [pds.account("alice").await, pds.account("bob").await];
+    // They are looked at in this order.
+    people.sort_by(|one, other| one.did.cmp(&other.did));
+    pds.plc().behave_on_submissions(Behaviour::Answer(500, "oops".to_owned()));
+    for (person, handle) in people.iter().zip(["first.test", "second.test"]) {
+        assert_eq!(update(&pds, person, handle).await.0, 503);
+    }
+    let outage = changes::recover(pds.app()).await.unwrap();
+    assert!(outage.is_outage);
+    pds.plc().behave_on_submissions(Behaviour::Work);
+    pds.plc().behave_on_reads_of(people[0].did.as_str(), Behaviour::Answer(400, "no".to_owned()));
+    let done = changes::recover(pds.app()).await.unwrap();
+    assert_eq!((done.finished, done.waiting, done.is_outage), (1, 1, false));
+    pds.plc().behave_on_reads_of(people[0].did.as_str(), Behaviour::Work);
+    a_quarter_of_an_hour(&pds).await;
+    for (person, handle) in people.iter().zip(["first.test", "second.test"]) {
+        let account = accounts::by_did(&*pds.app().db, &person.did).await.unwrap().unwrap();
+        assert_eq!(account.handle.as_str(), handle);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use allod_atproto::{Did, Handle};
-use allod_server::domain::sign_up::failpoint::Failpoint;
+use allod_server::domain::sign_up::{failpoint::Failpoint, reconcile};
 use allod_store::{
     Txn,
     fault::Fault,
@@ -363,6 +363,35 @@ async fn a_start_looks_at_everything_that_was_interrupted() {
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(20), all).await.is_ok(), "some were forgotten");
+}
+
+/// What the directory says of one DID is no outage.
+#[tokio::test]
+async fn a_log_that_cannot_be_read_holds_up_its_own_sign_up_alone() {
+    for unreadable in [Behaviour::Answer(400, "no".to_owned()), Behaviour::Answer(200, "no log".to_owned())] {
+        let pds = TestPds::start().await;
+        pds.plc().behave_on_submissions(Behaviour::WorkAndDrop);
+        pds.plc().behave_on_reads(Behaviour::Answer(500, "no".to_owned()));
+        for name in ["alice", "bob"] {
+            let body = json!({
+                "handle": format!("{name}.test"), "email": format!("{name}@mail.test"), "password": "correct horse",
+            });
+            assert_eq!(sign_up(&pds, &body).await.0, 503);
+        }
+        let outage = reconcile::recover(pds.app()).await.unwrap();
+        assert!(outage.is_outage);
+        pds.plc().behave_on_reads(Behaviour::Work);
+        // They are looked at in this order.
+        let rows = sign_ups::page(&*pds.app().db, None, 2).await.unwrap();
+        pds.plc().behave_on_reads_of(rows[0].did.as_str(), unreadable);
+        let done = reconcile::recover(pds.app()).await.unwrap();
+        assert_eq!((done.finished, done.waiting, done.is_outage), (1, 1, false));
+        let row = sign_ups::by_did(&*pds.app().db, &rows[0].did).await.unwrap().unwrap();
+        assert!(row.tries > 0, "it is tried again");
+        pds.plc().behave_on_reads_of(row.did.as_str(), Behaviour::Work);
+        a_quarter_of_an_hour(&pds).await;
+        assert!(accounts::by_did(&*pds.app().db, &row.did).await.unwrap().is_some());
+    }
 }
 
 /// A sign-up that can't become an account waits for nobody: the operator is told.

@@ -12,7 +12,7 @@ use allod_atproto::{
     frame::{self, EncodedFrame},
     plc::Operation,
 };
-use allod_plc::client::SubmitError;
+use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -79,6 +79,9 @@ pub enum ChangeError {
     /// What becomes of the change is decided within minutes.
     #[error("The DID directory has not answered yet; the change is finished or given up within minutes")]
     Pending,
+    /// Likewise: what the directory says of this DID can't be read.
+    #[error("The DID directory's log of this DID can't be read; the change is finished when it can")]
+    LogUnreadable,
     /// The account waits to be let in; its identity is not public yet.
     #[error("The account waits in the sign-up queue; its identity can be changed when it has been let in")]
     Waits,
@@ -342,7 +345,10 @@ async fn is_accepted(app: &App, did: &Did, operation: &Operation) -> Result<bool
         Ok(log) => Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified)),
         Err(error) => {
             tracing::warn!(%did, %error, "the directory could not be asked about a change");
-            Err(ChangeError::Pending)
+            Err(match error {
+                DirectoryError::Unavailable { .. } => ChangeError::Pending,
+                DirectoryError::Refused { .. } | DirectoryError::Invalid { .. } => ChangeError::LogUnreadable,
+            })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The state machine: reserve, submit, then only forward; or release and leave nothing.
 
 use allod_atproto::{Cid, Did, plc::Operation};
-use allod_plc::client::SubmitError;
+use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, Txn,
     tables::{
@@ -124,18 +124,21 @@ pub(super) async fn submit_and_finish(
     Ok((account, tokens))
 }
 
-fn pending(did: &Did, reason: &str) -> SignUpError {
+pub(super) fn pending(did: &Did, reason: &str) -> SignUpError {
     tracing::warn!(%did, reason, "the directory's answer to a sign-up is not known yet");
     SignUpError::Pending
 }
 
 /// Asks the directory whether it has the operation.
 pub(super) async fn is_accepted(app: &App, did: &Did, operation: &Operation) -> Result<bool, SignUpError> {
+    has_operation(app, did, operation).await.map_err(|error| pending(did, &error.to_string()))
+}
+
+/// As [`is_accepted`]; tells why the directory could not be read.
+pub(super) async fn has_operation(app: &App, did: &Did, operation: &Operation) -> Result<bool, DirectoryError> {
     let wanted: Cid = operation.cid();
-    match app.plc.audit_log(did).await {
-        Ok(log) => Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified)),
-        Err(error) => Err(pending(did, &error.to_string())),
-    }
+    let log = app.plc.audit_log(did).await?;
+    Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified))
 }
 
 async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> Result<SignUp, SignUpError> {

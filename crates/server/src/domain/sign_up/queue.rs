@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use allod_atproto::Did;
-use allod_plc::client::SubmitError;
+use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -96,6 +96,9 @@ pub enum QueueError {
     /// The directory's answer is not known; it is asked again.
     #[error("the DID directory has not answered; the account is let in as soon as it does")]
     Pending,
+    /// What the directory says of its DID can't be read; it is asked again.
+    #[error("the DID directory's log of this DID can't be read; the account is let in when it can")]
+    LogUnreadable,
     /// It could not be announced; it is tried again.
     #[error(transparent)]
     Announce(#[from] AnnounceError),
@@ -242,6 +245,7 @@ fn seen_to(outcome: Result<(), QueueError>) -> Result<bool, QueueError> {
             | QueueError::TakenDown
             | QueueError::UnderWay
             | QueueError::Refused(_)
+            | QueueError::LogUnreadable
             | QueueError::Announce(_),
         ) => Ok(false),
         Err(error) => Err(error),
@@ -282,6 +286,7 @@ async fn carry_in(app: &Arc<App>, did: &Did) -> Result<(), QueueError> {
         QueueError::Refused(_) | QueueError::TakenDown => sign_up_queue::put_back(&mut txn, did, &error.to_string()),
         QueueError::UnderWay
         | QueueError::Pending
+        | QueueError::LogUnreadable
         | QueueError::Announce(_)
         | QueueError::Delete(_)
         | QueueError::Read(_)
@@ -308,8 +313,17 @@ async fn send(app: &App, row: &Waiting) -> Result<(), QueueError> {
         Err(error) => error,
     };
     // A directory that refuses what it already has, has it.
-    if machine::is_accepted(app, &row.did, &operation).await.map_err(|_| QueueError::Pending)? {
-        return Ok(());
+    match machine::has_operation(app, &row.did, &operation).await {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        Err(unread @ DirectoryError::Unavailable { .. }) => {
+            tracing::warn!(did = %row.did, %unread, "the directory could not be asked about a sign-up");
+            return Err(QueueError::Pending);
+        }
+        Err(unread) => {
+            tracing::warn!(did = %row.did, %unread, "the directory could not be asked about a sign-up");
+            return Err(QueueError::LogUnreadable);
+        }
     }
     Err(match error {
         SubmitError::Refused { message, .. } => QueueError::Refused(message),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use allod_plc::client::ReadError as DirectoryError;
 use allod_store::{
     CommitError, Txn,
     tables::sign_ups::{self, SIGN_UP_MOVED, SignUp, SignUpState},
@@ -37,7 +38,7 @@ enum Outcome {
     Finished,
     Released,
     Nothing,
-    /// The directory could not be asked.
+    /// The directory did not answer.
     Outage(SignUpError),
 }
 
@@ -101,9 +102,14 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
         }
         SignUpState::Submitted => {
             let operation = resume::stored_operation(row)?;
-            let is_accepted = match machine::is_accepted(app, &row.did, &operation).await {
+            let is_accepted = match machine::has_operation(app, &row.did, &operation).await {
                 Ok(is_accepted) => is_accepted,
-                Err(error) => return Ok(Outcome::Outage(error)),
+                Err(error) => {
+                    let pending = machine::pending(&row.did, &error.to_string());
+                    // What it answers about this DID says nothing of the others.
+                    let is_outage = matches!(error, DirectoryError::Unavailable { .. });
+                    return if is_outage { Ok(Outcome::Outage(pending)) } else { Err(pending) };
+                }
             };
             if is_accepted {
                 machine::finish(app, row, Waiter::Nobody).await?;

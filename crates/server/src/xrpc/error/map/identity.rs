@@ -113,7 +113,7 @@ impl<E> From<ChangeError> for XrpcError<E> {
             | ChangeError::Refused(_) => Self::invalid_request(message),
             ChangeError::HandleTaken(_) => Self::common(CommonError::HandleNotAvailable, message),
             ChangeError::Unreachable => Self::common(CommonError::UpstreamFailure, message),
-            ChangeError::Pending | ChangeError::UnderWay => {
+            ChangeError::Pending | ChangeError::LogUnreadable | ChangeError::UnderWay => {
                 Self::common(CommonError::NotEnoughResources { retry_after_secs: PENDING_RETRY_SECS }, message)
             }
             ChangeError::Published(error) => error.into(),
