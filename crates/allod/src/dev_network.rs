@@ -11,7 +11,7 @@ use crate::{
     commands::{Failure, new_master_key, new_rotation_key, new_token_secret, toml_fragment},
     config::{ConfigFile, Settings, Sources, load},
     data_directory::{DataDirectory, write_private},
-    launch, runtime,
+    launch, runtime, surroundings,
 };
 
 /// The secrets, as a configuration file.
@@ -102,7 +102,9 @@ impl DevNetwork {
              did_plc_url = \"{plc_url}\"\njetstream = {jetstream}\n",
             self.secrets.text
         );
-        let environment = std::env::vars_os().filter(|(name, _)| ENVIRONMENT_NAMES.iter().any(|known| name == known));
+        let environment = surroundings::environment()
+            .into_iter()
+            .filter(|(name, _)| ENVIRONMENT_NAMES.iter().any(|known| name == known));
         let sources = Sources {
             file: Some(ConfigFile { path: self.secrets.path.clone(), text }),
             environment: environment.collect(),

@@ -17,6 +17,7 @@ mod output;
 mod process_limits;
 mod runtime;
 mod sequence_mark;
+mod surroundings;
 mod system;
 
 use std::process::ExitCode;
@@ -27,12 +28,16 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    match commands::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    run(cli::Cli::parse(), surroundings::Surroundings::of_the_process()).into()
+}
+
+/// Carries out a command line in its surroundings; gives the exit code.
+fn run(cli: cli::Cli, surroundings: surroundings::Surroundings) -> u8 {
+    surroundings::within(surroundings, || match commands::run(cli) {
+        Ok(()) => 0,
         Err(failure) => {
             output::complain(&failure);
             failure.exit_code()
         }
-    }
+    })
 }

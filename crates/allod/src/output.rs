@@ -4,38 +4,32 @@
 
 use std::{
     fmt::Display,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
 };
 
 use allod_server::domain::printable::{printable, printable_but, printable_json};
 use serde::Serialize;
+
+use crate::surroundings;
 
 /// What lays a text out; every other control character is from a stranger, and escaped.
 const LAYOUT: &[char] = &['\n', '\t'];
 
 /// Prints text. What could move a terminal's cursor or turn the text around it about is escaped.
 pub(crate) fn text(text: impl Display) {
-    print(&printable_but(&text.to_string(), LAYOUT));
-}
-
-fn print(text: &str) {
-    // A closed pipe is the reader's choice; there is nobody left to tell.
-    let _ = write!(io::stdout().lock(), "{text}");
-    let _ = io::stdout().lock().flush();
+    surroundings::answer(&printable_but(&text.to_string(), LAYOUT));
 }
 
 /// Prints a JSON value, indented, with a line end.
 pub(crate) fn json(value: &impl Serialize) {
     let rendered = serde_json::to_string_pretty(value).unwrap_or_default();
-    print(&printable_json(&format!("{rendered}\n")));
+    surroundings::answer(&printable_json(&format!("{rendered}\n")));
 }
 
 /// Shows how far something is, in place of what was shown before; nothing when nobody looks. An empty text takes it away.
 pub(crate) fn progress(text: impl Display) {
-    let mut stderr = io::stderr().lock();
-    if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[K{}", printable(&text.to_string()));
-        let _ = stderr.flush();
+    if io::stderr().is_terminal() {
+        surroundings::tell(&format!("\r\x1b[K{}", printable(&text.to_string())));
     }
 }
 
@@ -48,19 +42,17 @@ pub(crate) fn more(cursor: Option<&str>) {
 
 /// Prints a question to standard error, without a line end.
 pub(crate) fn question(question: impl Display) {
-    let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{question}");
-    let _ = stderr.flush();
+    surroundings::tell(&question.to_string());
 }
 
 /// Prints a complaint to standard error.
 pub(crate) fn complain(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "error: {}", printable_but(&message.to_string(), LAYOUT));
+    surroundings::tell(&format!("error: {}\n", printable_but(&message.to_string(), LAYOUT)));
 }
 
 /// Prints a remark to standard error.
 pub(crate) fn remark(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable_but(&message.to_string(), LAYOUT));
+    surroundings::tell(&format!("{}\n", printable_but(&message.to_string(), LAYOUT)));
 }
 
 /// Renders rows as columns that line up, two spaces between them.

@@ -10,7 +10,7 @@ use crate::{
     cli::Dev,
     data_directory::DataDirectory,
     dev_network::{DevChoices, DevNetwork, ignored_names},
-    launch, local_directory, logging, output, process_limits, runtime,
+    launch, local_directory, logging, output, process_limits, runtime, surroundings,
 };
 
 /// Where the did:plc directory of a development network listens: nowhere but on this machine.
@@ -72,7 +72,7 @@ async fn listen(arguments: &Dev, data: &DataDirectory) -> Result<(TcpListener, S
 }
 
 fn tell_what_is_not_as_usual(arguments: &Dev, data: &DataDirectory) {
-    let ignored = ignored_names(std::env::vars_os().map(|(name, _)| name));
+    let ignored = ignored_names(surroundings::environment().into_iter().map(|(name, _)| name));
     if !ignored.is_empty() {
         output::remark(format_args!(
             "set, but without effect for `allod dev`: {} (`allod serve` takes settings; `allod dev --help` names flags)",

@@ -19,19 +19,20 @@ mod secrets;
 mod serve;
 mod status;
 mod takedown;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::RefCell,
     fmt,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use crate::{
     cli::{Cli, Command},
     config::{self as settings, ConfigFile, Loaded, Problem, Settings, Sources, load},
     data_directory::{DataDirectoryError, secret_file_warning},
-    runtime,
+    runtime, surroundings,
 };
 
 pub(crate) use secrets::{
@@ -62,10 +63,10 @@ impl Failure {
     }
 
     /// The process's exit code.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::from(1),
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
         }
     }
 }
@@ -145,7 +146,7 @@ fn load_with(file: Option<ConfigFile>) -> Loaded {
         read.borrow_mut().push(path.to_owned());
         std::fs::read(path)
     };
-    let sources = Sources { file, environment: std::env::vars_os().collect(), read_file: &read_file };
+    let sources = Sources { file, environment: surroundings::environment(), read_file: &read_file };
     let mut loaded = load(&sources, runtime::cores());
     let open_to_others = |path: &PathBuf| Some(Problem::at(path.display().to_string(), secret_file_warning(path)?));
     loaded.warnings.extend(read.borrow().iter().filter_map(open_to_others));
