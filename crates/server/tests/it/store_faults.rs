@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use allod_store::fault::Fault;
-use allod_testkit::{Actor, Call, TestPds};
+use allod_testkit::{Actor, Call, TestPds, read_json};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -83,6 +83,22 @@ async fn a_commit_that_fails_is_told_and_leaves_before_or_after() {
             write(&pds, &actor, "createRecord", body).ok().await;
         }
     }
+}
+
+#[tokio::test]
+async fn health_is_not_good_while_the_store_cannot_be_read() {
+    let pds = TestPds::start().await;
+    let health = async || {
+        let answer = pds.client().get(format!("{}/xrpc/_health", pds.url())).send().await.unwrap();
+        (answer.status().as_u16(), read_json(answer.bytes().await.unwrap()))
+    };
+    assert_eq!(health().await.0, 200);
+    pds.store().at_read(1, Fault::Fail);
+    let (status, body) = health().await;
+    assert_eq!((status, &body["reason"]), (503, &json!("The store can't be read")));
+    let errors = pds.logged_errors();
+    assert!(errors.iter().any(|error| error.contains("the store can't be read")), "{errors:?}");
+    assert_eq!(health().await.0, 200, "it is read again");
 }
 
 #[tokio::test]

@@ -277,6 +277,22 @@ async fn unanswered(way: &str, state: State, factor: bool) -> String {
     tell(&pds, way, &mut held, 0).await
 }
 
+/// Nobody has signed in since, which would forget the sign-up too.
+#[tokio::test]
+async fn a_sign_up_is_answered_once_whatever_restarts() {
+    for (state, method) in
+        [(State::Active, CREATE_ACCOUNT), (State::Active, OLD_CREATE), (State::Queued, CREATE_ACCOUNT)]
+    {
+        let mut pds = server(state).await;
+        pds.xrpc_post(CREATE_ACCOUNT).json(&sign_up()).ok().await;
+        for _ in 0..2 {
+            let again = pds.xrpc_post(method).json(&sign_up()).error().await;
+            assert_eq!((again.0, again.1.as_str()), (400, "HandleNotAvailable"), "{state:?} {method}");
+            pds.restart().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_way_to_a_session_is_open_to_whom_the_table_says() {
     let columns = STATES.into_iter().flat_map(|(state, name)| [(state, name, false), (state, name, true)]);

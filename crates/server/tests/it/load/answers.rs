@@ -58,8 +58,35 @@ async fn a_client_that_takes_nothing_has_its_share_and_the_others_theirs() {
     other("198.51.100.1").ok().await;
 }
 
+#[tokio::test]
+async fn streams_count_as_large_answers() {
+    const STREAMS: usize = 10;
+
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    // A file that is made at once is no stream.
+    fill(&pds, &alice, 1).await;
+    let stalled = Stalled::connect(&pds).await;
+    let mut answers = Vec::new();
+    for _ in 0..STREAMS {
+        let url = format!("{}/xrpc/com.atproto.sync.getRepo?did={}", pds.url(), alice.did);
+        let (answer, _) = stalled.open(Request::get(url).body(()).unwrap(), true).await;
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answers.push(answer);
+    }
+    // Far more than one address has of small answers.
+    let held = pds.app().answers.held_bytes();
+    assert!((STREAMS * limits::STREAM_HELD_BYTES..=STREAMS * HELD_MAX).contains(&held), "{held}");
+    drop((answers, stalled));
+    until("what was held is given back", || pds.app().answers.held_bytes() == 0).await;
+}
+
 /// How many bytes of records [`fill`] creates at a time.
 const RECORD_BYTES: usize = 900_000;
+
+/// How much one stream of such records may hold: a piece has one record at least, and is sent before the next is read.
+const HELD_MAX: usize = limits::STREAM_HELD_BYTES + RECORD_BYTES + limits::RECORD_BYTES_PER_READ;
 
 #[tokio::test]
 async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
@@ -68,8 +95,6 @@ async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
     const WINDOW_BYTES: u32 = 16 * 1024;
     /// How often the store is read before the answer begins, and for the record that is sent and the next one.
     const FIRST_READS: usize = 8;
-    /// A piece is as large as one record at least; that much is sent before the next one is read.
-    const HELD_MAX: usize = limits::STREAM_HELD_BYTES + RECORD_BYTES + limits::RECORD_BYTES_PER_READ;
 
     let pds = TestPds::start().await;
     let alice = pds.account("alice").await;

@@ -1,7 +1,10 @@
 //! What other servers take and this one does not: carried as it is where the tree is sound.
 
 use allod_atproto::{Cid, car};
-use allod_server::domain::repos::verify;
+use allod_server::domain::{
+    repos::{import::Import, verify},
+    shares::Taker,
+};
 use allod_testkit::TestPds;
 use serde_json::{Value, json};
 
@@ -40,8 +43,12 @@ async fn records_outside_of_the_data_model_are_carried_byte_for_byte() {
     }
     let shown = mover.imported(&pds, mover.file(&pds, &made)).await;
     assert_eq!(shown.entries, made.entries());
-    mover.activate(&pds).await;
     let did = mover.did();
+    let mut again = Import::begin(pds.app(), did, &Taker::OPERATOR, None).await.unwrap();
+    again.push(mover.file(&pds, &made)).await.unwrap();
+    let imported = again.finish(|_| ()).await.unwrap();
+    assert_eq!((imported.records, imported.unreadable), (7, 4), "the operator is told");
+    mover.activate(&pds).await;
 
     let of = |key: &str| {
         let call =
@@ -90,8 +97,8 @@ async fn links_that_can_be_none_are_not_taken() {
     // `bafkreaa`: SHA-256 of no bytes at all.
     made.put_block("com.example.note/link", b"\xa1\x61a\xd8\x2a\x45\0\x01\x55\x12\0".to_vec());
     let refused = import(&pds, &mover.access, mover.file(&pds, &made)).error().await;
-    let message = "Could not parse record at 'com.example.note/link': it is not an object in DAG-CBOR, or it has an \
-                   invalid link";
+    let message = "Could not parse record at 'com.example.note/link': it is not an object in DAG-CBOR, or it has \
+                   an invalid link";
     assert_eq!(refused, refusal(400, "InvalidRequest", message));
 
     let alice = pds.account("alice").await;
@@ -158,6 +165,9 @@ async fn an_old_profile_can_be_read_changed_and_put_back() {
     let legacy = refusal(400, "InvalidRequest", &format!("Legacy blobs are not allowed ({avatar})"));
     let note = json!({ "file": { "cid": avatar.to_string(), "mimeType": "image/png" } });
     assert_eq!(put("com.example.note", "new", &note).error().await, legacy);
+    let generator = json!({ "$type": "app.bsky.feed.generator", "did": "did:web:feed.example", "displayName": "Feed",
+        "createdAt": "2026-01-01T00:00:00.000Z", "avatar": { "cid": avatar.to_string(), "mimeType": "image/png" } });
+    assert_eq!(put("app.bsky.feed.generator", "new", &generator).error().await.0, 400, "the lexicon is known");
 }
 
 #[tokio::test]
