@@ -19,6 +19,6 @@ mod txn;
 
 pub use database::{Database, Db};
 pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
-pub use sql::{FromValue, Row, Rows, SqlValue, Statement};
+pub use sql::{DamageLog, FromValue, Row, Rows, SqlValue, Statement};
 pub use state::{DAMAGES_MAX, Damage, StoreState};
 pub use txn::{CommitError, Committed, DiskReserveUse, ReadError, Step, Touched, Txn};

@@ -1,6 +1,10 @@
 //! Portable SQL: a statement with `$1` parameters, and the rows it gives.
 
+use std::{fmt, ops::Deref, sync::Arc};
+
 use bytes::Bytes;
+
+use crate::ReadError;
 
 /// One value in a parameter list or a row. The portable subset of both engines' types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +92,83 @@ macro_rules! sql {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row(pub Vec<SqlValue>);
 
-/// The rows of a result, in order.
-pub type Rows = Vec<Row>;
+/// The rows of a result, in order, and where damage that is found in them is told.
+#[derive(Clone, Default)]
+pub struct Rows {
+    rows: Vec<Row>,
+    source: Option<Box<Source>>,
+}
+
+#[derive(Clone)]
+struct Source {
+    query: Statement,
+    log: Arc<dyn DamageLog>,
+}
+
+/// Where an engine is told that a row it read is not what the schema says.
+pub trait DamageLog: Send + Sync {
+    /// Notes a row that a query gave, and what is wrong with it.
+    fn row_unreadable(&self, query: &Statement, row: &Row, error: &ReadError);
+}
+
+impl Rows {
+    /// Names what gave the rows, and who is told of damage in them.
+    #[must_use]
+    pub fn of(self, query: Statement, log: Arc<dyn DamageLog>) -> Self {
+        Self { rows: self.rows, source: Some(Box::new(Source { query, log })) }
+    }
+
+    /// Tells the engine, if it wants to know, that a row can't be read.
+    pub(crate) fn report(&self, row: &Row, error: &ReadError) {
+        if let Some(source) = &self.source {
+            source.log.row_unreadable(&source.query, row, error);
+        }
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rows.fmt(f)
+    }
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+}
+
+impl From<Vec<Row>> for Rows {
+    fn from(rows: Vec<Row>) -> Self {
+        Self { rows, source: None }
+    }
+}
+
+impl Deref for Rows {
+    type Target = [Row];
+
+    fn deref(&self) -> &[Row] {
+        &self.rows
+    }
+}
+
+impl IntoIterator for Rows {
+    type Item = Row;
+    type IntoIter = std::vec::IntoIter<Row>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Rows {
+    type Item = &'a Row;
+    type IntoIter = std::slice::Iter<'a, Row>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.iter()
+    }
+}
 
 impl Row {
     /// Reads column `index` (from 0) as `T`.

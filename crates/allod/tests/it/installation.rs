@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use allod_store::{
-    Txn,
+    Txn, sql,
     sqlite::{self, SqliteOptions},
     tables::meta,
 };
@@ -54,7 +54,7 @@ async fn forget_facts(database: &Path) {
     let db = sqlite::open(SqliteOptions::new(database)).unwrap();
     let mut txn = Txn::new();
     for name in [meta::MASTER_KEY_CHECK, meta::ROTATION_KEY, meta::HOSTNAME, meta::SERVICE_DID, meta::PORT] {
-        meta::remove(&mut txn, name);
+        txn.run(sql!("DELETE FROM meta WHERE name = $1", name));
     }
     db.commit(txn).await.unwrap();
     db.close().await;

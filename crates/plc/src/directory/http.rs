@@ -219,11 +219,11 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the directory's store can't be read");
         match error {
-            ReadError::Unavailable { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-            ReadError::Damaged { .. }
-            | ReadError::Refused { .. }
+            ReadError::Unavailable { .. }
+            | ReadError::Damaged { .. }
             | ReadError::Column { .. }
-            | ReadError::Corrupt { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            | ReadError::Corrupt { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+            ReadError::Refused { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
 }

@@ -88,8 +88,13 @@ impl Integrity {
     }
 }
 
-/// What is wrong with a record whose bytes are others.
-pub const RECORD_CHANGED: &str = "its bytes are not those of its CID";
+/// What is wrong with a record or blob whose bytes are others.
+pub const BYTES_CHANGED: &str = "its bytes are not those of its CID";
+
+/// What is wrong with a repository whose records are others.
+pub const RECORDS_DIFFER: &str = "its records are not what its tree says";
+/// What is wrong with an account whose rows are not what the schema says.
+pub const ROWS_UNREADABLE: &str = "its rows can't be read";
 
 /// The subject of a blob's damage.
 pub fn blob(did: &impl std::fmt::Display, cid: &impl std::fmt::Display) -> String {

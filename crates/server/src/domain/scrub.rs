@@ -158,7 +158,7 @@ async fn check_repo(app: &Arc<App>, did: &Did, pace: &Pace) -> Result<(), ScrubE
         // Damage must not keep the scrub from what comes after it.
         Err(VerifyError::Read(error @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
             tracing::warn!(%did, %error, "the scrub can't read a repository");
-            app.integrity.report(&integrity::repository(did), "its rows can't be read");
+            app.integrity.report(&integrity::repository(did), integrity::ROWS_UNREADABLE);
             return Ok(());
         }
         report => report?,
@@ -179,7 +179,7 @@ async fn check_blobs(app: &App, did: &Did, scrub: &mut Scrub, pace: &Pace) -> Re
         let checked = match blob_scrub::check(app, did, &scrub.cid, pace).await {
             Err(BlobScrubError::Read(error @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
                 tracing::warn!(%did, %error, "the scrub can't read an account's blobs");
-                app.integrity.report(&integrity::repository(did), "its rows can't be read");
+                app.integrity.report(&integrity::repository(did), integrity::ROWS_UNREADABLE);
                 return Ok(());
             }
             checked => checked?,

@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
-use allod_atproto::{Cid, car, cbor, frame::Message, json::from_value as json_of};
+use allod_atproto::{Cid, Did, car, cbor, frame::Message, json::from_value as json_of};
 use allod_server::{
     control::{self, Answer, Command, ServerStatus, Silent},
     domain::{
@@ -12,7 +12,7 @@ use allod_server::{
         scrub::{self, Pace},
     },
 };
-use allod_store::{EventKind, SqlValue, Statement, Txn, sql, tables::scrub as position};
+use allod_store::{EventKind, SqlValue, Statement, Touched, Txn, sql, tables::scrub as position};
 use allod_testkit::{Actor, TestPds};
 use serde_json::json;
 
@@ -341,4 +341,42 @@ async fn a_damaged_head_is_neither_told_nor_signed_over() {
     let write = site.pds.xrpc_post("com.atproto.repo.createRecord").bearer(&site.alice.access).json(&body);
     seen::told_to_come_back(&write.send().await);
     assert_eq!(site.pds.logged_errors().len(), 1, "told once");
+}
+
+/// Makes what is stored of somebody something that the schema does not allow.
+async fn spoil(pds: &TestPds, did: &Did, sql: &'static str) {
+    let mut txn = Txn::new();
+    txn.touch(Touched::Account(did.to_string()));
+    txn.expect("there", 1, sql!(sql, did.as_str()));
+    pds.app().db.commit(txn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_costs_nobody_else() {
+    let pds = TestPds::start().await;
+    pds.arranges_the_impossible();
+    let (alice, bob) = (pds.account("alice").await, pds.account("bob").await);
+    spoil(&pds, &alice.did, "UPDATE accounts SET handle = 'no handle' WHERE did = $1").await;
+    for _ in 0..3 {
+        let reply = pds.xrpc_get("com.atproto.server.getSession").bearer(&alice.access).send().await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["error"]), (503, &json!("DataDamaged")), "{}", reply.text());
+        assert!(reply.json()["message"].as_str().unwrap().contains("damaged"));
+        assert!(reply.headers.contains_key("retry-after"));
+    }
+    let told = pds.logged_errors();
+    assert_eq!(told.len(), 1, "told once: {told:?}");
+    assert!(told[0].contains("accounts.handle") && told[0].contains(alice.did.as_str()), "{told:?}");
+    pds.xrpc_get("com.atproto.server.getSession").bearer(&bob.access).ok().await;
+
+    // A list of many accounts goes on without it.
+    spoil(&pds, &alice.did, "UPDATE repos SET rev = 'no revision' WHERE did = $1").await;
+    let listed = pds.xrpc_get("com.atproto.sync.listRepos").ok().await;
+    let dids: Vec<&str> = listed["repos"].as_array().unwrap().iter().map(|r| r["did"].as_str().unwrap()).collect();
+    assert_eq!(dids, [bob.did.as_str()]);
+    assert_eq!(pds.logged_errors().len(), 1);
+
+    let Ok(Answer::Status(status)) = control::execute(pds.app(), Command::Status {}, &mut Silent).await else {
+        panic!("no status")
+    };
+    assert_eq!(status.damaged_places.len(), 2);
 }

@@ -15,7 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use crate::{DAMAGES_MAX, Damage, SqlValue, Statement, StoreState};
+use crate::{DAMAGES_MAX, Damage, DamageLog, ReadError, Row, SqlValue, Statement, StoreState};
 
 use super::{
     SqliteOptions,
@@ -86,16 +86,7 @@ impl Health {
 
     /// Notes damage that a query met.
     pub(super) fn query_failed(self: &Arc<Self>, query: &Statement, error: &rusqlite::Error) {
-        // Parameters may be secrets; a DID is none, and tells whose rows are damaged.
-        let did = query.params.iter().find_map(|param| match param {
-            SqlValue::Text(text) if text.starts_with("did:") => Some(text.as_str()),
-            SqlValue::Text(_) | SqlValue::Null | SqlValue::Integer(_) | SqlValue::Blob(_) => None,
-        });
-        let what = match did {
-            Some(did) => format!("{error}, reading rows of {did}: {}", query.sql),
-            None => format!("{error}: {}", query.sql),
-        };
-        self.note(None, &what);
+        self.note(None, &reading(error, query, did_in(&query.params)));
         self.search();
     }
 
@@ -181,6 +172,28 @@ impl Health {
 
     fn file(&self) -> &Path {
         &self.options.path
+    }
+}
+
+impl DamageLog for Health {
+    fn row_unreadable(&self, query: &Statement, row: &Row, error: &ReadError) {
+        self.note(None, &reading(error, query, did_in(&query.params).or_else(|| did_in(&row.0))));
+    }
+}
+
+/// Whose rows are damaged. Other values may be secrets.
+fn did_in(values: &[SqlValue]) -> Option<&str> {
+    values.iter().find_map(|value| match value {
+        SqlValue::Text(text) if text.starts_with("did:") => Some(text.as_str()),
+        SqlValue::Text(_) | SqlValue::Null | SqlValue::Integer(_) | SqlValue::Blob(_) => None,
+    })
+}
+
+/// What was being read, and what is wrong; the query names the table.
+fn reading(error: &dyn std::error::Error, query: &Statement, did: Option<&str>) -> String {
+    match did {
+        Some(did) => format!("{error}, reading rows of {did}: {}", query.sql),
+        None => format!("{error}: {}", query.sql),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::{Event, EventKind, ReadError, Rows, Seq, Statement};
+use crate::{DamageLog, Event, EventKind, ReadError, Rows, Seq, Statement};
 
 use super::{
     event_tables::{self, LogError},
@@ -57,7 +57,7 @@ fn read(connection: &Connection, job: ReadJob, health: &Arc<Health>) {
                 }
                 failed
             });
-            drop(reply.send(rows));
+            drop(reply.send(rows.map(|rows| rows.of(query, Arc::clone(health) as Arc<dyn DamageLog>))));
         }
         ReadJob::Events { after, limit, reply } if !reply.is_closed() => {
             let events = event_tables::read(connection, after, limit).map_err(|error| {

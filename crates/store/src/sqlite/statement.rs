@@ -26,7 +26,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
     let mut prepared = prepare_query(connection, query)?;
     let columns = prepared.column_count();
     let mut rows = prepared.raw_query();
-    let mut all = Rows::new();
+    let mut all = Vec::new();
     let mut room = Room::default();
     let bytes_max = query.bytes_max.unwrap_or(usize::MAX);
     let mut bytes = 0;
@@ -42,7 +42,7 @@ pub(super) fn query(connection: &Connection, query: &Statement) -> rusqlite::Res
         all.push(Row(values));
         room.is_shared = true;
     }
-    Ok(all)
+    Ok(all.into())
 }
 
 fn prepare_query<'c>(connection: &'c Connection, query: &Statement) -> rusqlite::Result<CachedStatement<'c>> {

@@ -6,7 +6,7 @@ use allod_atproto::{Did, Handle};
 
 use super::{
     all, app_passwords, blobs, email_codes, first, identity_changes, known_networks, mail, parsed, phones, preferences,
-    repos, sessions, sign_up_queue, sign_ups, signing_keys,
+    readable, repos, sessions, sign_up_queue, sign_ups, signing_keys,
 };
 use crate::{Database, ReadError, Row, Seq, SqlValue, Statement, Touched, Txn, sql};
 
@@ -189,7 +189,7 @@ pub async fn due_for_removal(db: &dyn Database, now: i64, limit: i64) -> Result<
         now,
         limit
     ));
-    all(&rows.await?, account)
+    Ok(readable(&rows.await?, account))
 }
 
 /// Tells which DID holds a handle: by an account, a sign-up under way, or because it had it lately.

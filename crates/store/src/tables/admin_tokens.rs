@@ -1,6 +1,6 @@
 //! Named tokens that open the administration methods, by their hashes.
 
-use super::{all, first};
+use super::{first, readable};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when a token of this name is there already.
@@ -67,7 +67,7 @@ pub async fn by_hash(db: &dyn Database, token_hash: &[u8]) -> Result<Option<Admi
 /// Reads every token, in the order of the names.
 pub async fn list(db: &dyn Database) -> Result<Vec<AdminToken>, ReadError> {
     let rows = db.read(sql!("SELECT name, token_hash, scope, created_at, expires_at FROM admin_tokens ORDER BY name"));
-    all(&rows.await?, admin_token)
+    Ok(readable(&rows.await?, admin_token))
 }
 
 /// Adds a token. Conflicts: [`TOKEN_EXISTS`], and [`TOO_MANY_TOKENS`] when there are `tokens_max` already.

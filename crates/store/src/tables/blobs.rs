@@ -8,7 +8,7 @@ use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 use bytes::Bytes;
 
 use super::{
-    Page, PageSize, all, first, parsed,
+    Page, PageSize, all, first, parsed, readable,
     records::{RecordSet, rev_number},
 };
 use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
@@ -436,9 +436,9 @@ pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Re
         until,
         limit
     ));
-    all(&rows.await?, |row| {
+    Ok(readable(&rows.await?, |row| {
         Ok(DueBlob { did: parsed("blobs.did", Did::parse(&row.get::<String>(7)?))?, blob: blob(row)? })
-    })
+    }))
 }
 
 /// Adds: the blob goes, if no record has referred to it since `until` or longer. Conflict: [`BLOB_MOVED`] otherwise.

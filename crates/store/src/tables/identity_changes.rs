@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle, crypto::DidKey};
 
-use super::{all, first, parsed, signing_keys::WrappedKey};
+use super::{first, parsed, readable, signing_keys::WrappedKey};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when the change is not there (any more), or another one is.
@@ -75,7 +75,7 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<Identity
         now,
         limit
     ));
-    all(&rows.await?, change)
+    Ok(readable(&rows.await?, change))
 }
 
 /// Reads up to `limit` changes, due or not, in the order of their DIDs; those after `after`.
@@ -86,7 +86,7 @@ pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<
         after.map_or("", Did::as_str),
         limit
     ));
-    all(&rows.await?, change)
+    Ok(readable(&rows.await?, change))
 }
 
 /// Adds a change. Conflict: [`CHANGE_MOVED`] when the DID has one already.

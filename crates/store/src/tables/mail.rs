@@ -3,7 +3,7 @@
 use allod_atproto::Did;
 use bytes::Bytes;
 
-use super::{all, first, parsed};
+use super::{first, parsed, readable};
 use crate::{Database, ReadError, Row, Touched, Txn, sql};
 
 /// The conflict when a recipient was written to often enough, or too many letters wait.
@@ -135,7 +135,7 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<OutboxLe
         now,
         limit
     ));
-    all(&rows.await?, letter)
+    Ok(readable(&rows.await?, letter))
 }
 
 /// Tells when the next letter is due.

@@ -60,11 +60,6 @@ pub fn put(txn: &mut Txn, name: &'static str, value: &[u8]) {
     ));
 }
 
-/// Adds: there is no such fact any more.
-pub fn remove(txn: &mut Txn, name: &'static str) {
-    txn.run(sql!("DELETE FROM meta WHERE name = $1", name));
-}
-
 /// Reads the newest number that was given to an event, or that the sequence was raised to; 0 before the first.
 pub async fn numbered_events(db: &dyn Database) -> Result<Seq, ReadError> {
     let rows = db.read(sql!("SELECT seq FROM event_counter WHERE id = 1")).await?;

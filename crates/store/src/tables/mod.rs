@@ -55,19 +55,42 @@ impl PageSize {
         query: Statement,
         read: impl FnMut(&Row) -> Result<T, ReadError>,
     ) -> Result<Page<T>, ReadError> {
+        let (rows, may_go_on) = self.rows(db, query).await?;
+        Ok(Page { items: all(&rows, read)?, may_go_on })
+    }
+
+    /// Reads rows of different accounts, without those that can't be read.
+    async fn read_of_many<T>(
+        self,
+        db: &dyn Database,
+        query: Statement,
+        read: impl FnMut(&Row) -> Result<T, ReadError>,
+    ) -> Result<Page<T>, ReadError> {
+        let (rows, may_go_on) = self.rows(db, query).await?;
+        Ok(Page { items: readable(&rows, read), may_go_on })
+    }
+
+    async fn rows(self, db: &dyn Database, query: Statement) -> Result<(Rows, bool), ReadError> {
         let rows = db.read(query.up_to_bytes(self.bytes)).await?;
         let bytes: usize = rows.iter().flat_map(|row| &row.0).map(SqlValue::content_bytes).sum();
         let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= self.rows) || bytes >= self.bytes;
-        Ok(Page { items: all(&rows, read)?, may_go_on: is_full && !rows.is_empty() })
+        let may_go_on = is_full && !rows.is_empty();
+        Ok((rows, may_go_on))
     }
 }
 
 fn first<T>(rows: &Rows, read: impl FnOnce(&Row) -> Result<T, ReadError>) -> Result<Option<T>, ReadError> {
-    rows.first().map(read).transpose()
+    let Some(row) = rows.first() else { return Ok(None) };
+    read(row).inspect_err(|error| rows.report(row, error)).map(Some)
 }
 
-fn all<T>(rows: &Rows, read: impl FnMut(&Row) -> Result<T, ReadError>) -> Result<Vec<T>, ReadError> {
-    rows.iter().map(read).collect()
+fn all<T>(rows: &Rows, mut read: impl FnMut(&Row) -> Result<T, ReadError>) -> Result<Vec<T>, ReadError> {
+    rows.iter().map(|row| read(row).inspect_err(|error| rows.report(row, error))).collect()
+}
+
+/// Reads the rows of different accounts: one that can't be read is told of and left out, for the sake of the others.
+fn readable<T>(rows: &Rows, mut read: impl FnMut(&Row) -> Result<T, ReadError>) -> Vec<T> {
+    rows.iter().filter_map(|row| read(row).inspect_err(|error| rows.report(row, error)).ok()).collect()
 }
 
 fn parsed<T, E>(what: &'static str, value: Result<T, E>) -> Result<T, ReadError> {

@@ -1,6 +1,6 @@
 //! Relays, and how far each was told that there is something to fetch.
 
-use super::{all, first};
+use super::{first, readable};
 use crate::{Database, ReadError, Row, Seq, Txn, sql};
 
 /// What is known of one relay.
@@ -49,7 +49,7 @@ pub async fn list(db: &dyn Database) -> Result<Vec<Relay>, ReadError> {
     let rows = db.read(sql!(
         "SELECT url, told_seq, last_try_at, last_success_at, last_error, failures, next_try_at FROM relays ORDER BY url"
     ));
-    all(&rows.await?, relay)
+    Ok(readable(&rows.await?, relay))
 }
 
 /// Adds: this is now known of a relay.

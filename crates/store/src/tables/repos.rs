@@ -81,7 +81,7 @@ pub async fn page(db: &dyn Database, after: Option<(i64, &str)>, size: PageSize)
             taken_down: row.get(5)?,
         })
     };
-    size.read(db, query, listed).await
+    size.read_of_many(db, query, listed).await
 }
 
 /// Reads up to `limit` active accounts that have records of a collection, in the order of their DIDs, behind `after`.
@@ -99,7 +99,7 @@ pub async fn with_collection(
         after,
         size.rows
     );
-    size.read(db, query, |row| parsed("repo_collections.did", Did::parse(&row.get::<String>(0)?))).await
+    size.read_of_many(db, query, |row| parsed("repo_collections.did", Did::parse(&row.get::<String>(0)?))).await
 }
 
 /// Reads the collections that a repository has records of, sorted, as far as they come to `bytes_max` bytes.

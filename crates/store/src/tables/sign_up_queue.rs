@@ -2,7 +2,7 @@
 
 use allod_atproto::Did;
 
-use super::{all, first, parsed};
+use super::{all, first, parsed, readable};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when an account is not (any more) in the queue as was expected.
@@ -94,7 +94,7 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<Waiting>
         now,
         limit
     ));
-    all(&rows.await?, waiting)
+    Ok(readable(&rows.await?, waiting))
 }
 
 /// Counts the accounts that wait before this one, but not further than `max`.

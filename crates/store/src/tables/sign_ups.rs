@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle};
 
-use super::{all, first, parsed};
+use super::{first, parsed, readable};
 use crate::{Database, ReadError, Row, Txn, sql};
 
 /// The conflict when the sign-up is not in the expected state (any more), or is already there.
@@ -145,7 +145,7 @@ pub async fn due(db: &dyn Database, now: i64, limit: i64) -> Result<Vec<SignUp>,
         now,
         limit
     ));
-    all(&rows.await?, sign_up)
+    Ok(readable(&rows.await?, sign_up))
 }
 
 /// Reads up to `limit` sign-ups, due or not, in the order of their DIDs; those after `after`.
@@ -156,7 +156,7 @@ pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<
         after.map_or("", Did::as_str),
         limit
     ));
-    all(&rows.await?, sign_up)
+    Ok(readable(&rows.await?, sign_up))
 }
 
 /// Adds: no sign-up of this DID is under way. Conflict: [`SIGN_UP_MOVED`].

@@ -127,7 +127,7 @@ pub(crate) async fn check(db: &Db, acks: &[Ack], seen: &[(Seq, String)]) -> Foun
 async fn read(db: &Db, query: Statement, wrong: &mut String) -> Rows {
     db.read(query).await.unwrap_or_else(|error| {
         let _ = writeln!(wrong, "can't be read: {error}");
-        Rows::new()
+        Rows::default()
     })
 }
 

@@ -25,8 +25,6 @@ const BLOBS_PER_READ: i64 = 100;
 const MISSING: &str = "its bytes are missing or cut short";
 /// What is wrong with a blob whose file can't be read.
 const UNREADABLE: &str = "its bytes can't be read";
-/// What is wrong with a blob whose bytes are others.
-const CHANGED: &str = "its bytes are not those of its CID";
 
 /// Why blobs could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +108,7 @@ async fn look(app: &App, did: &Did, blob: &Blob, pace: &Pace) -> Result<Result<V
         pace.spend(app, piece.len() as u64).await;
     }
     let is_theirs = Cid::from_digest(Codec::Raw, hash.finalize().into()) == blob.cid;
-    Ok(if is_theirs { Ok(sums.finish()) } else { Err(CHANGED) })
+    Ok(if is_theirs { Ok(sums.finish()) } else { Err(integrity::BYTES_CHANGED) })
 }
 
 /// Whether an object holds the bytes of a blob: reads all of it and computes its CID.

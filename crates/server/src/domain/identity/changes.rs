@@ -29,7 +29,7 @@ use crate::{
     domain::{
         accounts::was_ever_active,
         clock::{self, MICROS_PER_SEC},
-        handles,
+        handles, integrity,
         keys::Purpose,
         repos::{self, AnnounceError},
         reserved_keys::FindKeyError,
@@ -155,7 +155,7 @@ impl Turn {
     pub async fn submit(&self, account: &Account, change: Planned) -> Result<(), ChangeError> {
         let app = &self.app;
         let row = hold(app, account, change).await?;
-        let operation = stored_operation(&row)?;
+        let operation = stored_operation(app, &row)?;
         match app.plc.submit(&row.did, &operation).await {
             Ok(()) => finish(app, &row, &operation).await,
             Err(SubmitError::Refused { message, .. }) => {
@@ -333,9 +333,11 @@ async fn commit(app: &App, txn: Txn, handle: &Handle) -> Result<(), ChangeError>
     }
 }
 
-fn stored_operation(row: &IdentityChange) -> Result<Operation, ChangeError> {
-    let corrupt = || ChangeError::Read(ReadError::Corrupt { what: "identity_changes.operation" });
-    Operation::parse_text(&row.operation).map_err(|_| corrupt())
+fn stored_operation(app: &App, row: &IdentityChange) -> Result<Operation, ChangeError> {
+    Operation::parse_text(&row.operation).map_err(|_| {
+        app.integrity.report(&integrity::repository(&row.did), "the stored change of its identity can't be read");
+        ChangeError::Read(ReadError::Corrupt { what: "identity_changes.operation" })
+    })
 }
 
 /// Asks the directory whether it has an operation.
@@ -362,7 +364,7 @@ enum Settled {
 
 /// Brings a change to its end whose driver is gone, or tells that it still waits for the directory.
 async fn settle(app: &Arc<App>, row: &IdentityChange) -> Result<Settled, ChangeError> {
-    let operation = stored_operation(row)?;
+    let operation = stored_operation(app, row)?;
     let mut has_it = is_accepted(app, &row.did, &operation).await?;
     if !has_it && row.deadline > clock::to_store(app.clock.now_micros()) {
         match app.plc.submit(&row.did, &operation).await {

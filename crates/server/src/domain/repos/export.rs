@@ -146,7 +146,7 @@ fn check_block(app: &App, did: &Did, path: &str, cid: &Cid, block: &[u8]) -> Res
     if cid.matches(block) {
         return Ok(());
     }
-    app.integrity.report(&integrity::record(did, path), integrity::RECORD_CHANGED);
+    app.integrity.report(&integrity::record(did, path), integrity::BYTES_CHANGED);
     Err(RepoError::RecordDamaged { did: did.clone(), path: path.to_owned() })
 }
 

@@ -200,7 +200,7 @@ pub async fn record(
 fn is_whole(app: &App, did: &Did, record: &Record) -> bool {
     let is_whole = record.cid.matches(&record.block);
     if !is_whole {
-        app.integrity.report(&integrity::record(did, &record.path), integrity::RECORD_CHANGED);
+        app.integrity.report(&integrity::record(did, &record.path), integrity::BYTES_CHANGED);
     }
     is_whole
 }

@@ -107,6 +107,14 @@ pub struct SignedUp {
     pub did_document: Option<serde_json::Value>,
 }
 
+impl SignedUp {
+    /// Takes the session of a client's sign-up, which has one.
+    pub fn take_tokens(&mut self) -> Result<TokenPair, SignUpError> {
+        let missing = || SignUpError::Internal("a client's sign-up opened no session".to_owned());
+        self.tokens.take().ok_or_else(missing)
+    }
+}
+
 /// Why there is no account. Unless the variant says otherwise nothing is left behind: names and invite are free.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {

@@ -307,7 +307,7 @@ async fn carry_in(app: &Arc<App>, did: &Did) -> Result<(), QueueError> {
 async fn send(app: &App, row: &Waiting) -> Result<(), QueueError> {
     pass_by(app, Failpoint::LettingIn).await.map_err(|error| internal(&error))?;
     let Some(operation) = &row.operation else { return Ok(()) };
-    let operation = resume::read_operation(&row.did, operation).map_err(|error| internal(&error))?;
+    let operation = resume::read_operation(app, &row.did, operation).map_err(|error| internal(&error))?;
     let error = match app.plc.submit(&row.did, &operation).await {
         Ok(()) => return Ok(()),
         Err(error) => error,

@@ -101,7 +101,7 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
             Ok(Outcome::Released)
         }
         SignUpState::Submitted => {
-            let operation = resume::stored_operation(row)?;
+            let operation = resume::stored_operation(app, row)?;
             let is_accepted = match machine::has_operation(app, &row.did, &operation).await {
                 Ok(is_accepted) => is_accepted,
                 Err(error) => {

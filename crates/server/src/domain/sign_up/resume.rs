@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle, plc::Operation};
 use allod_store::{
-    CommitError, Txn,
+    CommitError, ReadError, Txn,
     tables::{
         accounts,
         sign_ups::{self, SignUp, SignUpState},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        emails,
+        emails, integrity,
         sessions::{self, OpenError, Proof, TokenPair},
     },
 };
@@ -37,7 +37,7 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
     // The previous driver may have changed the row.
     let row = sign_ups::by_did(&*app.db, &row.did).await?;
     let Some(row) = row.filter(|row| !is_answered(app, row)) else { return Ok(None) };
-    let (operation, waiter) = (stored_operation(&row)?, request.waiter());
+    let (operation, waiter) = (stored_operation(app, &row)?, request.waiter());
     let (account, tokens) = match row.state {
         SignUpState::Reserved => return Ok(None),
         SignUpState::Submitted if machine::is_accepted(app, &row.did, &operation).await? => {
@@ -52,14 +52,16 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
 }
 
 /// Reads the operation of a stored sign-up.
-pub(super) fn stored_operation(row: &SignUp) -> Result<Operation, SignUpError> {
-    read_operation(&row.did, &row.operation)
+pub(super) fn stored_operation(app: &App, row: &SignUp) -> Result<Operation, SignUpError> {
+    read_operation(app, &row.did, &row.operation)
 }
 
 /// Reads the stored operation of a DID.
-pub(super) fn read_operation(did: &Did, operation: &str) -> Result<Operation, SignUpError> {
-    let damaged = || SignUpError::Internal(format!("the stored operation of {did} can't be read"));
-    Operation::parse_text(operation).map_err(|_| damaged())
+pub(super) fn read_operation(app: &App, did: &Did, operation: &str) -> Result<Operation, SignUpError> {
+    Operation::parse_text(operation).map_err(|_| {
+        app.integrity.report(&integrity::repository(did), "the stored operation of its sign-up can't be read");
+        SignUpError::Read(ReadError::Corrupt { what: "operation of a sign-up" })
+    })
 }
 
 /// Nobody is driving it, and nobody in this run of the process has answered it.

@@ -74,8 +74,8 @@ impl<E> From<ReadError> for XrpcError<E> {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable { .. } => unreadable(&error),
-            ReadError::Damaged { .. } => damaged(),
-            ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => Self::internal(error),
+            ReadError::Damaged { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => damaged(),
+            ReadError::Refused { .. } => Self::internal(error),
         }
     }
 }
@@ -87,10 +87,10 @@ fn unreadable<E>(error: &ReadError) -> XrpcError<E> {
     XrpcError::common(retry, "The server can't read at the moment; try again")
 }
 
-/// What a caller is told whose data is damaged. The store has logged it.
+/// What a caller is told whose data is damaged. Whoever found it has logged it.
 fn damaged<E>() -> XrpcError<E> {
-    let retry = CommonError::NotEnoughResources { retry_after_secs: DAMAGED_RETRY_SECS };
-    XrpcError::common(retry, "The server can't read this at the moment; its operator has been told")
+    let retry = CommonError::DataDamaged { retry_after_secs: DAMAGED_RETRY_SECS };
+    XrpcError::common(retry, "What the server has stored of this is damaged; its operator has been told")
 }
 
 impl<E> From<StoreError> for XrpcError<E> {

@@ -152,6 +152,11 @@ pub enum CommonError {
         /// When to come back, in seconds.
         retry_after_secs: u32,
     },
+    /// What is stored of this is damaged; the operator has to mend it.
+    DataDamaged {
+        /// When to come back, in seconds.
+        retry_after_secs: u32,
+    },
     /// Another server failed us.
     UpstreamFailure,
     /// Another server did not answer in time.
@@ -197,6 +202,7 @@ impl CommonError {
             Self::UnsupportedMediaType => "UnsupportedMediaType",
             Self::RateLimitExceeded { .. } => "RateLimitExceeded",
             Self::NotEnoughResources { .. } => "NotEnoughResources",
+            Self::DataDamaged { .. } => "DataDamaged",
             Self::UpstreamFailure => "UpstreamFailure",
             Self::UpstreamTimeout => "UpstreamTimeout",
             Self::MethodNotImplemented => "MethodNotImplemented",
@@ -204,11 +210,11 @@ impl CommonError {
     }
 
     const fn retry_after_secs(self) -> Option<u32> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "only a refusal for load says when to come back")]
+        #[expect(clippy::wildcard_enum_match_arm, reason = "few say when to come back")]
         match self {
-            Self::RateLimitExceeded { retry_after_secs } | Self::NotEnoughResources { retry_after_secs } => {
-                Some(retry_after_secs)
-            }
+            Self::RateLimitExceeded { retry_after_secs }
+            | Self::NotEnoughResources { retry_after_secs }
+            | Self::DataDamaged { retry_after_secs } => Some(retry_after_secs),
             _ => None,
         }
     }

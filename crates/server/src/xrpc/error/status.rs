@@ -46,7 +46,7 @@ pub fn of(name: &str) -> StatusCode {
         INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
         "MethodNotImplemented" => StatusCode::NOT_IMPLEMENTED,
         "UpstreamFailure" => StatusCode::BAD_GATEWAY,
-        "NotEnoughResources" => StatusCode::SERVICE_UNAVAILABLE,
+        "NotEnoughResources" | "DataDamaged" => StatusCode::SERVICE_UNAVAILABLE,
         "UpstreamTimeout" => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        clock,
+        clock, integrity,
         repos::{
             open::{self, OpenRepo},
             record::SINGLE_SUBJECT_COLLECTIONS,
@@ -238,6 +238,7 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
                 CommitError::Conflict { which: accounts::ACCOUNT_INACTIVE } => Failed::For(WriteError::Inactive),
                 CommitError::Conflict { which: blobs::BLOB_GONE } => Failed::For(WriteError::BlobGone),
                 CommitError::Conflict { which: records::RECORD_DIFFERS } => {
+                    app.integrity.report(&integrity::repository(did), integrity::RECORDS_DIFFER);
                     Failed::For(WriteError::Damaged(did.clone()))
                 }
                 CommitError::Conflict { .. }

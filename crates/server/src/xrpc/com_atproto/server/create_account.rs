@@ -12,13 +12,13 @@ use crate::{
         secret::Secret,
         sign_up::{SignUpRequest, sign_up},
     },
-    xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::SignUpCaller},
+    xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::SignUpCaller},
 };
 
 /// Signs a person up.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCaller>) -> XrpcResult<CreateAccount> {
     let input = request.input;
-    let signed_up = sign_up(
+    let mut signed_up = sign_up(
         &app,
         SignUpRequest {
             handle: input.handle,
@@ -37,7 +37,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCa
         },
     )
     .await?;
-    let tokens = signed_up.tokens.ok_or_else(|| XrpcError::internal("a client's sign-up opened no session"))?;
+    let tokens = signed_up.take_tokens()?;
     Ok(XrpcResponse::new(Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,

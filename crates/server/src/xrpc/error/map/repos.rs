@@ -210,12 +210,10 @@ macro_rules! write_error {
                         Self::common(CommonError::NotEnoughResources { retry_after_secs: STORE_RETRY_SECS }, message)
                     }
                     WriteError::Open(OpenError::NotFound(_)) => Self::common(CommonError::RepoNotFound, message),
-                    WriteError::Open(OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::Commit(_)) => {
-                        damaged()
-                    }
+                    WriteError::Open(OpenError::Damaged { .. } | OpenError::Tree(..) | OpenError::Commit(_))
+                    | WriteError::Damaged(_) => damaged(),
                     WriteError::Open(OpenError::NoKey(_) | OpenError::Key(_) | OpenError::Busy(_))
-                    | WriteError::Plan(_)
-                    | WriteError::Damaged(_) => Self::internal(error),
+                    | WriteError::Plan(_) => Self::internal(error),
                     WriteError::Open(OpenError::Read(error)) | WriteError::Read(error) => shared_read_error(error),
                     WriteError::Commit(error) => refused_commit(error),
                 }
@@ -230,8 +228,8 @@ write_error!(apply_writes, create_record, delete_record, put_record);
 fn shared_read_error<E>(error: Arc<ReadError>) -> XrpcError<E> {
     match &*error {
         ReadError::Unavailable { .. } => unreadable(&error),
-        ReadError::Damaged { .. } => damaged(),
-        ReadError::Refused { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => XrpcError::internal(error),
+        ReadError::Damaged { .. } | ReadError::Column { .. } | ReadError::Corrupt { .. } => damaged(),
+        ReadError::Refused { .. } => XrpcError::internal(error),
     }
 }
 

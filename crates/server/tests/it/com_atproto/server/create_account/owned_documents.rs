@@ -6,6 +6,7 @@ use std::time::Duration;
 use allod_atproto::{
     Did,
     crypto::{Curve, DidKey, SigningKey},
+    frame::{AccountStatus, Frame, Message},
     plc::{Operation, UnsignedPlcOperation},
     service_auth::ServiceToken,
 };
