@@ -83,7 +83,8 @@ pub(super) fn count_call<S: RateLimited>(
     Some(noted(limits.count(ALL_CALLS, &address(context)?, 1)?, context, name))
 }
 
-/// Counts a call under the method's rules; the standing is that which leaves least, or one that is exceeded.
+/// Counts a call under the method's rules, in order; the standing is that which leaves least, or the first that is
+/// exceeded.
 pub(super) fn count<S: RateLimited, M: Method, A>(
     state: &S,
     limited: &[Limit<M, A>],
@@ -93,12 +94,18 @@ pub(super) fn count<S: RateLimited, M: Method, A>(
         return None;
     }
     let (limits, _) = counting(state, &request.headers, request.context.client)?;
-    let standings = limited.iter().filter_map(|limit| {
-        let key = (limit.key)(request)?;
-        let standing = limits.count(limit.rule, &key, (limit.cost)(request))?;
-        Some(noted(standing, &request.context, M::NSID))
-    });
-    standings.reduce(tighter)
+    let mut tightest = None;
+    for limit in limited {
+        let Some(key) = (limit.key)(request) else { continue };
+        let Some(standing) = limits.count(limit.rule, &key, (limit.cost)(request)) else { continue };
+        let standing = noted(standing, &request.context, M::NSID);
+        if standing.is_exceeded {
+            // A refused call takes no points of the rules behind, which may be others' too.
+            return Some(standing);
+        }
+        tightest = Some(tightest.map_or(standing, |before| tighter(before, standing)));
+    }
+    tightest
 }
 
 /// Logs a limit that was reached just now.
@@ -237,14 +244,14 @@ pub mod rules {
         Limit::new(Rule { name: "phone codes a day", points: 10, window_secs: DAY }, |request| {
             number_and_address(&request.input.phone_number, &request.context)
         }),
+        Limit::new(Rule { name: "phone codes of an address", points: 20, window_secs: HOUR }, by_address),
+        Limit::new(Rule { name: "phone codes of an address a day", points: 60, window_secs: DAY }, by_address),
         Limit::new(Rule { name: "phone codes of a number", points: 20, window_secs: HOUR }, |request| {
             number(&request.input.phone_number)
         }),
         Limit::new(Rule { name: "phone codes of a number a day", points: 40, window_secs: DAY }, |request| {
             number(&request.input.phone_number)
         }),
-        Limit::new(Rule { name: "phone codes of an address", points: 20, window_secs: HOUR }, by_address),
-        Limit::new(Rule { name: "phone codes of an address a day", points: 60, window_secs: DAY }, by_address),
     ];
 
     fn number(text: &str) -> Option<String> {

@@ -230,7 +230,7 @@ async fn codes_are_tried_so_often_for_a_number_and_no_more() {
     assert_eq!(from("198.51.100.0", NUMBER).await, 429);
     assert_eq!(from("198.51.100.0", "+14155550124").await, 400);
     // The number's owner elsewhere is not kept out; only by many addresses together.
-    for n in 1..180 {
+    for n in 1..=180 {
         assert_eq!(from(&format!("198.51.100.{n}"), NUMBER).await, 400, "{n}");
     }
     assert_eq!(from("198.51.100.200", NUMBER).await, 429);
