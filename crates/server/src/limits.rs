@@ -94,6 +94,9 @@ pub const ACCEPT_RETRY_MILLIS: u64 = 50;
 /// The shortest interval between two warnings that connections can't be accepted.
 pub const ACCEPT_WARNING_SECS: u64 = 60;
 
+/// How often the log says that there is no room in memory for answers, in seconds.
+pub const NO_ROOM_WARNING_SECS: u64 = 60;
+
 /// How long running requests are given to end when the server stops.
 pub const SHUTDOWN_SECS: u64 = 30;
 

@@ -143,25 +143,32 @@ impl Dns {
     }
 
     /// The resolver and the static hosts as the files say now.
+    ///
+    /// One look-up reads the files when that is due, for a moment and on its own thread: the threads for blocking work
+    /// may all be held up by a slow disk. Meanwhile the others go on with what was read before.
     fn loaded(&self) -> Result<Loaded, DnsError> {
-        let mut loaded = self.loaded.lock();
         let now = Instant::now();
-        let checked_after = Duration::from_millis(DNS_FILES_CHECKED_MILLIS);
-        if let Some(loaded) = &*loaded
-            && now.duration_since(loaded.checked_at) < checked_after
-        {
-            return Ok(loaded.clone());
-        }
+        let before = {
+            let mut loaded = self.loaded.lock();
+            if let Some(loaded) = &*loaded
+                && now.duration_since(loaded.checked_at) < Duration::from_millis(DNS_FILES_CHECKED_MILLIS)
+            {
+                return Ok(loaded.clone());
+            }
+            loaded.as_mut().map(|loaded| {
+                loaded.checked_at = now;
+                loaded.clone()
+            })
+        };
         let files = [HOSTS_FILE, CONFIGURATION_FILE].map(version_of);
-        if let Some(loaded) = &mut *loaded
-            && loaded.files == files
+        if let Some(before) = before
+            && before.files == files
         {
-            loaded.checked_at = now;
-            return Ok(loaded.clone());
+            return Ok(before);
         }
         let hosts = Arc::new(Hosts::from_system().unwrap_or_default());
         let fresh = Loaded { resolver: self.build()?, hosts, files, checked_at: now };
-        *loaded = Some(fresh.clone());
+        *self.loaded.lock() = Some(fresh.clone());
         Ok(fresh)
     }
 

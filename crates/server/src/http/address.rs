@@ -1,6 +1,11 @@
 //! Who is at the other end: the client's address behind proxies, and how many connections an address holds.
 
-use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -43,7 +48,7 @@ impl TrustedProxies {
         for part in parts {
             let word = WORDS.iter().find(|(word, _)| *word == part);
             match word {
-                Some((_, listed)) => networks.extend(listed.iter().filter_map(|text| text.parse::<IpNet>().ok())),
+                Some((_, listed)) => networks.extend(networks_in(listed)),
                 None => networks.push(network_of(part)?),
             }
         }
@@ -74,12 +79,10 @@ impl TrustedProxies {
     /// Tells whether a peer is likely a proxy that was not named: it is in a network of the operator's, forwards for
     /// somebody, and is not trusted.
     pub(super) fn looks_forgotten(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        let peer = peer.to_canonical();
-        let is_inside = match peer {
-            IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-        };
-        is_inside && !self.trusts(peer) && forwarded::is_forwarded(headers)
+        static OPERATORS: LazyLock<TrustedProxies> = LazyLock::new(|| TrustedProxies {
+            networks: WORDS.iter().flat_map(|(_, listed)| networks_in(listed)).collect(),
+        });
+        OPERATORS.trusts(peer) && !self.trusts(peer) && forwarded::is_forwarded(headers)
     }
 }
 
@@ -98,6 +101,11 @@ impl fmt::Display for TrustedProxies {
         let networks: Vec<String> = self.networks.iter().map(ToString::to_string).collect();
         f.write_str(&networks.join(","))
     }
+}
+
+/// The networks of a word.
+fn networks_in(listed: &[&str]) -> impl Iterator<Item = IpNet> {
+    listed.iter().filter_map(|text| text.parse().ok())
 }
 
 fn network_of(text: &str) -> Result<IpNet, String> {

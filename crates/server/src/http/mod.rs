@@ -11,6 +11,7 @@ pub mod cors;
 mod forwarded;
 pub(crate) mod fuzzing;
 pub mod host;
+mod log_throttle;
 mod outgoing;
 pub mod reply;
 mod service;
@@ -22,7 +23,7 @@ use http::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{self, Instant},
+    time,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +34,7 @@ use crate::{
         address::{AddressCounts, TrustedProxies},
         body::{RequestBody, ResponseBody},
         connection::{Connections, Places},
+        log_throttle::LogThrottle,
     },
     limits,
 };
@@ -90,7 +92,8 @@ pub async fn serve_service<S: Service>(
     let slots = Arc::new(Semaphore::new(admission.connections_max));
     let addresses = Arc::new(AddressCounts::default());
 
-    let mut refused = Refused::default();
+    // For want of file descriptors, for instance.
+    let refused = LogThrottle::every_secs(limits::ACCEPT_WARNING_SECS);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -131,26 +134,6 @@ pub async fn serve_service<S: Service>(
         tracing::warn!(connections = tasks.len(), "ending connections that did not close in time");
         aborting.cancel();
         tasks.wait().await;
-    }
-}
-
-/// Connections that the system did not give us, for want of file descriptors for instance.
-#[derive(Default)]
-struct Refused {
-    unsaid: u64,
-    said_at: Option<Instant>,
-}
-
-impl Refused {
-    /// Counts one more, and gives the count when it is to be said.
-    fn count(&mut self) -> Option<u64> {
-        self.unsaid += 1;
-        let interval = Duration::from_secs(limits::ACCEPT_WARNING_SECS);
-        if self.said_at.is_some_and(|said_at| said_at.elapsed() < interval) {
-            return None;
-        }
-        self.said_at = Some(Instant::now());
-        Some(std::mem::take(&mut self.unsaid))
     }
 }
 

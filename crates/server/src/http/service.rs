@@ -27,6 +27,7 @@ use super::{
     coding::{Accepted, Coder},
     cors,
     host::Host,
+    log_throttle::LogThrottle,
     reply,
 };
 use crate::{
@@ -42,9 +43,6 @@ use crate::{
 
 /// When a caller for whose answer there was no room comes back, in seconds.
 const ANSWER_RETRY_SECS: u32 = 5;
-
-/// How often the log says that there is no room for answers.
-const NO_ROOM_EVERY_MICROS: u64 = 60 * 1_000_000;
 
 /// Names a request in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +90,7 @@ pub struct PdsService {
     routes: Routes<App>,
     next_id: AtomicU64,
     coder: Coder,
-    /// When the log last said that there is no room for answers; 0 for never.
-    no_room_told_at: AtomicU64,
+    no_room: LogThrottle,
     /// Whether the operator was told of a proxy that is not trusted.
     has_told_of_proxy: AtomicBool,
 }
@@ -107,7 +104,7 @@ impl PdsService {
             routes: xrpc::routes(),
             next_id: AtomicU64::new(first_id),
             coder: Coder::default(),
-            no_room_told_at: AtomicU64::new(0),
+            no_room: LogThrottle::every_secs(limits::NO_ROOM_WARNING_SECS),
             has_told_of_proxy: AtomicBool::new(false),
         }
     }
@@ -129,14 +126,11 @@ impl PdsService {
         }
     }
 
-    /// Logs a refusal, one in a minute: a client can cause any number.
+    /// Logs a refusal, unless that was done a moment ago.
     fn tell_no_room(&self, context: RequestContext, crowded: Crowded) {
-        let now = self.app.clock.elapsed_micros();
-        let due = |before: u64| before == 0 || now.saturating_sub(before) >= NO_ROOM_EVERY_MICROS;
-        let told = self.no_room_told_at.fetch_update(Relaxed, Relaxed, |before| due(before).then_some(now));
-        if told.is_ok() {
+        if let Some(refused) = self.no_room.count() {
             let held_bytes = self.app.answers.held_bytes();
-            tracing::warn!(client = %context.client, ?crowded, held_bytes, "no room in memory for an answer");
+            tracing::warn!(client = %context.client, ?crowded, held_bytes, refused, "no room in memory for an answer");
         }
     }
 
@@ -144,7 +138,10 @@ impl PdsService {
     fn context(&self, peer: SocketAddr, headers: &HeaderMap) -> RequestContext {
         let config = &self.app.config;
         let client = config.trusted_proxies.client_address(peer.ip(), headers);
-        if config.trusted_proxies.looks_forgotten(peer.ip(), headers) && !self.has_told_of_proxy.swap(true, Relaxed) {
+        if !self.has_told_of_proxy.load(Relaxed)
+            && config.trusted_proxies.looks_forgotten(peer.ip(), headers)
+            && !self.has_told_of_proxy.swap(true, Relaxed)
+        {
             tracing::warn!(
                 peer = %peer.ip(),
                 trusted = %config.trusted_proxies,

@@ -295,7 +295,7 @@ async fn stopping_has_an_end() {
 
 #[tokio::test(start_paused = true)]
 async fn that_connections_can_not_be_accepted_is_said_once_a_minute() {
-    let mut refused = Refused::default();
+    let refused = LogThrottle::every_secs(limits::ACCEPT_WARNING_SECS);
     assert_eq!(refused.count(), Some(1));
     for _ in 0..1_199 {
         time::advance(Duration::from_millis(limits::ACCEPT_RETRY_MILLIS)).await;

@@ -149,12 +149,13 @@ fn seen(head: &[u8]) -> Option<(&'static str, Option<&'static [&'static str]>)> 
     if !is_plain {
         return None;
     }
+    let format = FORMATS.iter().find(|(theirs, ..)| *theirs == seen);
     let name = match head.get(..4) {
         Some(b"wOF2") => "font/woff2",
         Some(b"OTTO") => "font/otf",
-        _ => FORMATS.iter().find(|(theirs, ..)| *theirs == seen).map_or(seen, |(_, ours, _)| *ours),
+        _ => format.map_or(seen, |(_, ours, _)| *ours),
     };
-    let kin = FORMATS.iter().find(|(theirs, ..)| *theirs == seen).map(|(.., kin)| *kin);
+    let kin = format.map(|(.., kin)| *kin);
     // Office documents are archives to whoever declares them so.
     let kin = kin.or_else(|| seen.starts_with("application/vnd.o").then_some(ARCHIVES));
     Some((name, kin))

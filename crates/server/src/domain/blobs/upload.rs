@@ -145,7 +145,8 @@ impl<'a> Upload<'a> {
         let Finished { cid, size, head, checksums } = self.object.finish().await?;
         let kind = kind::of(&head, said);
         let Self { app, did, object, _place, .. } = self;
-        let mut staged = Staged { app, did: &did, cid, size, checksums, object: Some(object), kept: None };
+        let mut staged =
+            Staged { app, did: &did, cid, size, checksums, object: Some(object), kept: None, checked: None };
         let stored = staged.store(kind).await;
         staged.clean_up(&stored).await;
         stored
@@ -162,6 +163,8 @@ struct Staged<'a> {
     object: Option<Box<dyn NewObject>>,
     /// The name of the object that was kept and is not in a row yet.
     kept: Option<String>,
+    /// The object that was there before, and whether it was found intact: it is read as a whole to tell.
+    checked: Option<(String, bool)>,
 }
 
 impl Staged<'_> {
@@ -219,7 +222,7 @@ impl Staged<'_> {
     /// The bytes are stored already: theirs is the object that stays, unless it was lost or damaged. Of a blob that a
     /// record refers to nothing else changes; any other counts as uploaded now, as what it is now said to be.
     async fn store_again(&mut self, blob: Blob, kind: &Kind) -> Result<String, UploadError> {
-        let is_intact = scrub::is_intact(self.app, self.did, &blob).await?;
+        let is_intact = self.is_intact(&blob).await?;
         let is_referenced = blob.unreferenced_since.is_none();
         if is_intact && is_referenced {
             return Ok(blob.mime_type);
@@ -240,6 +243,18 @@ impl Staged<'_> {
             self.app.integrity.is_whole(&integrity::blob(self.did, &self.cid));
         }
         Ok(if is_referenced { blob.mime_type } else { kind.mime_type.clone() })
+    }
+
+    /// Whether the stored blob is intact. Its object is read once, however often the row moves.
+    async fn is_intact(&mut self, blob: &Blob) -> Result<bool, ObjectError> {
+        if let Some((object, is_intact)) = &self.checked
+            && *object == blob.object
+        {
+            return Ok(*is_intact);
+        }
+        let is_intact = scrub::is_intact(self.app, self.did, blob).await?;
+        self.checked = Some((blob.object.clone(), is_intact));
+        Ok(is_intact)
     }
 
     /// Keeps the object, once.

@@ -18,6 +18,8 @@ struct Kind {
     /// The share of one caller, and whether it is the account's or the address's.
     share: usize,
     by_account: bool,
+    /// Whether it is an answer that is not taken; else a body that does not come.
+    is_read: bool,
     open: fn(&TestPds, &Actor, &str) -> Request<()>,
     taken: fn(&TestPds) -> usize,
     /// The same from somebody who takes what comes.
@@ -69,6 +71,7 @@ fn call_import(pds: &TestPds, actor: &Actor) -> Call {
 const KINDS: [Kind; 5] = [
     Kind {
         name: "exports of an address",
+        is_read: true,
         share: limits::SNAPSHOTS_PER_ADDRESS_MAX,
         by_account: false,
         open: export,
@@ -77,6 +80,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         name: "exports of an account",
+        is_read: true,
         share: limits::SNAPSHOTS_PER_ACCOUNT_MAX,
         by_account: true,
         open: own_export,
@@ -85,6 +89,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         name: "uploads of an account",
+        is_read: false,
         share: limits::UPLOADS_PER_ACCOUNT_MAX,
         by_account: true,
         open: upload,
@@ -93,6 +98,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         name: "uploads of an address",
+        is_read: false,
         share: limits::UPLOADS_PER_ADDRESS_MAX,
         by_account: false,
         open: upload,
@@ -101,6 +107,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         name: "imports of an address",
+        is_read: false,
         share: limits::IMPORTS_PER_ADDRESS_MAX,
         by_account: false,
         open: import,
@@ -141,7 +148,7 @@ async fn whoever_takes_all_places_leaves_others_theirs() {
         let mut held = Vec::new();
         for n in 0..kind.share {
             // Places of an address are taken by several accounts, places of an account from several addresses.
-            let is_read = kind.name.starts_with("exports");
+            let is_read = kind.is_read;
             let actor = if kind.by_account || is_read { &alice } else { &others[n % others.len()] };
             let address = if kind.by_account { format!("203.0.113.{}", n % 8) } else { ONE.to_owned() };
             let request = (kind.open)(&pds, actor, &address);
