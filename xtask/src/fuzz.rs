@@ -30,11 +30,12 @@ const TARGET_MIB_MAX: u32 = 2048;
 /// What `fuzz` can be told.
 #[derive(Args)]
 #[command(after_help = "\
-An input that a target fails on is left in fuzz/artifacts/NAME/; its path is printed, and the exit code is 1. It is 1 too
-when the targets can't be built or a target can't be run, with another message.
+Prints the number of runs of each target. When a target fails, prints the path of the input, which
+is left in fuzz/artifacts/NAME/; the exit code is 1 at the end. The exit code is 1, with another
+message, when the targets can't be built.
 
-libFuzzer needs a C++ compiler (c++, or what CXX names). Inputs that reach new code are kept in fuzz/target/corpus/NAME/
-and are where the next run begins. To run one input again, or to make it smaller:
+libFuzzer needs a C++ compiler (c++, or what CXX names). Inputs that reach new code are kept in
+fuzz/target/corpus/NAME/, where the next run begins. To run one input again, or to make it smaller:
 
     fuzz/target/TRIPLE/debug/NAME INPUT
     fuzz/target/TRIPLE/debug/NAME -minimize_crash=1 -max_total_time=60 INPUT")]
@@ -99,7 +100,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), FuzzError> {
     let fuzzer = if options.plain {
         build_plain(root)?
     } else if has_cpp_compiler() {
-        build(root)?
+        build(root, &names)?
     } else {
         crate::say("no C++ compiler (c++, or what CXX names): the plain runner, without coverage");
         build_plain(root)?
@@ -150,12 +151,13 @@ fn has_cpp_compiler() -> bool {
     compiler.status().is_ok_and(|status| status.success())
 }
 
-/// Builds the programs with libFuzzer.
-fn build(root: &Path) -> Result<Fuzzer, FuzzError> {
+/// Builds the programs with libFuzzer for these targets.
+fn build(root: &Path, names: &[String]) -> Result<Fuzzer, FuzzError> {
     let folder = root.join("fuzz");
     let host = host(root)?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--bins"]).current_dir(&folder).env("RUSTFLAGS", COVERAGE);
+    cargo.args(["build", "--locked"]).current_dir(&folder).env("RUSTFLAGS", COVERAGE);
+    cargo.args(names.iter().flat_map(|name| ["--bin", name]));
     // The target is named so that build scripts and macros are not measured.
     cargo.args(["--target", &host, "--target-dir", "target"]);
     if cargo.status().map_err(|source| cannot_run(&cargo, source))?.success() {
@@ -226,12 +228,17 @@ fn watched(command: &mut Command) -> io::Result<(ExitStatus, Option<u64>)> {
             let line = String::from_utf8_lossy(&line);
             match runs_of(&line) {
                 Some(number) => runs = Some(number),
-                None if line.starts_with("stat::") => {}
+                None if is_noise(&line) => {}
                 None => crate::say(&line),
             }
         }
     }
     Ok((child.wait()?, runs))
+}
+
+/// Other figures of libFuzzer's, and words that it recommends.
+fn is_noise(line: &str) -> bool {
+    line.starts_with("stat::") || line.starts_with("######") || line.contains("\" # Uses: ")
 }
 
 fn runs_of(line: &str) -> Option<u64> {
