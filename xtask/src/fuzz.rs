@@ -238,7 +238,7 @@ fn watched(command: &mut Command) -> io::Result<(ExitStatus, Option<u64>)> {
 
 /// Other figures of libFuzzer's, and words that it recommends.
 fn is_noise(line: &str) -> bool {
-    line.starts_with("stat::") || line.starts_with("######") || line.contains("\" # Uses: ")
+    ["stat::", "######", "\tNEW_FUNC"].iter().any(|start| line.starts_with(start)) || line.contains("\" # Uses: ")
 }
 
 fn runs_of(line: &str) -> Option<u64> {
