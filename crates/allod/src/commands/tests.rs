@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Write as _,
     io::{self, Write},
     path::Path,
     rc::Rc,
@@ -63,11 +64,11 @@ async fn transcript(directory: &Path, commands: &'static [&'static str]) -> Stri
         for command in commands {
             let words: Vec<&str> = command.split(' ').chain(["--data-dir", &directory]).collect();
             let Outcome { code, stdout, stderr } = run(&words, &[]);
-            out += &format!("$ allod {command}\n{stdout}");
+            write!(out, "$ allod {command}\n{stdout}").unwrap();
             if !stderr.is_empty() {
-                out += &format!("--- stderr\n{stderr}");
+                write!(out, "--- stderr\n{stderr}").unwrap();
             }
-            out += &format!("--- exit code {code}\n\n");
+            write!(out, "--- exit code {code}\n\n").unwrap();
         }
         numbered(&out.replace(&directory, "[directory]"))
     });
@@ -87,7 +88,7 @@ fn numbered(text: &str) -> String {
             dids.push(did.to_owned());
             dids.len() - 1
         });
-        out += &format!("{before}{MARK}{:a>LENGTH$}", number + 1);
+        write!(out, "{before}{MARK}{:a>LENGTH$}", number + 1).unwrap();
         rest = behind;
     }
     out + rest

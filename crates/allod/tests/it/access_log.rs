@@ -89,10 +89,10 @@ async fn large_blob(origin: &str, did: &str, token: &str) -> String {
     let upload = post("com.atproto.repo.uploadBlob").header("content-type", "application/octet-stream");
     let upload = upload.body(vec![0x5a; LARGE_BLOB_BYTES]).send().await.unwrap();
     let blob: Value = read_json(upload.error_for_status().unwrap().bytes().await.unwrap());
-    let record = json!({ "$type": "com.example.note", "file": blob["blob"] });
+    let record = json!({ "$type": "com.example.note", "file": blob.get("blob").unwrap() });
     let body = json!({ "repo": did, "collection": "com.example.note", "record": record });
     post("com.atproto.repo.createRecord").json(&body).send().await.unwrap().error_for_status().unwrap();
-    let cid = blob["blob"]["ref"]["$link"].as_str().unwrap();
+    let cid = blob.pointer("/blob/ref/$link").and_then(Value::as_str).unwrap();
     format!("/xrpc/com.atproto.sync.getBlob?did={did}&cid={cid}")
 }
 
