@@ -34,12 +34,14 @@ pub const STREAM_MESSAGE_BYTES_MAX: usize = 4096;
 /// The bounds that a test may want tighter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamLimits {
-    /// How long one message may take to leave.
+    /// How long one message of a stream may take to leave.
     pub send_time_max: Duration,
+    /// How long a client may take nothing of an answer.
+    pub answer_time_max: Duration,
 }
 
 impl Default for StreamLimits {
     fn default() -> Self {
-        Self { send_time_max: Duration::from_secs(20) }
+        Self { send_time_max: Duration::from_secs(20), answer_time_max: Duration::from_secs(40) }
     }
 }

@@ -1,6 +1,13 @@
 //! Accepting connections, and ending in good order.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -9,8 +16,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Sleep, sleep},
 };
 
 use super::{
@@ -33,6 +42,7 @@ pub async fn serve(
     listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let streams = Arc::clone(&directory.shared.streams);
+    let answer_time_max = directory.shared.stream_limits.answer_time_max;
     let router = router(Service { directory, stop: stopped.clone() });
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut shutdown = pin!(shutdown);
@@ -43,6 +53,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, slot)) => {
+                let stream = Impatient { stream, time_max: answer_time_max, stalled: None };
                 let connection = serve_connection(stream, router.clone(), stopped.clone());
                 tokio::spawn(async move {
                     connection.await;
@@ -67,12 +78,12 @@ pub async fn serve(
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
+    // Only a matter of speed: without it, answers go out all the same.
+    let _ = stream.set_nodelay(true);
     Ok((stream, slot))
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Only a matter of speed: without it, answers go out all the same.
-    let _ = stream.set_nodelay(true);
+async fn serve_connection(stream: Impatient, router: Router, mut stopped: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(HEAD_SECS_MAX))
@@ -91,5 +102,58 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// A connection that fails when its client takes nothing for too long.
+struct Impatient {
+    stream: TcpStream,
+    time_max: Duration,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.time_max)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watched(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.watched(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,6 +1,6 @@
 //! Histories over HTTP, and what the directory answers to everything else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use allod_atproto::{Did, plc::Operation};
 use allod_plc::{directory::Directory, limits::StreamLimits, rules::verify_audit_log};
@@ -10,10 +10,26 @@ use allod_store::{
     sqlite::{self, SqliteOptions},
 };
 
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
 use crate::history::Owner;
 use crate::running::{Running, message, read_json};
 
 const HOUR_MILLIS: i64 = 3_600_000;
+
+/// A client that asks and takes nothing must not keep its connection.
+#[tokio::test]
+async fn a_client_that_takes_no_answer_loses_its_connection() {
+    let limits = StreamLimits { answer_time_max: Duration::from_millis(200), ..StreamLimits::default() };
+    let plc = Running::start_with(|db| db, limits).await;
+    for n in 0..50 {
+        let (did, genesis) = Owner::new(&format!("owner{n}")).genesis();
+        plc.client.submit(&did, &genesis).await.unwrap();
+    }
+    let mut client = TcpStream::connect(("127.0.0.1", plc.url.port().unwrap())).await.unwrap();
+    let asking = async { while client.write_all(b"GET /export HTTP/1.1\r\nhost: a\r\n\r\n").await.is_ok() {} };
+    assert!(tokio::time::timeout(Duration::from_secs(20), asking).await.is_ok(), "it is kept");
+}
 
 #[tokio::test]
 async fn the_life_of_a_did() {

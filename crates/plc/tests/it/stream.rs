@@ -79,7 +79,7 @@ async fn refuses_cursors_it_does_not_have() {
 #[tokio::test]
 async fn lets_a_slow_consumer_go() {
     const ROWS: usize = 4000;
-    let limits = StreamLimits { send_time_max: Duration::from_millis(300) };
+    let limits = StreamLimits { send_time_max: Duration::from_millis(300), ..StreamLimits::default() };
     let plc = Running::start_with(|db| db, limits).await;
     let mut txn = Txn::new();
     for n in 0..ROWS {
