@@ -26,6 +26,7 @@ async fn a_client_that_takes_no_answer_loses_its_connection() {
         let (did, genesis) = Owner::new(&format!("owner{n}")).genesis();
         plc.client.submit(&did, &genesis).await.unwrap();
     }
+    #[expect(clippy::disallowed_methods, reason = "the address is the test's own")]
     let mut client = TcpStream::connect(("127.0.0.1", plc.url.port().unwrap())).await.unwrap();
     let asking = async { while client.write_all(b"GET /export HTTP/1.1\r\nhost: a\r\n\r\n").await.is_ok() {} };
     assert!(tokio::time::timeout(Duration::from_secs(20), asking).await.is_ok(), "it is kept");
