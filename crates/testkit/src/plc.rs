@@ -1,6 +1,16 @@
 //! A did:plc directory that does what a test says, around a real one: what it accepts is really accepted.
 
-use std::{collections::HashMap, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use allod_atproto::json::{self, Limits};
 use bytes::Bytes;

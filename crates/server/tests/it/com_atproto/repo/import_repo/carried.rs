@@ -97,8 +97,8 @@ async fn links_that_can_be_none_are_not_taken() {
     // `bafkreaa`: SHA-256 of no bytes at all.
     made.put_block("com.example.note/link", b"\xa1\x61a\xd8\x2a\x45\0\x01\x55\x12\0".to_vec());
     let refused = import(&pds, &mover.access, mover.file(&pds, &made)).error().await;
-    let message = "Could not parse record at 'com.example.note/link': it is not an object in DAG-CBOR, or it has \
-                   an invalid link";
+    let message = "Could not parse record at 'com.example.note/link': it is not an object in DAG-CBOR, or it has an \
+                   invalid link";
     assert_eq!(refused, refusal(400, "InvalidRequest", message));
 
     let alice = pds.account("alice").await;
