@@ -110,9 +110,10 @@ async fn a_document_is_shown_under_its_own_host_name() {
     for host in ["ALICE.test", "alice.test:443", "alice.test."] {
         assert_eq!(document_at(&pds, host).await.as_ref(), Some(&document), "{host}");
     }
-    for host in ["bob.test", "carol.test", "test", "alice.test..", "a.alice.test", "127.0.0.1"] {
+    for host in ["bob.test", "carol.test", "test", "a.alice.test", "127.0.0.1"] {
         assert_eq!(document_at(&pds, host).await, None, "{host}");
     }
+    assert_eq!(well_known(&pds, Method::GET, "alice.test..").await.status(), StatusCode::BAD_REQUEST);
     let own = document_at(&pds, "localhost").await.unwrap();
     assert_eq!(own["id"], json!(pds.did()), "the server's own is where it was");
 
