@@ -23,8 +23,9 @@ use allod_server::{
         installation::{self, Installation, InstallationError},
         mail::Transport,
     },
-    http, jobs,
+    jobs,
     sendmail::Sendmail,
+    service,
     smtp::{Smtp, SmtpConfig, SmtpError},
 };
 use allod_store::{
@@ -239,7 +240,7 @@ pub(crate) async fn run(
         }
     };
     ready();
-    http::serve(listener, Arc::clone(&app), stop).await;
+    service::serve(listener, Arc::clone(&app), stop).await;
     for task in [Some(jobs), control, marking].into_iter().flatten() {
         task.abort();
         // Aborted on purpose: how it ended says nothing.

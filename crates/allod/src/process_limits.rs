@@ -1,6 +1,6 @@
 //! What the system allows this process: open files, and core dumps.
 
-use allod_server::limits;
+use allod_http::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How many file descriptors are reserved for the database, blobs, imports and outbound calls.

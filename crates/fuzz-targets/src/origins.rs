@@ -3,12 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use allod_atproto::Handle;
-use allod_server::{
-    fuzzing,
-    http::{
-        address::{TrustedProxies, network},
-        host::Host,
-    },
+use allod_http::{
+    address::{TrustedProxies, network},
+    forwarded::each_hop,
+    host::Host,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header::HOST, request::Parts};
 
@@ -29,6 +27,16 @@ pub(crate) fn forwarded(data: &[u8]) {
     through_proxies(&FORWARDED, data);
 }
 
+/// Reads every hop, the nearest first.
+fn read_hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let mut hops = Vec::new();
+    each_hop(headers, |hop| {
+        hops.push(hop);
+        true
+    });
+    hops
+}
+
 /// Whatever a client writes, it can't choose the address it is counted by.
 fn through_proxies(name: &HeaderName, data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
@@ -38,15 +46,15 @@ fn through_proxies(name: &HeaderName, data: &[u8]) {
     let headers = with_values(name, &values);
 
     let client = proxies.client_address(peer, &headers);
-    let hops = fuzzing::hops(&headers);
+    let hops = read_hops(&headers);
     assert_eq!(client, expected_client(&proxies, peer, &hops));
     assert_eq!(client, client.to_canonical(), "an IPv4 address has one form");
     assert_eq!(network(network(client)), network(client));
-    let is_forgotten = fuzzing::looks_forgotten(&proxies, peer, &headers);
+    let is_forgotten = proxies.looks_forgotten(peer, &headers);
     assert!(!is_forgotten || !proxies.trusts(peer) && client == peer.to_canonical() && !values.is_empty());
 
     if hops.len() <= HOPS_MAX && !hops.is_empty() {
-        assert_eq!(fuzzing::hops(&with_values(name, &[written(name, &hops)])), hops, "what is written is read");
+        assert_eq!(read_hops(&with_values(name, &[written(name, &hops)])), hops, "what is written is read");
     }
     check_appended(name, &proxies, peer, &values);
     if name == X_FORWARDED_FOR && !values.is_empty() {

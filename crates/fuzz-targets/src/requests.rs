@@ -1,13 +1,12 @@
 //! What comes with a request before its body is read, and what comes on other sockets.
 
 use allod_atproto::json::{self, Limits};
+use allod_http::websocket;
 use allod_server::{
     control::{Command, REQUEST_BYTES_MAX},
-    domain::{
-        firehose::filter::Filter,
-        sessions::{SessionKeys, TokenKind},
-    },
+    domain::sessions::{SessionKeys, TokenKind},
     fuzzing,
+    streams::filter::Filter,
 };
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -63,7 +62,7 @@ pub(crate) fn listener_message(data: &[u8]) {
 
 /// What a client sends on a WebSocket: it reads the same in one piece and byte by byte.
 pub(crate) fn websocket(data: &[u8]) {
-    assert_eq!(fuzzing::websocket(data, data.len().max(1)), fuzzing::websocket(data, 1));
+    assert_eq!(websocket::received(data, data.len().max(1)), websocket::received(data, 1));
 }
 
 /// A session's token, as it is and as a payload with a right signature.

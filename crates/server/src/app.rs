@@ -31,6 +31,7 @@ use crate::{
         shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
     },
+    streams::Streams,
 };
 
 /// What a server is made of, handed over by the binary or a test.
@@ -111,6 +112,8 @@ pub struct App {
     pub answers: AnswerBudget,
     /// The event stream and who listens to it.
     pub firehose: Arc<Firehose>,
+    /// The encodings of it that clients subscribe to.
+    pub streams: Streams,
     /// Sends what waits in the outbox.
     pub mail: Mail,
     /// Captured mail, in dev mode.
@@ -159,6 +162,7 @@ impl App {
             ),
         };
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
+        let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
         Ok(Arc::new(Self {
             newest_time: NewestTime::new(Arc::clone(&clock)),
             admin_tries: AdminTries::default(),
@@ -178,7 +182,8 @@ impl App {
             repos: Repositories::new(config.repo_cache_bytes_max, &*randomness),
             imports: Imports::new(imports_directory),
             answers: AnswerBudget::default(),
-            firehose: Firehose::new(Arc::clone(&db), &config.firehose),
+            streams: Streams::new(&firehose),
+            firehose,
             mail,
             mailbox,
             captcha,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_http::address::TrustedProxies;
 use ipnet::IpNet;
 use url::Url;
 
@@ -11,7 +12,6 @@ use crate::{
         captcha::CaptchaConfig, disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
         phone::PhoneConfig, repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
     },
-    http::address::TrustedProxies,
     sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };

@@ -1,14 +1,9 @@
 //! Ways in that nobody outside needs but those who fuzz them. No code of the server uses this module.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{
-    http::{self as server_http, address::TrustedProxies, websocket},
-    xrpc,
-};
+use crate::xrpc;
 
 /// Undoes the codings that a `Content-Encoding` names; `None` where names or bytes are refused.
 pub fn undo_codings(names: &str, body: &[u8], bytes_max: usize) -> Option<Bytes> {
@@ -27,19 +22,4 @@ pub fn media_type(value: &[u8]) -> Option<String> {
 /// Reads a query string as the parameters of some methods; tells for how many it is taken.
 pub fn query(text: &str) -> usize {
     xrpc::fuzzing::query(text)
-}
-
-/// Lists for whom a request was forwarded, the nearest hop first; `None` is a hop without a readable address.
-pub fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    server_http::fuzzing::hops(headers)
-}
-
-/// Tells whether a peer is likely a proxy that is missing in the list of trusted ones.
-pub fn looks_forgotten(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap) -> bool {
-    server_http::fuzzing::looks_forgotten(proxies, peer, headers)
-}
-
-/// Tells what a client's bytes are on a WebSocket when they come in pieces of a length: each thing received, in brief.
-pub fn websocket(data: &[u8], piece_bytes: usize) -> Vec<String> {
-    websocket::received(data, piece_bytes)
 }

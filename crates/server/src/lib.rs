@@ -2,18 +2,21 @@
 //!
 //! Inside: `xrpc | pages | well_known -> domain -> store`, never back.
 
+pub mod access;
 pub mod app;
 pub mod config;
 pub mod control;
+pub mod cors;
 pub mod domain;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod http;
-pub mod jetstream;
 pub mod jobs;
 pub mod limits;
 pub mod pages;
+pub mod reply;
 pub mod sendmail;
+pub mod service;
 pub mod smtp;
+pub mod streams;
 pub mod well_known;
 pub mod xrpc;

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use allod_atproto::Did;
+use allod_http::{address::TrustedProxies, limits::CONNECTIONS_MAX};
 use allod_server::{
     config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
@@ -14,8 +15,6 @@ use allod_server::{
         repos::import::ImportConfig,
         secret::Secret,
     },
-    http::address::TrustedProxies,
-    limits::CONNECTIONS_MAX,
 };
 use allod_store::sqlite::SqliteOptions;
 use url::Url;

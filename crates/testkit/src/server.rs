@@ -31,7 +31,7 @@ use allod_server::{
         identity::{Resolver, outbound::Outbound},
         keys::Purpose,
     },
-    http, jobs,
+    jobs, service,
 };
 use allod_store::{
     Db, Event, EventKind,
@@ -157,7 +157,7 @@ async fn run(world: World, port: u16, ready: oneshot::Sender<Started>, ended: on
     let app = app(&world, Arc::<Faulty>::clone(&store), address.port());
     let stop = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app)));
-    let serving = tokio::spawn(http::serve(listener, Arc::clone(&app), stop.clone().cancelled_owned()));
+    let serving = tokio::spawn(service::serve(listener, Arc::clone(&app), stop.clone().cancelled_owned()));
     let _ = ready.send(Started { app: Arc::clone(&app), store: Arc::clone(&store), address });
     // A test that is gone wants no answers.
     if ended.await.unwrap_or(End::Crash) == End::Stop {

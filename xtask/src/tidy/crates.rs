@@ -1,4 +1,4 @@
-//! Dependency direction between our crates: `allod -> server -> {store, plc, lexicon} -> atproto`.
+//! Dependency direction between our crates: `allod -> server -> {http, store, plc, lexicon} -> atproto`.
 
 use super::Finding;
 use super::metadata::Metadata;
@@ -7,12 +7,16 @@ use super::metadata::Metadata;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("allod-atproto", &[]),
     ("allod-lexicon", &["allod-atproto"]),
+    ("allod-http", &[]),
     ("allod-store", &["allod-atproto"]),
     ("allod-plc", &["allod-atproto", "allod-store"]),
-    ("allod-server", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc"]),
-    ("allod", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
-    ("allod-testkit", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
-    ("allod-fuzz-targets", &["allod-atproto", "allod-lexicon", "allod-store", "allod-plc", "allod-server"]),
+    ("allod-server", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc"]),
+    ("allod", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"]),
+    ("allod-testkit", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"]),
+    (
+        "allod-fuzz-targets",
+        &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"],
+    ),
     ("allod-sqlite-recorder", &[]),
     ("xtask", &[]),
 ];

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_http::{address::TrustedProxies, limits::CONNECTIONS_MAX};
 use allod_server::{
     config::{Config, IdentityConfig, MailConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
@@ -15,8 +16,6 @@ use allod_server::{
         secret::Secret,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
-    http::address::TrustedProxies,
-    limits::CONNECTIONS_MAX,
     sendmail::SendmailConfig,
     smtp::SmtpConfig,
 };

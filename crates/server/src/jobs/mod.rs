@@ -116,7 +116,10 @@ const JOBS: [Job; 15] = [
 pub async fn run(app: Arc<App>) {
     let mut tasks = JoinSet::new();
     let firehose = Arc::clone(&app);
-    tasks.spawn(supervise(Arc::clone(&app.clock), "firehose", move || firehose::run(Arc::clone(&firehose.firehose))));
+    tasks.spawn(supervise(Arc::clone(&app.clock), "firehose", move || {
+        let app = Arc::clone(&firehose);
+        async move { app.streams.run().await }
+    }));
     spawn(&mut tasks, &app, "mail", |app| async move { mail::run(&app).await });
     spawn(&mut tasks, &app, "recovery", |app| async move { recover(&app).await });
     spawn(&mut tasks, &app, "blob sweep", |app| async move { sweep(&app).await });

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use allod_http::body::ResponseBody;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 use serde_json::json;
 use url::form_urlencoded;
@@ -11,7 +12,7 @@ use crate::{
         clock, html,
         mail::{Mailbox, Message},
     },
-    http::{body::ResponseBody, reply},
+    reply,
 };
 
 /// Shows the mailbox.

@@ -4,12 +4,10 @@ mod mail;
 
 use std::sync::Arc;
 
+use allod_http::{body::ResponseBody, host::Host};
 use http::{Method, Response, StatusCode, request::Parts};
 
-use crate::{
-    app::App,
-    http::{body::ResponseBody, host::Host, reply},
-};
+use crate::{app::App, reply};
 
 const ROBOTS: &str = "# Allod serves public data over its API.\nUser-agent: *\nAllow: /\n";
 

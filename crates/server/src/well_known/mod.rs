@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allod_atproto::{Handle, did_doc::DidDocument};
+use allod_http::{body::ResponseBody, host::Host};
 use allod_lexicon::method::NoErrors;
 use allod_store::ReadError;
 use http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL};
@@ -12,7 +13,8 @@ use crate::{
     app::App,
     config::ServiceConfig,
     domain::{accounts, identity::hosted},
-    http::{RequestContext, body::ResponseBody, host::Host, reply},
+    reply,
+    service::RequestContext,
     xrpc::error::{XrpcError, respond},
 };
 

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use allod_http::body::ResponseBody;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::{
-    app::App,
-    http::{body::ResponseBody, reply},
-};
+use crate::{app::App, reply};
 
 /// Answers the version, with 503 and a reason when the store can't be read or takes no writes.
 pub async fn health(app: &Arc<App>) -> Response<ResponseBody> {

@@ -5,6 +5,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use allod_http::address::network;
 use allod_lexicon::Method;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq;
@@ -14,9 +15,10 @@ use super::{
     error::{CommonError, XrpcError},
 };
 use crate::{
+    access,
     config::RateLimitConfig,
     domain::rate_limits::{RateLimits, Rule, Standing},
-    http::{RequestContext, access, address::network},
+    service::RequestContext,
 };
 
 const MINUTES_5: u32 = 5 * 60;

@@ -4,7 +4,9 @@ use allod_lexicon::Method;
 use http::HeaderMap;
 
 use super::error::Message;
-use crate::http::{RequestContext, body::RequestBody, websocket::Handshake};
+use allod_http::{body::RequestBody, websocket::Handshake};
+
+use crate::service::RequestContext;
 
 /// A call of method `M` by a caller of kind `A`, everything checked.
 #[derive(Debug)]

@@ -1,14 +1,12 @@
 //! What a handler gives.
 
+use allod_http::body::{ResponseBody, StreamError};
 use allod_lexicon::Method;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
 
-use crate::http::{
-    body::{ResponseBody, StreamError},
-    reply,
-};
+use crate::reply;
 
 /// The answer of method `M`.
 #[derive(Debug)]

@@ -6,6 +6,11 @@
 use std::{collections::HashMap, future::Future, sync::Arc};
 
 use allod_atproto::{Did, Nsid};
+use allod_http::{
+    address::network,
+    body::{RequestBody, ResponseBody},
+    websocket::Handshake,
+};
 use allod_lexicon::{Kind, Method, method::NoErrors};
 use futures_util::future::BoxFuture;
 use http::{
@@ -24,15 +29,10 @@ use super::{
     response::XrpcResponse,
 };
 use crate::{
+    access::Caller,
     domain::{identity::lookups, rate_limits::Standing},
-    http::{
-        RequestContext,
-        access::Caller,
-        address::network,
-        body::{RequestBody, ResponseBody},
-        websocket::Handshake,
-    },
     limits,
+    service::RequestContext,
 };
 
 /// A method and what answers it.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use allod_atproto::json::{self, Limits};
+use allod_http::body::RequestBody;
 use allod_lexicon::com_atproto::{
     server::{
         activate_account::ActivateAccount,
@@ -24,8 +25,8 @@ use super::{
     *,
 };
 use crate::{
-    http::{RequestContext, RequestId, body::RequestBody},
     limits,
+    service::{RequestContext, RequestId},
 };
 
 /// The state handlers get: whether one was reached.

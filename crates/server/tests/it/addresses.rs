@@ -1,7 +1,9 @@
 //! Whose address a caller is counted by, behind proxies that are trusted and such as are not.
 
+use allod_http::address::{self, TrustedProxies};
 use allod_server::{
-    config::Config, domain::firehose::seats::SUBSCRIBERS_PER_ADDRESS_MAX, http::address::TrustedProxies,
+    config::Config,
+    domain::{firehose::seats::SUBSCRIBERS_PER_ADDRESS_MAX, shares},
 };
 use allod_testkit::{Options, Reply, TestPds};
 
@@ -101,4 +103,12 @@ async fn a_stream_that_opens_tells_where_its_caller_stands() {
     }
     let reply = request.send().await.unwrap();
     assert_eq!((reply.status().as_u16(), &reply.headers()["ratelimit-remaining"]), (101, &"2999".parse().unwrap()));
+}
+
+#[test]
+fn connections_and_limited_places_count_by_the_same_network() {
+    for address in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6", "fe80::1", "::1"] {
+        let address = address.parse().unwrap();
+        assert_eq!(address::network(address), shares::network(address), "{address}");
+    }
 }

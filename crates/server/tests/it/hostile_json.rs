@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use allod_server::{
     config::Verification,
-    domain::{captcha::CaptchaConfig, firehose::filter::Filter, secret::Secret},
+    domain::{captcha::CaptchaConfig, secret::Secret},
+    streams::filter::Filter,
 };
 use allod_testkit::{Reply, TestPds};
 use data_encoding::BASE64URL_NOPAD;

@@ -15,7 +15,7 @@ use allod_store::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Firehose, wire::Told};
+use super::{Firehose, batch::EncodedBatch};
 
 /// A page of the log, to be told.
 pub(super) struct Page<B> {
@@ -30,7 +30,7 @@ pub(super) struct Page<B> {
 /// Reads a page for a subscriber that catches up. Left out are the events of accounts that are taken down, except
 /// `#account` events of an account that is not active, and all events of deleted accounts except the deletion itself, also
 /// when the DID has another account since.
-pub(super) async fn page<B: Told>(
+pub(super) async fn page<B: EncodedBatch>(
     firehose: &Firehose,
     of_address: Arc<Semaphore>,
     after: Seq,
@@ -68,7 +68,7 @@ fn account_event(event: &Event) -> Option<frame::Account> {
 }
 
 /// Reads a page for the ring, as it is.
-pub(super) async fn live_page<B: Told>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
+pub(super) async fn live_page<B: EncodedBatch>(firehose: &Firehose, after: Seq) -> Result<Page<B>, ReadError> {
     let (events, upto) = read(firehose, after, B::EVENTS_PER_PAGE).await?;
     Ok(Page { batch: B::encode(&events, &|_| true), upto, _held: [None, None] })
 }

@@ -2,11 +2,10 @@
 //!
 //! Listeners hold a place in the log and no queue. Who keeps up reads from the [`ring`]; who comes with an older
 //! cursor reads the log itself, page by page, until the ring reaches back to it. One task follows the log for the ring
-//! while anybody listens. There are two forms, frames and JSON, with a ring each.
+//! while anybody listens. Each [`Channel`] has an encoding and a ring of its own.
 
 pub mod ahead;
-pub mod filter;
-pub mod json;
+pub mod batch;
 mod log;
 pub mod relays;
 pub mod retention;
@@ -15,21 +14,22 @@ pub mod seats;
 pub mod status;
 mod subscription;
 mod tail;
-pub mod wire;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use allod_store::{Db, Seq};
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
+use batch::EncodedBatch;
 use ring::Ring;
-use seats::{Form, Origin, Seat, SeatError, Seats};
-use wire::Told;
+use seats::{Form, Origin, SeatError, Seats};
 
 pub use subscription::{Cursor, End, Step, Subscription};
-pub use tail::run;
 
 /// How many bytes of the newest messages are held for those who keep up. A live listener that is further behind is
 /// too slow.
@@ -50,11 +50,12 @@ pub struct FirehoseConfig {
     pub jetstream: bool,
 }
 
-/// What all listeners share.
+/// What all subscribers share.
 pub struct Firehose {
     db: Db,
-    frames: Arc<Channel<wire::Batch>>,
-    json: Arc<Channel<json::Batch>>,
+    ring_bytes_max: usize,
+    /// How many bytes the rings of all channels hold.
+    ring_bytes: AtomicUsize,
     seats: Arc<Seats>,
     pages: Arc<Semaphore>,
     trimmed: retention::Trimmed,
@@ -63,47 +64,61 @@ pub struct Firehose {
     asking: tokio::sync::Mutex<()>,
 }
 
-/// What all listeners of one form share.
+/// What all subscribers of one form share: the newest events, encoded once for all of them.
 pub struct Channel<B> {
+    firehose: Arc<Firehose>,
+    form: Form,
     ring: RwLock<Ring<B>>,
     /// The newest number in the ring.
     head: watch::Sender<Seq>,
 }
 
-impl<B: Told> Channel<B> {
-    fn new(ring_bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { ring: RwLock::new(Ring::new(ring_bytes_max)), head: watch::Sender::new(0) })
+impl<B: EncodedBatch> Channel<B> {
+    /// Makes an empty channel; [`Self::run`] fills it.
+    pub fn new(firehose: &Arc<Firehose>, form: Form) -> Arc<Self> {
+        let ring = RwLock::new(Ring::new(firehose.ring_bytes_max));
+        Arc::new(Self { firehose: Arc::clone(firehose), form, ring, head: watch::Sender::new(0) })
+    }
+
+    /// Subscribes, unless there are too many subscribers.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        origin: Origin,
+        cursor: Cursor,
+        now_micros: u64,
+    ) -> Result<Subscription<B>, SeatError> {
+        let seat = self.firehose.seats.take(origin, self.form, now_micros)?;
+        Ok(Subscription::new(Arc::clone(self), seat, cursor))
+    }
+
+    /// Fills the ring while the channel has subscribers, until the store is closed.
+    pub async fn run(&self) {
+        tail::run(self).await;
+    }
+
+    /// Changes the ring, and counts what it holds.
+    fn change_ring(&self, change: impl FnOnce(&mut Ring<B>)) {
+        let mut ring = self.ring.write();
+        let before = ring.bytes();
+        change(&mut ring);
+        self.firehose.ring_bytes.fetch_add(ring.bytes(), Relaxed);
+        self.firehose.ring_bytes.fetch_sub(before, Relaxed);
     }
 }
 
 impl Firehose {
-    /// Makes a firehose of a store's events. Nothing is read before somebody listens.
+    /// Makes a firehose of a store's events. Nothing is read before a client subscribes.
     pub fn new(db: Db, config: &FirehoseConfig) -> Arc<Self> {
         Arc::new(Self {
             db,
-            frames: Channel::new(config.ring_bytes_max),
-            json: Channel::new(config.ring_bytes_max),
+            ring_bytes_max: config.ring_bytes_max,
+            ring_bytes: AtomicUsize::new(0),
             seats: Arc::default(),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             trimmed: retention::Trimmed::default(),
             ahead: ahead::AheadLog::default(),
             asking: tokio::sync::Mutex::default(),
         })
-    }
-
-    /// Takes a place for one more listener, unless there are too many.
-    pub fn seat(&self, origin: Origin, form: Form, now_micros: u64) -> Result<Seat, SeatError> {
-        self.seats.take(origin, form, now_micros)
-    }
-
-    /// Begins a stream of frames.
-    pub fn frames(self: &Arc<Self>, seat: Seat, cursor: Cursor) -> Subscription<wire::Batch> {
-        Subscription::new(Arc::clone(self), Arc::clone(&self.frames), seat, cursor)
-    }
-
-    /// Begins a stream of JSON.
-    pub fn json(self: &Arc<Self>, seat: Seat, cursor: Cursor) -> Subscription<json::Batch> {
-        Subscription::new(Arc::clone(self), Arc::clone(&self.json), seat, cursor)
     }
 
     /// The newest number there is.
@@ -128,6 +143,6 @@ impl Firehose {
 
     /// How many bytes are held in memory.
     pub fn ring_bytes(&self) -> usize {
-        self.frames.ring.read().bytes() + self.json.ring.read().bytes()
+        self.ring_bytes.load(Relaxed)
     }
 }

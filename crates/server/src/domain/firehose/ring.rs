@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::wire::Told;
+use super::batch::EncodedBatch;
 use allod_store::Seq;
 
 /// How many messages the ring holds at most, whatever their size.
@@ -33,7 +33,7 @@ pub struct Ring<B> {
     head: Seq,
 }
 
-impl<B: Told> Ring<B> {
+impl<B: EncodedBatch> Ring<B> {
     /// An empty ring that holds nothing yet.
     pub fn new(bytes_max: usize) -> Self {
         Self { batches: VecDeque::new(), bytes: 0, bytes_max, events: 0, floor: None, head: 0 }
@@ -111,34 +111,47 @@ impl<B: Told> Ring<B> {
 
 #[cfg(test)]
 mod tests {
-    use allod_store::{Event, EventKind};
-    use bytes::Bytes;
+    use allod_store::Event;
 
     use super::*;
-    use crate::domain::firehose::wire::Batch;
+
+    /// How many bytes each event counts as.
+    const EACH: usize = 99;
+
+    /// The numbers of the events.
+    #[derive(Debug, Clone, Default)]
+    struct Batch(Vec<Seq>);
+
+    impl EncodedBatch for Batch {
+        const EVENTS_PER_PAGE: usize = 10;
+
+        fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self {
+            Self(events.iter().filter(|event| shown(event)).map(|event| event.seq).collect())
+        }
+
+        fn last(&self) -> Option<Seq> {
+            self.0.last().copied()
+        }
+
+        fn events(&self) -> usize {
+            self.0.len()
+        }
+
+        fn bytes(&self) -> usize {
+            self.0.len() * EACH
+        }
+    }
 
     fn batch(seqs: std::ops::RangeInclusive<Seq>) -> Batch {
-        let events: Vec<Event> = seqs
-            .map(|seq| Event {
-                seq,
-                did: "did:plc:a".to_owned(),
-                kind: EventKind::Commit,
-                time_micros: 0,
-                before: Bytes::from(vec![b'.'; 96]),
-                after: Bytes::new(),
-            })
-            .collect();
-        Batch::encode(&events, &|_| true)
+        Batch(seqs.collect())
     }
 
     fn look(ring: &Ring<Batch>, after: Seq, bytes_max: usize) -> (Look, usize) {
         let mut bytes = 0;
-        let look = ring.look(after, bytes_max, |batch| bytes += batch.after(after).len());
+        let look =
+            ring.look(after, bytes_max, |batch| bytes += batch.0.iter().filter(|seq| **seq > after).count() * EACH);
         (look, bytes)
     }
-
-    /// The bytes of one message: head, 96 bytes, number of one byte.
-    const EACH: usize = 99;
 
     #[test]
     fn holds_nothing_until_started() {

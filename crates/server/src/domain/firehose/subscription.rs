@@ -8,10 +8,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Channel, Firehose,
+    batch::EncodedBatch,
     log::{self, Page},
     ring::Look,
     seats::Seat,
-    wire::Told,
 };
 
 /// How many bytes a listener is given at once; one batch may be larger.
@@ -69,8 +69,7 @@ pub enum Step {
 }
 
 /// A stream of events in the form `B`.
-pub struct Subscription<B: Told> {
-    firehose: Arc<Firehose>,
+pub struct Subscription<B: EncodedBatch> {
     channel: Arc<Channel<B>>,
     seat: Seat,
     heads: watch::Receiver<Seq>,
@@ -97,11 +96,11 @@ struct Backfill<B> {
     given: Option<Page<B>>,
 }
 
-impl<B: Told> Subscription<B> {
-    pub(super) fn new(firehose: Arc<Firehose>, channel: Arc<Channel<B>>, seat: Seat, cursor: Cursor) -> Self {
+impl<B: EncodedBatch> Subscription<B> {
+    pub(super) fn new(channel: Arc<Channel<B>>, seat: Seat, cursor: Cursor) -> Self {
         let heads = channel.head.subscribe();
-        let position = firehose.newest();
-        Self { firehose, channel, seat, heads, position, stage: Stage::Start(cursor) }
+        let position = channel.firehose.newest();
+        Self { channel, seat, heads, position, stage: Stage::Start(cursor) }
     }
 
     /// Gives the next events, waiting until there are some: batches, of which what comes behind the number is new. May
@@ -126,7 +125,7 @@ impl<B: Told> Subscription<B> {
                         self.stage = Stage::Live;
                         continue;
                     }
-                    let page = backfill.step(&self.firehose, &self.seat, before).await?;
+                    let page = backfill.step(&self.channel.firehose, &self.seat, before).await?;
                     self.position = page.upto;
                     if page.batch.events() > 0 {
                         give(&page.batch, before);
@@ -168,14 +167,14 @@ impl<B: Told> Subscription<B> {
         match cursor {
             Cursor::Live => {}
             Cursor::Invalid(text) => return Err(End::InvalidCursor(text)),
-            Cursor::Since(micros) => self.position = log::seq_before(&self.firehose, micros).await?,
+            Cursor::Since(micros) => self.position = log::seq_before(&self.channel.firehose, micros).await?,
             Cursor::After(cursor) if cursor > until => {
-                self.firehose.ahead.note(&self.seat, cursor, until);
+                self.channel.firehose.ahead.note(&self.seat, cursor, until);
                 return Err(End::FutureCursor);
             }
             Cursor::After(cursor) if cursor <= 0 => self.position = 0,
             Cursor::After(cursor) => {
-                is_outdated = cursor < until && log::is_trimmed_behind(&self.firehose, cursor).await?;
+                is_outdated = cursor < until && log::is_trimmed_behind(&self.channel.firehose, cursor).await?;
                 self.position = cursor;
             }
         }
@@ -184,7 +183,7 @@ impl<B: Told> Subscription<B> {
     }
 }
 
-impl<B: Told> Backfill<B> {
+impl<B: EncodedBatch> Backfill<B> {
     /// Reads the page behind `position` and begins to read the next.
     async fn step(&mut self, firehose: &Arc<Firehose>, seat: &Seat, position: Seq) -> Result<&Page<B>, End> {
         let next = self.next.get_or_insert_with(|| read_ahead(firehose, seat, position));
@@ -209,7 +208,7 @@ async fn changed(heads: &mut watch::Receiver<Seq>) {
     }
 }
 
-fn read_ahead<B: Told>(
+fn read_ahead<B: EncodedBatch>(
     firehose: &Arc<Firehose>,
     seat: &Seat,
     after: Seq,

@@ -1,15 +1,11 @@
 //! Follows the log for the ring while anybody listens.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use allod_store::Seq;
 use tokio::{sync::watch, time::Instant};
 
-use super::{
-    Channel, Firehose, json, log,
-    seats::Form,
-    wire::{self, Told},
-};
+use super::{Channel, batch::EncodedBatch, log, ring::Ring};
 
 /// What one more listener lengthens the pause between two batches by, in microseconds: each batch wakes every listener
 /// and costs a write each, so that with many of them fewer and larger batches are cheaper for all.
@@ -23,20 +19,14 @@ const RETRY_MILLIS: u64 = 50;
 /// How often it doubles.
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 
-/// Fills the rings whenever anybody listens, until the store is closed.
-pub async fn run(firehose: Arc<Firehose>) {
-    tokio::join!(
-        fill::<wire::Batch>(&firehose, &firehose.frames, Form::Frames),
-        fill::<json::Batch>(&firehose, &firehose.json, Form::Json)
-    );
-}
-
-async fn fill<B: Told>(firehose: &Firehose, channel: &Channel<B>, form: Form) {
+/// Fills a channel's ring while it has subscribers, until the store is closed.
+pub(super) async fn run<B: EncodedBatch>(channel: &Channel<B>) {
+    let Channel { firehose, form, .. } = channel;
     let mut newest = firehose.db.watch();
-    let mut count = firehose.seats.count(form);
+    let mut count = firehose.seats.count(*form);
     while count.wait_for(|count| *count > 0).await.is_ok() {
-        let went_on = follow(firehose, channel, &mut newest, &mut count).await;
-        channel.ring.write().stop();
+        let went_on = follow(channel, &mut newest, &mut count).await;
+        channel.change_ring(Ring::stop);
         if !went_on {
             return;
         }
@@ -44,8 +34,7 @@ async fn fill<B: Told>(firehose: &Firehose, channel: &Channel<B>, form: Form) {
 }
 
 /// Follows the log until nobody listens (true) or the store is closed (false).
-async fn follow<B: Told>(
-    firehose: &Firehose,
+async fn follow<B: EncodedBatch>(
     channel: &Channel<B>,
     newest: &mut watch::Receiver<Seq>,
     count: &mut watch::Receiver<usize>,
@@ -53,7 +42,7 @@ async fn follow<B: Told>(
     let resumed = channel.ring.read().resume();
     let mut after = resumed.unwrap_or(*newest.borrow_and_update());
     if resumed.is_none() {
-        channel.ring.write().start(after);
+        channel.change_ring(|ring| ring.start(after));
     }
     channel.head.send_replace(after);
     let mut failures = 0;
@@ -71,11 +60,11 @@ async fn follow<B: Told>(
             continue;
         }
         pause(told_at, listeners).await;
-        match log::live_page(firehose, after).await {
+        match log::live_page(&channel.firehose, after).await {
             Ok(page) => {
                 failures = 0;
                 after = page.upto;
-                channel.ring.write().push(page.batch, page.upto);
+                channel.change_ring(|ring| ring.push(page.batch, page.upto));
                 told_at = Instant::now();
                 channel.head.send_replace(after);
             }

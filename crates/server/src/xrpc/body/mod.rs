@@ -6,6 +6,7 @@ mod json;
 
 use std::mem;
 
+use allod_http::body::{BodyError, RequestBody};
 use allod_lexicon::{Method, method::NoErrors, schema};
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -16,7 +17,6 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::error::{CommonError, XrpcError};
-use crate::http::body::{BodyError, RequestBody};
 
 type Refused = XrpcError<NoErrors>;
 

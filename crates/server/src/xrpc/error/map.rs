@@ -19,13 +19,11 @@ use allod_lexicon::{
 use allod_store::{CommitError as StoreError, ReadError};
 
 use super::{CommonError, XrpcError};
-use crate::{
-    domain::{
-        firehose::seats::SeatError, handles::HandleError, invites::CreateInvitesError, passwords::HashError,
-        reserved_keys::ReserveKeyError, shares::Crowded, sign_up::SignUpError,
-    },
-    http::websocket::HandshakeError,
+use crate::domain::{
+    firehose::seats::SeatError, handles::HandleError, invites::CreateInvitesError, passwords::HashError,
+    reserved_keys::ReserveKeyError, shares::Crowded, sign_up::SignUpError,
 };
+use allod_http::websocket::HandshakeError;
 
 /// When a caller whose password could not be hashed in time comes back, in seconds.
 const OVERLOADED_RETRY_SECS: u32 = 2;

@@ -8,13 +8,14 @@ pub mod status;
 
 use std::{borrow::Cow, error::Error as StdError};
 
+use allod_http::{body::ResponseBody, websocket};
 use allod_lexicon::{DeclaredError, method::NoErrors};
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
 };
 
-use crate::http::{RequestId, body::ResponseBody, cors::X_REQUEST_ID, reply, websocket};
+use crate::{cors::X_REQUEST_ID, reply, service::RequestId};
 
 /// A source that is logged and never shown.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

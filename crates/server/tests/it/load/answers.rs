@@ -1,5 +1,6 @@
 //! The bytes of answers that are held.
 
+use allod_http::limits::STREAM_HELD_BYTES;
 use allod_server::limits;
 use allod_testkit::{Actor, TestPds};
 use http::{Request, Response};
@@ -77,7 +78,7 @@ async fn streams_count_as_large_answers() {
     }
     // Far more than one address has of small answers.
     let held = pds.app().answers.held_bytes();
-    assert!((STREAMS * limits::STREAM_HELD_BYTES..=STREAMS * HELD_MAX).contains(&held), "{held}");
+    assert!((STREAMS * STREAM_HELD_BYTES..=STREAMS * HELD_MAX).contains(&held), "{held}");
     drop((answers, stalled));
     until("what was held is given back", || pds.app().answers.held_bytes() == 0).await;
 }
@@ -86,7 +87,7 @@ async fn streams_count_as_large_answers() {
 const RECORD_BYTES: usize = 900_000;
 
 /// How much one stream of such records may hold: a piece has one record at least, and is sent before the next is read.
-const HELD_MAX: usize = limits::STREAM_HELD_BYTES + RECORD_BYTES + limits::RECORD_BYTES_PER_READ;
+const HELD_MAX: usize = STREAM_HELD_BYTES + RECORD_BYTES + limits::RECORD_BYTES_PER_READ;
 
 #[tokio::test]
 async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
@@ -113,7 +114,7 @@ async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
         let held = pds.app().answers.held_bytes();
         assert!(held <= HELD_MAX, "{held}");
         // The end of the answer may be on its way, where it is held no more.
-        assert!(held >= limits::STREAM_HELD_BYTES || taken > (RECORDS - 1) * RECORD_BYTES, "{held}");
+        assert!(held >= STREAM_HELD_BYTES || taken > (RECORDS - 1) * RECORD_BYTES, "{held}");
         let reads = usize::try_from(pds.store().reads() - before).unwrap();
         assert!(reads <= FIRST_READS + taken / RECORD_BYTES, "{reads} reads when {taken} bytes were taken");
         most = most.max(held);

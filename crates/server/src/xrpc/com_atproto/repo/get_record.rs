@@ -9,7 +9,7 @@ use allod_lexicon::com_atproto::repo::get_record::GetRecord;
 use crate::{
     app::App,
     domain::repos::read,
-    http::reply,
+    reply,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use allod_http::body::RequestBody;
 use allod_lexicon::{com_atproto::repo::import_repo::ImportRepo, method::NoBody, method::NoErrors};
 use allod_store::tables::accounts::Account;
 use http::{HeaderMap, header::CONTENT_ENCODING};
@@ -19,7 +20,6 @@ use crate::{
         },
         shares::Taker,
     },
-    http::body::RequestBody,
     limits::{IMPORT_BYTES_PER_SEC_MIN, IMPORT_RECEIVE_SECS_MAX},
     xrpc::{CommonError, XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess, body, route},
 };

@@ -9,7 +9,7 @@ use allod_lexicon::com_atproto::repo::list_records::ListRecords;
 use crate::{
     app::App,
     domain::repos::read::{self, PageRequest},
-    http::reply,
+    reply,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

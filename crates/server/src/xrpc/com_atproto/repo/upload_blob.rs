@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use allod_atproto::Did;
+use allod_http::body::RequestBody;
 use allod_lexicon::{
     com_atproto::repo::upload_blob::{Output, UploadBlob},
     method::NoErrors,
@@ -19,7 +20,6 @@ use crate::{
         blobs::{references::BlobRef, upload::Upload},
         shares::Taker,
     },
-    http::body::RequestBody,
     limits::{UPLOAD_BYTES_PER_SEC_MIN, UPLOAD_SECS_MAX},
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Uploader, body, route},
 };

@@ -10,6 +10,7 @@ use allod_lexicon::{
 };
 
 use crate::{
+    access,
     app::App,
     domain::{
         accounts::Status,
@@ -17,7 +18,6 @@ use crate::{
         secret::Secret,
         sessions::{self, SignIn},
     },
-    http::access,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

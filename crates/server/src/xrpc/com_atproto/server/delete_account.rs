@@ -7,12 +7,12 @@ use std::sync::Arc;
 use allod_lexicon::{Method, com_atproto::server::delete_account::DeleteAccount, method::NoBody};
 
 use crate::{
+    access,
     app::App,
     domain::{
         accounts::deletion::{self, DeleteError},
         secret::Secret,
     },
-    http::access,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

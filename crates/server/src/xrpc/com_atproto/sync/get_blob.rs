@@ -4,6 +4,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use allod_http::body::StreamError;
 use allod_lexicon::com_atproto::sync::get_blob::GetBlob;
 use allod_store::tables::blobs::Blob;
 use bytes::Bytes;
@@ -28,7 +29,7 @@ use crate::{
         },
         repos::Reader,
     },
-    http::{body::StreamError, reply},
+    reply,
     xrpc::{
         XrpcError, XrpcRequest, XrpcResponse, XrpcResult,
         auth::RepoReader,

@@ -13,6 +13,7 @@ pub mod list_repos;
 pub mod list_repos_by_collection;
 pub mod subscribe_repos;
 
+use allod_http::body::StreamError;
 use allod_lexicon::Method;
 use futures_util::stream;
 use http::HeaderValue;
@@ -21,7 +22,6 @@ use http_body_util::StreamBody;
 
 use crate::{
     domain::repos::{RepoError, export::CarFile},
-    http::body::StreamError,
     xrpc::{XrpcError, XrpcResponse, XrpcResult},
 };
 

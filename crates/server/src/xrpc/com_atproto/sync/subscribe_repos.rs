@@ -5,17 +5,17 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use allod_atproto::frame;
+use allod_http::websocket::{
+    Code, Farewell, Source,
+    frame::{self as websocket, Opcode},
+};
 use allod_lexicon::com_atproto::sync::subscribe_repos::SubscribeRepos;
 use bytes::Bytes;
 
 use crate::{
     app::App,
-    domain::firehose::{
-        Cursor, End, Step, Subscription,
-        seats::{Form, Origin},
-        wire::{self, Batch, Opcode},
-    },
-    http::websocket::{Code, Farewell, Source},
+    domain::firehose::{Cursor, End, Step, Subscription, seats::Origin},
+    streams::frames::Batch,
     xrpc::{SubscriptionResult, XrpcSubscription},
 };
 
@@ -23,12 +23,12 @@ use crate::{
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub fn handler(app: Arc<App>, request: XrpcSubscription<SubscribeRepos>) -> SubscriptionResult<SubscribeRepos> {
     let origin = Origin { address: request.context.client, is_exempt: !request.context.is_counted };
-    let seat = app.firehose.seat(origin, Form::Frames, app.clock.now_micros())?;
     let cursor = match request.params {
         Ok(params) => params.cursor.map_or(Cursor::Live, Cursor::After),
         Err(message) => Cursor::Invalid(message),
     };
-    Ok(request.handshake.accept(Frames(app.firehose.frames(seat, cursor))))
+    let events = app.streams.frames.subscribe(origin, cursor, app.clock.now_micros())?;
+    Ok(request.handshake.accept(Frames(events)))
 }
 
 /// The firehose's messages as they are.
@@ -57,7 +57,7 @@ fn outdated() -> Bytes {
         name: "OutdatedCursor".to_owned(),
         message: Some("Requested cursor exceeded limit. Possibly missing events".to_owned()),
     };
-    wire::message(Opcode::Binary, &frame::info(&info))
+    websocket::message(Opcode::Binary, &frame::info(&info))
 }
 
 fn farewell(end: &End) -> Farewell {
@@ -66,6 +66,6 @@ fn farewell(end: &End) -> Farewell {
         return Farewell { message: None, code: Code::Internal, reason: "".into() };
     };
     let error = frame::Error { error: name.to_owned(), message: Some(end.to_string()) };
-    let message = Some(wire::message(Opcode::Binary, &frame::error(&error)));
+    let message = Some(websocket::message(Opcode::Binary, &frame::error(&error)));
     Farewell { message, code: Code::Policy, reason: name.into() }
 }

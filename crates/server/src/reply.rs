@@ -1,10 +1,9 @@
 //! Ready-made responses.
 
+use allod_http::body::ResponseBody;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
-
-use crate::http::body::ResponseBody;
 
 /// The content type of every JSON response.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

@@ -9,7 +9,7 @@ use allod_atproto::{
 use serde::Deserialize;
 
 use super::json::Item;
-use crate::limits::WEBSOCKET_RECEIVED_BYTES_MAX;
+use allod_http::limits::WEBSOCKET_RECEIVED_BYTES_MAX;
 
 /// How many collections a listener may name.
 pub const WANTED_COLLECTIONS_MAX: usize = 100;

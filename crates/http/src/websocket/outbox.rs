@@ -87,7 +87,7 @@ fn message_bytes(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::firehose::wire::{Opcode, message};
+    use crate::websocket::frame::{Opcode, message};
 
     fn messages() -> Vec<Bytes> {
         [5, 200, 70_000, 0, 125, 126].map(|bytes| message(Opcode::Binary, &vec![7; bytes])).into()

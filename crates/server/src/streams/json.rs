@@ -14,7 +14,9 @@ use allod_store::{Event, EventKind, Seq};
 use bytes::Bytes;
 use serde_json::{Value, json as object};
 
-use super::wire::{self, Opcode, Told};
+use allod_http::websocket::frame::{self as websocket, Opcode};
+
+use crate::domain::firehose::batch::EncodedBatch;
 
 /// One message.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Batch {
     }
 }
 
-impl Told for Batch {
+impl EncodedBatch for Batch {
     const EVENTS_PER_PAGE: usize = 100;
 
     fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self {
@@ -120,7 +122,7 @@ fn framed(event: &Event, collection: Option<&str>, json: &[u8]) -> Item {
         seq: event.seq,
         did: event.did.as_str().into(),
         collection: collection.map(Into::into),
-        wire: wire::message(Opcode::Text, json),
+        wire: websocket::message(Opcode::Text, json),
         json_bytes: json.len(),
     }
 }

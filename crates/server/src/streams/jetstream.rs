@@ -5,24 +5,23 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use allod_http::{
+    body::ResponseBody,
+    websocket::{Code, Farewell, Handshake, Source},
+};
 use bytes::Bytes;
 use http::{Response, request::Parts};
 use tokio::sync::Notify;
 use url::form_urlencoded;
 
+use super::{
+    filter::{Filter, FilterError, WANTED_COLLECTIONS_MAX, WANTED_DIDS_MAX},
+    json::Batch,
+};
 use crate::{
     app::App,
-    domain::firehose::{
-        Cursor, End, Step, Subscription,
-        filter::{Filter, FilterError, WANTED_COLLECTIONS_MAX, WANTED_DIDS_MAX},
-        json::Batch,
-        seats::{Form, Origin},
-    },
-    http::{
-        RequestContext,
-        body::ResponseBody,
-        websocket::{Code, Farewell, Handshake, Source},
-    },
+    domain::firehose::{Cursor, End, Step, Subscription, seats::Origin},
+    service::RequestContext,
     xrpc::error::{XrpcError, respond},
 };
 
@@ -38,8 +37,7 @@ pub fn answer(app: &App, mut parts: Parts, context: RequestContext) -> Response<
             return Err(XrpcError::invalid_request("compression is not offered here: leave compress out"));
         }
         let origin = Origin { address: context.client, is_exempt: !context.is_counted };
-        let seat = app.firehose.seat(origin, Form::Json, app.clock.now_micros())?;
-        let events = app.firehose.json(seat, asked.cursor);
+        let events = app.streams.json.subscribe(origin, asked.cursor, app.clock.now_micros())?;
         let hello = Arc::new(Notify::new());
         Ok(handshake.accept(Messages { events, filter: asked.filter, waits_for_hello: asked.waits_for_hello, hello }))
     });

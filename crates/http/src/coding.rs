@@ -21,25 +21,24 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_http::{CompressionLevel, compression::Compression};
 use tower_service::Service;
 
-use super::body::ResponseBody;
-use crate::limits;
+use crate::{body::ResponseBody, limits};
 
 /// The cheapest level: Brotli and zstd make nothing much shorter at the next ones, for several times the work.
 const LEVEL: CompressionLevel = CompressionLevel::Precise(1);
 
 /// Codes answers.
 #[derive(Debug)]
-pub(super) struct Coder {
+pub struct Coder {
     turns: Arc<Semaphore>,
 }
 
 /// Which codings a request takes.
 #[derive(Debug)]
-pub(super) struct Accepted(HeaderMap);
+pub struct Accepted(HeaderMap);
 
 impl Accepted {
     /// Reads a request's method and headers; nothing when its answer is not coded. Answers to HEAD are as those to GET.
-    pub(super) fn read(method: &Method, headers: &HeaderMap) -> Option<Self> {
+    pub fn read(method: &Method, headers: &HeaderMap) -> Option<Self> {
         if method != Method::GET && method != Method::HEAD {
             return None;
         }
@@ -59,11 +58,7 @@ impl Default for Coder {
 
 impl Coder {
     /// Codes an answer if it is one that is coded and the client takes a coding.
-    pub(super) async fn code(
-        &self,
-        accepted: Option<Accepted>,
-        response: Response<ResponseBody>,
-    ) -> Response<ResponseBody> {
+    pub async fn code(&self, accepted: Option<Accepted>, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let Some(Accepted(accepted)) = accepted else { return response };
         let Some(plain) = codable(&response).cloned() else { return response };
         let (mut parts, body) = response.into_parts();
@@ -150,7 +145,6 @@ mod tests {
     use http::header::CONTENT_LENGTH;
 
     use super::*;
-    use crate::http::reply;
 
     fn plain(bytes: usize) -> String {
         format!("[{}]", "\"the same words \",".repeat(bytes / 18 + 1))
@@ -165,7 +159,9 @@ mod tests {
     }
 
     fn json(text: &str) -> Response<ResponseBody> {
-        reply::bytes(StatusCode::OK, reply::JSON, text.to_owned())
+        let mut response = Response::new(ResponseBody::bytes(text.to_owned()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        response
     }
 
     fn coding(response: &Response<ResponseBody>) -> &str {

@@ -6,15 +6,16 @@
 use std::net::IpAddr;
 
 use allod_atproto::Did;
+use allod_http::body::{BodyObserver, RequestBody, ResponseBody};
 use http::{Method, Request, Response, Uri, header::CONTENT_LENGTH};
 use tokio::time::Instant;
 use tracing::field::display;
 
-use super::{
-    RequestContext, RequestId,
-    body::{RequestBody, ResponseBody},
+use crate::{
+    domain::printable::Shown,
+    limits,
+    service::{RequestContext, RequestId},
 };
-use crate::{domain::printable::Shown, limits};
 
 /// Whose request it turned out to be; travels as an extension of the response.
 #[derive(Debug, Clone)]
@@ -34,13 +35,13 @@ pub fn limit_reached(context: &RequestContext, method: &str, rule: &str) {
 }
 
 /// Says that an address holds as many connections as it may; once until it has closed them.
-pub(super) fn connections_refused(client: IpAddr) {
+pub(crate) fn connections_refused(client: IpAddr) {
     tracing::warn!(target: "security", parent: None, %client, "too many connections");
 }
 
 /// A request's line. Written when it is dropped: when the answer's last byte is handed over, or when the client left.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     id: RequestId,
     client: IpAddr,
     method: Method,
@@ -56,7 +57,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Begins the line of a request.
-    pub(super) fn begin(request: &Request<RequestBody>, context: &RequestContext) -> Self {
+    pub(crate) fn begin(request: &Request<RequestBody>, context: &RequestContext) -> Self {
         Self {
             id: context.id,
             client: context.client,
@@ -72,22 +73,22 @@ impl Line {
     }
 
     /// Notes the answer, and stays with its body until it has gone.
-    pub(super) fn answered(mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(crate) fn answered(mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
         self.caller = response.extensions_mut().remove().map(|Caller(did)| did);
         self.status = Some(response.status().as_u16());
         let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         self.length = length.and_then(|length| length.parse().ok());
-        response.map(|body| body.logged(self))
+        response.map(|body| body.observed(self))
     }
+}
 
-    /// Counts bytes of the answer that are handed to the connection.
-    pub(super) fn sent(&mut self, bytes: usize) {
+impl BodyObserver for Line {
+    fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         self.is_whole |= self.length == Some(self.bytes);
     }
 
-    /// Notes that nothing more follows.
-    pub(super) fn ended(&mut self) {
+    fn ended(&mut self) {
         self.is_whole = true;
     }
 }

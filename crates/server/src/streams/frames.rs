@@ -1,89 +1,21 @@
-//! Events as the bytes that go over the wire, made once for all subscribers.
+//! Events as the WebSocket messages of `com.atproto.sync.subscribeRepos`, encoded once for all subscribers.
 //!
-//! A server's WebSocket messages are not masked, so that a message's bytes are the same for everybody: they are put
-//! behind one another in a [`Batch`], which is written as it is.
+//! A server's WebSocket frames are not masked, so a message's bytes are the same for every client: a [`Batch`] holds the
+//! framed messages one after the other and is written as it is.
 
 use allod_atproto::{cbor::Encoder, frame};
+use allod_http::websocket::frame::{HEAD_BYTES_MAX, Head, Opcode};
 use allod_store::{Event, EventKind, Seq};
 use bytes::Bytes;
 
-/// The longest head of an unmasked WebSocket message, in bytes.
-const HEAD_BYTES_MAX: usize = 10;
+use crate::domain::firehose::batch::EncodedBatch;
+
 /// The name of the message in place of an event that is damaged.
 const DAMAGED: &str = "DamagedEvent";
 /// The longest encoding of a sequence number, in bytes.
 const SEQ_BYTES_MAX: usize = 9;
 
-/// What a WebSocket message is.
-///
-/// Spec: <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opcode {
-    /// Text, UTF-8.
-    Text = 1,
-    /// Bytes.
-    Binary = 2,
-    /// The end, with a code and a reason.
-    Close = 8,
-    /// A question whether anybody is there.
-    Ping = 9,
-    /// The answer to it.
-    Pong = 10,
-}
-
-/// The head of an unmasked message in one piece.
-#[derive(Debug, Clone, Copy)]
-pub struct Head {
-    bytes: [u8; HEAD_BYTES_MAX],
-    len: usize,
-}
-
-impl Head {
-    /// Makes the head of a message with `payload_bytes` bytes behind it.
-    pub fn new(opcode: Opcode, payload_bytes: usize) -> Self {
-        /// The message is whole: nothing of it follows.
-        const FINAL: u8 = 0x80;
-        let first = FINAL | opcode as u8;
-        let [b0, b1, b2, b3, b4, b5, b6, b7] = (payload_bytes as u64).to_be_bytes();
-        let (bytes, len) = match payload_bytes {
-            0..126 => ([first, b7, 0, 0, 0, 0, 0, 0, 0, 0], 2),
-            126..0x1_0000 => ([first, 126, b6, b7, 0, 0, 0, 0, 0, 0], 4),
-            _ => ([first, 127, b0, b1, b2, b3, b4, b5, b6, b7], 10),
-        };
-        Self { bytes, len }
-    }
-
-    /// The head's bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&self.bytes)
-    }
-}
-
-/// Makes a whole message.
-pub fn message(opcode: Opcode, payload: &[u8]) -> Bytes {
-    let head = Head::new(opcode, payload.len());
-    [head.as_bytes(), payload].concat().into()
-}
-
-/// Some events in a form that is made once for all who listen.
-pub trait Told: Clone + Send + Sync + 'static {
-    /// How many events are put into the form at once. It is done without a pause, so dear forms take fewer.
-    const EVENTS_PER_PAGE: usize;
-
-    /// Puts those of the events, in order, into the form that `shown` lets through.
-    fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self;
-
-    /// The newest event's number.
-    fn last(&self) -> Option<Seq>;
-
-    /// How many events there are.
-    fn events(&self) -> usize;
-
-    /// How many bytes they have.
-    fn bytes(&self) -> usize;
-}
-
-/// Events as the messages that tell them, one behind the other.
+/// Framed messages, one after the other.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     bytes: Bytes,
@@ -91,7 +23,7 @@ pub struct Batch {
     ends: Vec<(Seq, usize)>,
 }
 
-impl Told for Batch {
+impl EncodedBatch for Batch {
     const EVENTS_PER_PAGE: usize = 1000;
 
     fn encode(events: &[Event], shown: &dyn Fn(&Event) -> bool) -> Self {
@@ -157,6 +89,8 @@ fn seq_bytes(seq: Seq) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use allod_http::websocket::frame::message;
+
     use super::*;
 
     fn event(seq: Seq, after_bytes: usize) -> Event {
@@ -168,15 +102,6 @@ mod tests {
             before: Bytes::from_static(b"before"),
             after: Bytes::from(vec![7; after_bytes]),
         }
-    }
-
-    #[test]
-    fn a_head_tells_the_length_in_its_shortest_form() {
-        assert_eq!(Head::new(Opcode::Binary, 125).as_bytes(), [0x82, 125]);
-        assert_eq!(Head::new(Opcode::Ping, 0).as_bytes(), [0x89, 0]);
-        assert_eq!(Head::new(Opcode::Text, 126).as_bytes(), [0x81, 126, 0, 126]);
-        assert_eq!(Head::new(Opcode::Binary, 0xffff).as_bytes(), [0x82, 126, 0xff, 0xff]);
-        assert_eq!(Head::new(Opcode::Binary, 0x1_0000).as_bytes(), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
 
     #[test]

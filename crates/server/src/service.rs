@@ -11,6 +11,13 @@ use std::{
 };
 
 use allod_atproto::Did;
+use allod_http::{
+    Admission, Service,
+    body::{BudgetExceeded, RequestBody, Reservation, ResponseBody},
+    coding::{Accepted, Coder},
+    host::Host,
+    log_throttle::LogThrottle,
+};
 use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
@@ -18,26 +25,22 @@ use http::{
     request::Parts,
 };
 use http_body::Body;
+use tokio::net::TcpListener;
 use tracing::Instrument;
 
-use super::{
-    Service,
-    access::Line,
-    body::{RequestBody, ResponseBody},
-    coding::{Accepted, Coder},
-    cors,
-    host::Host,
-    log_throttle::LogThrottle,
-    reply,
-};
 use crate::{
+    access::{self, Line},
     app::App,
+    cors,
     domain::{
+        newest_time,
         printable::Shown,
         randomness,
-        shares::{Crowded, Taker},
+        shares::{Crowded, Place, Taker},
     },
-    jetstream, limits, pages, well_known,
+    limits, pages, reply,
+    streams::jetstream,
+    well_known,
     xrpc::{self, Routes},
 };
 
@@ -203,7 +206,29 @@ impl Area {
     }
 }
 
+impl Reservation for Place {
+    fn resize(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
+        Self::resize(self, bytes).map_err(|_| BudgetExceeded)
+    }
+}
+
+/// Serves the PDS on the listener until `shutdown` completes, then lets running requests end.
+///
+/// Returns when every connection is closed, at the latest [`allod_http::limits::SHUTDOWN_SECS`] after `shutdown`.
+pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
+    if let Err(error) = newest_time::load(&app).await {
+        tracing::error!(%error, "could not read the newest time this server has seen");
+    }
+    let admission =
+        Admission { connections_max: app.config.connections_max, proxies: app.config.trusted_proxies.clone() };
+    allod_http::serve(listener, Arc::new(PdsService::new(app)), admission, shutdown).await;
+}
+
 impl Service for PdsService {
+    fn connections_refused(&self, client: IpAddr) {
+        access::connections_refused(client);
+    }
+
     async fn call(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
         let context = self.context(peer, request.headers());
         let line = self.app.config.access_log.then(|| Line::begin(&request, &context));

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tracing::Instrument;
 
 use super::session::{self, Source};
-use crate::http::{body::ResponseBody, connection::Tether};
+use crate::{body::ResponseBody, connection::ConnectionGuard};
 
 /// The one version of the protocol.
 pub const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -45,7 +45,7 @@ pub struct Handshake {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
     upgrade: OnUpgrade,
-    tether: Tether,
+    guard: ConnectionGuard,
 }
 
 impl Handshake {
@@ -66,22 +66,22 @@ impl Handshake {
         let accept = accept_key(headers).ok_or(HandshakeError::Key)?;
         let protocol =
             has_token(headers, &SEC_WEBSOCKET_PROTOCOL, protocol).then(|| HeaderValue::from_static(protocol));
-        let (Some(upgrade), Some(tether)) = (parts.extensions.remove(), parts.extensions.remove()) else {
+        let (Some(upgrade), Some(guard)) = (parts.extensions.remove(), parts.extensions.remove()) else {
             return Err(HandshakeError::NotAsked);
         };
-        Ok(Self { accept, protocol, upgrade, tether })
+        Ok(Self { accept, protocol, upgrade, guard })
     }
 
     /// Answers that it becomes one, and serves `source` over it until either side ends it.
     pub fn accept(self, source: impl Source + 'static) -> Response<ResponseBody> {
-        let Self { accept, protocol, upgrade, tether } = self;
-        let tasks = tether.tasks.clone();
+        let Self { accept, protocol, upgrade, guard } = self;
+        let tasks = guard.tasks.clone();
         let serve = async move {
             match upgrade.await {
                 Ok(upgraded) => {
                     tokio::select! {
-                        () = session::run(TokioIo::new(upgraded), source, &tether.stopping) => {}
-                        () = tether.aborting.cancelled() => {}
+                        () = session::run(TokioIo::new(upgraded), source, &guard.stopping) => {}
+                        () = guard.aborting.cancelled() => {}
                     }
                 }
                 Err(error) => tracing::debug!(%error, "a connection ended before it became a WebSocket"),

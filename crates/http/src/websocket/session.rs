@@ -13,13 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    frame::{self, Opcode},
     inbox::{Inbox, Received},
     outbox::Outbox,
 };
-use crate::{
-    domain::firehose::wire::{self, Opcode},
-    limits,
-};
+use crate::limits;
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 1024;
@@ -166,7 +164,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
             if self.outbox.is_empty()
                 && let Some(payload) = self.ping.take()
             {
-                self.outbox.pieces.push_back(wire::message(Opcode::Pong, &payload));
+                self.outbox.pieces.push_back(frame::message(Opcode::Pong, &payload));
             }
         }
     }
@@ -200,7 +198,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
         }
         if self.asked_at.elapsed().as_secs() >= limits::WEBSOCKET_PING_SECS {
             self.asked_at = Instant::now();
-            self.outbox.pieces.push_back(wire::message(Opcode::Ping, b""));
+            self.outbox.pieces.push_back(frame::message(Opcode::Ping, b""));
         }
         Ok(())
     }
@@ -210,7 +208,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
         self.outbox.cut_short();
         self.outbox.pieces.extend(farewell.message);
         let code = (farewell.code as u16).to_be_bytes();
-        self.outbox.pieces.push_back(wire::message(Opcode::Close, &[&code, farewell.reason.as_bytes()].concat()));
+        self.outbox.pieces.push_back(frame::message(Opcode::Close, &[&code, farewell.reason.as_bytes()].concat()));
         // What the client sent can't be told apart any more, so neither can its agreement.
         let is_unreadable = matches!(farewell.code, Code::TooBig | Code::Protocol);
         let said = async {
@@ -239,7 +237,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send, S: Source> Session<I, S> {
     async fn agree(&mut self, code: Option<[u8; 2]>) {
         self.outbox.cut_short();
         let payload = code.as_ref().map_or(&[][..], |code| code);
-        self.outbox.pieces.push_back(wire::message(Opcode::Close, payload));
+        self.outbox.pieces.push_back(frame::message(Opcode::Close, payload));
         let said = send(&mut self.outbox, &mut self.writer);
         let _ = time::timeout(Duration::from_secs(limits::WEBSOCKET_CLOSE_SECS), said).await;
         let _ = self.writer.shutdown().await;
@@ -327,18 +325,18 @@ mod tests {
 
     fn farewell(name: &'static str) -> Farewell {
         Farewell {
-            message: Some(wire::message(Opcode::Binary, b"why")),
+            message: Some(frame::message(Opcode::Binary, b"why")),
             code: Code::Policy,
             reason: Cow::Borrowed(name),
         }
     }
 
     fn message(bytes: usize) -> Bytes {
-        wire::message(Opcode::Binary, &vec![7; bytes])
+        frame::message(Opcode::Binary, &vec![7; bytes])
     }
 
     fn close(code: Code, reason: &str) -> Bytes {
-        wire::message(Opcode::Close, &[&(code as u16).to_be_bytes(), reason.as_bytes()].concat())
+        frame::message(Opcode::Close, &[&(code as u16).to_be_bytes(), reason.as_bytes()].concat())
     }
 
     /// Starts a session; gives the client's end, what stops the server, and the session's end.
@@ -373,8 +371,12 @@ mod tests {
         let (mut client, _stopping, session) = start(vec![[message(900), message(900), message(900)].concat().into()]);
         // The stall is seen at a tick, and from there the last words wait for a while.
         time::sleep(Duration::from_secs(limits::WEBSOCKET_STALL_SECS + 1)).await;
-        let expected =
-            [message(900), message(900), wire::message(Opcode::Binary, b"why"), close(Code::Policy, "ConsumerTooSlow")];
+        let expected = [
+            message(900),
+            message(900),
+            frame::message(Opcode::Binary, b"why"),
+            close(Code::Policy, "ConsumerTooSlow"),
+        ];
         assert_eq!(everything(&mut client).await, expected.concat());
         session.await.unwrap();
     }
@@ -447,7 +449,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_the_source_ends_with_is_told() {
         let (mut client, _stopping, session) = start(vec![message(3), Bytes::new()]);
-        let told = [message(3), wire::message(Opcode::Binary, b"why"), close(Code::Policy, "Refused")].concat();
+        let told = [message(3), frame::message(Opcode::Binary, b"why"), close(Code::Policy, "Refused")].concat();
         assert_eq!(everything(&mut client).await, told);
         session.await.unwrap();
     }

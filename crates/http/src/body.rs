@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,8 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Line, connection::InFlight, outgoing::Outgoing};
-use crate::{domain::shares::Place, limits};
+use crate::{connection::InFlight, limits, outgoing::Outgoing};
 
 /// Why a request body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -180,16 +180,35 @@ impl Pace {
 /// What a streamed response may fail with; the connection is then cut, so that the client sees it is incomplete.
 pub type StreamError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Memory that a response counts as holding until its client has taken it; dropping it gives the memory back.
+pub trait Reservation: fmt::Debug + Send {
+    /// Changes how many bytes are held. After an error it holds what it held.
+    fn resize(&mut self, bytes: usize) -> Result<(), BudgetExceeded>;
+}
+
+/// The memory for responses is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the response memory budget is exceeded")]
+pub struct BudgetExceeded;
+
+/// Sees what becomes of a response body; dropped with the body.
+pub trait BodyObserver: fmt::Debug + Send {
+    /// So many bytes were handed to the connection.
+    fn sent(&mut self, bytes: usize);
+
+    /// Nothing more follows.
+    fn ended(&mut self);
+}
+
 /// A response body. It is given in pieces, which tell when the client has taken them.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     /// What is left of a streamed piece that was too large to be given at once.
     rest: Bytes,
-    held: Option<Place>,
+    held: Option<Box<dyn Reservation>>,
     outgoing: Option<Arc<Outgoing>>,
-    /// The request's line in the log, written when the body is dropped.
-    line: Option<Box<Line>>,
+    observer: Option<Box<dyn BodyObserver>>,
 }
 
 #[derive(Debug)]
@@ -218,7 +237,7 @@ impl ResponseBody {
     }
 
     fn of(content: Content) -> Self {
-        Self { content, rest: Bytes::new(), held: None, outgoing: None, line: None }
+        Self { content, rest: Bytes::new(), held: None, outgoing: None, observer: None }
     }
 
     /// The whole body, if it is in memory.
@@ -230,25 +249,27 @@ impl ResponseBody {
     }
 
     /// How many bytes of memory it counts as holding until the client has taken it.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub fn held_bytes(&self) -> usize {
         self.as_bytes().map_or(limits::STREAM_HELD_BYTES, Bytes::len)
     }
 
-    /// Keeps the room that was taken for it.
-    pub(super) fn holding(self, place: Place) -> Self {
-        Self { held: Some(place), ..self }
+    /// Keeps the memory that was reserved for it.
+    #[must_use]
+    pub fn holding(self, reservation: impl Reservation + 'static) -> Self {
+        Self { held: Some(Box::new(reservation)), ..self }
     }
 
-    /// Takes the request's line along.
-    pub(super) fn logged(self, mut line: Line) -> Self {
+    /// Reports to this observer.
+    #[must_use]
+    pub fn observed(self, mut observer: impl BodyObserver + 'static) -> Self {
         if self.is_end_stream() {
-            line.ended();
+            observer.ended();
         }
-        Self { line: Some(Box::new(line)), ..self }
+        Self { observer: Some(Box::new(observer)), ..self }
     }
 
     /// Counts what the client takes. Nothing is counted of an empty body.
-    pub(super) fn watched(
+    pub(crate) fn watched(
         mut self,
         cut: Option<CancellationToken>,
         in_flight: InFlight,
@@ -281,9 +302,9 @@ impl ResponseBody {
             match frame.into_data() {
                 Ok(data) => {
                     if let Some(outgoing) = &self.outgoing
-                        && outgoing.hold_piece(data.len()).is_err()
+                        && let Err(exceeded) = outgoing.hold_piece(data.len())
                     {
-                        return Poll::Ready(Some(Err("the response memory budget is exceeded".into())));
+                        return Poll::Ready(Some(Err(exceeded.into())));
                     }
                     self.rest = data;
                 }
@@ -301,15 +322,15 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let polled = this.poll_piece(cx);
         let is_over = this.is_end_stream();
-        if let Some(line) = &mut this.line {
+        if let Some(observer) = &mut this.observer {
             match &polled {
                 Poll::Ready(Some(Ok(frame))) => {
-                    line.sent(frame.data_ref().map_or(0, Bytes::len));
+                    observer.sent(frame.data_ref().map_or(0, Bytes::len));
                     if is_over {
-                        line.ended();
+                        observer.ended();
                     }
                 }
-                Poll::Ready(None) => line.ended(),
+                Poll::Ready(None) => observer.ended(),
                 Poll::Ready(Some(Err(_))) | Poll::Pending => {}
             }
         }

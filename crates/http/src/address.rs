@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, LazyLock},
 };
 
@@ -11,9 +11,15 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 
-use super::forwarded;
-pub use crate::domain::shares::network;
-use crate::limits;
+use crate::{forwarded, limits};
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
 
 /// The peers that are believed about whom they forward for: the operator's own proxies.
 ///
@@ -78,7 +84,7 @@ impl TrustedProxies {
 
     /// Tells whether a peer is likely a proxy that was not named: it is in a network of the operator's, forwards for
     /// somebody, and is not trusted.
-    pub(super) fn looks_forgotten(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+    pub fn looks_forgotten(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         static OPERATORS: LazyLock<TrustedProxies> = LazyLock::new(|| TrustedProxies {
             networks: WORDS.iter().flat_map(|(_, listed)| networks_in(listed)).collect(),
         });

@@ -10,7 +10,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Tells whether a request says whom it is forwarded for.
-pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
@@ -19,7 +19,7 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
 ///
 /// `Forwarded` is read only where there is no `X-Forwarded-For`: the usual proxies write the latter, and pass on
 /// whatever the client wrote in the former.
-pub(super) fn each_hop(headers: &HeaderMap, mut hop: impl FnMut(Option<IpAddr>) -> bool) {
+pub fn each_hop(headers: &HeaderMap, mut hop: impl FnMut(Option<IpAddr>) -> bool) {
     let is_old = headers.contains_key(X_FORWARDED_FOR);
     let name = if is_old { X_FORWARDED_FOR } else { FORWARDED };
     for line in headers.get_all(name).into_iter().rev() {

@@ -25,24 +25,21 @@ use hyper_util::{
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{self, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http::{
-        Service,
-        address::Counted,
-        body::RequestBody,
-        outgoing::{EndConnection, Outgoing},
-    },
+    Service,
+    address::Counted,
+    body::RequestBody,
     limits,
+    outgoing::{EndConnection, Outgoing},
 };
 
 /// What all connections of a listener share.
-pub(super) struct Connections<S> {
+pub(crate) struct Connections<S> {
     service: Arc<S>,
     builder: Arc<auto::Builder<Streams>>,
     stopping: CancellationToken,
@@ -53,29 +50,29 @@ pub(super) struct Connections<S> {
 /// What binds a connection to its listener. An upgrade request carries it and the upgraded session keeps it, so that the
 /// connection counts until it is closed, and ends with the server.
 #[derive(Debug, Clone)]
-pub(super) struct Tether {
+pub(crate) struct ConnectionGuard {
     /// Asks to come to an end.
-    pub(super) stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
     /// Demands it.
-    pub(super) aborting: CancellationToken,
+    pub(crate) aborting: CancellationToken,
     /// Where what serves the connection runs; the server stops when all of it is done.
-    pub(super) tasks: TaskTracker,
-    /// The connection's places; given back when the last tether is dropped.
-    _places: Arc<Places>,
+    pub(crate) tasks: TaskTracker,
+    /// Given back when the last guard is dropped.
+    _permits: Arc<Permits>,
 }
 
-/// The places that a connection takes.
+/// What a connection counts as.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Permits {
     /// One of all connections.
-    pub(super) _slot: OwnedSemaphorePermit,
+    pub(crate) _slot: OwnedSemaphorePermit,
     /// One of its address.
-    pub(super) _counted: Option<Counted>,
+    pub(crate) _counted: Option<Counted>,
 }
 
 impl<S: Service> Connections<S> {
     /// Serves with `service`; `stopping` lets connections finish what they do, `aborting` cuts them.
-    pub(super) fn new(
+    pub(crate) fn new(
         service: Arc<S>,
         stopping: CancellationToken,
         aborting: CancellationToken,
@@ -101,29 +98,32 @@ impl<S: Service> Connections<S> {
     }
 
     /// Serves one connection to its end.
-    pub(super) fn run(
+    pub(crate) fn run<IO>(
         &self,
-        stream: TcpStream,
+        stream: IO,
         peer: SocketAddr,
-        places: Places,
-    ) -> impl Future<Output = ()> + Send + use<S> {
+        permits: Permits,
+    ) -> impl Future<Output = ()> + Send + use<S, IO>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = Arc::clone(&self.service);
         let builder = Arc::clone(&self.builder);
         let (stopping, aborting) = (self.stopping.clone(), self.aborting.clone());
-        let tether = Tether {
+        let guard = ConnectionGuard {
             stopping: stopping.clone(),
             aborting: aborting.clone(),
             tasks: self.tasks.clone(),
-            _places: Arc::new(places),
+            _permits: Arc::new(permits),
         };
         async move {
             let activity = Arc::new(Activity::new());
-            let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
+            let io = TokioIo::new(TimedIo { stream, activity: Arc::clone(&activity) });
             let answering = Arc::clone(&activity);
             let answer = service_fn(move |mut request: Request<Incoming>| {
                 let service = Arc::clone(&service);
                 if request.headers().contains_key(UPGRADE) {
-                    request.extensions_mut().insert(tether.clone());
+                    request.extensions_mut().insert(guard.clone());
                 }
                 let activity = Arc::clone(&answering);
                 let in_flight = InFlight::begin(Arc::clone(&answering), request.version());
@@ -208,7 +208,7 @@ enum Verdict {
 
 /// What a connection is doing, in milliseconds since it was accepted. Zero means "not".
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     accepted: Instant,
     in_flight: AtomicU32,
     is_h2: AtomicBool,
@@ -311,7 +311,7 @@ impl Activity {
 
 /// A request whose answer is not taken yet.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight(Arc<Activity>);
 
 impl InFlight {
     fn begin(activity: Arc<Activity>, version: Version) -> Self {
@@ -330,12 +330,12 @@ impl Drop for InFlight {
 }
 
 /// A socket that tells [`Activity`] what moves.
-struct Watched {
-    stream: TcpStream,
+struct TimedIo<IO> {
+    stream: IO,
     activity: Arc<Activity>,
 }
 
-impl Watched {
+impl<IO> TimedIo<IO> {
     fn note_write<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &polled {
             Poll::Ready(Ok(_)) => self.activity.wrote(),
@@ -346,7 +346,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<IO: AsyncRead + Unpin> AsyncRead for TimedIo<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -357,7 +357,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for TimedIo<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note_write(polled)

@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::oneshot,
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
 
 use super::*;
-use crate::http::body::BodyError;
+use crate::body::BodyError;
 
 /// Answers the body it got; `/slow` takes its time, `/large` answers more than a socket holds.
 struct Echo;
@@ -32,30 +32,31 @@ impl Service for Echo {
                 }
                 Response::new(ResponseBody::bytes(body.to_bytes()))
             }
-            Err(BodyError::TooSlow) => reply::text(http::StatusCode::REQUEST_TIMEOUT, "slow"),
-            Err(BodyError::Broken(_)) => reply::text(http::StatusCode::BAD_REQUEST, "broken"),
+            Err(BodyError::TooSlow) => text(http::StatusCode::REQUEST_TIMEOUT, "slow"),
+            Err(BodyError::Broken(_)) => text(http::StatusCode::BAD_REQUEST, "broken"),
         }
     }
 }
 
-struct Server {
+fn text(status: http::StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::bytes(text));
+    *response.status_mut() = status;
+    response
+}
+
+struct TestServer {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Server {
+impl TestServer {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task =
-            tokio::spawn(serve_service(
-                listener,
-                Arc::new(Echo),
-                Admission::default(),
-                async move { drop(stopped.await) },
-            ));
+            tokio::spawn(serve(listener, Arc::new(Echo), Admission::default(), async move { drop(stopped.await) }));
         Self { address, stop: Some(stop), task }
     }
 
@@ -89,7 +90,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_serves_request_after_request() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let mut stream = server.connect().await;
     for word in ["one", "two"] {
         stream
@@ -103,7 +104,7 @@ async fn a_connection_serves_request_after_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_head_must_come_in_time() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for started in [&b""[..], b"GET / HTTP/1.1\r\nHost:"] {
         let start = Instant::now();
         assert_eq!(server.exchange(started).await, "");
@@ -113,7 +114,7 @@ async fn a_request_head_must_come_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let start = Instant::now();
     let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -122,7 +123,7 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_is_given_up() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let start = Instant::now();
     let answer = server.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab").await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
@@ -135,7 +136,7 @@ async fn a_body_that_stalls_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_cut() {
-    let mut server = Server::start().await;
+    let mut server = TestServer::start().await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     // One byte read proves that the answer is under way.
@@ -151,7 +152,7 @@ async fn a_client_that_does_not_read_is_cut() {
 }
 
 /// An HTTP/2 client whose streams take `window` bytes, and who asks for a sign of life every few seconds.
-async fn h2(server: &Server, window: u32) -> h2::client::SendRequest<Bytes> {
+async fn h2(server: &TestServer, window: u32) -> h2::client::SendRequest<Bytes> {
     let stream = server.connect().await;
     let (client, mut connection) =
         h2::client::Builder::new().initial_window_size(window).handshake::<_, Bytes>(stream).await.unwrap();
@@ -173,7 +174,7 @@ async fn get(client: &h2::client::SendRequest<Bytes>, path: &str) -> Response<h2
 
 #[tokio::test(start_paused = true)]
 async fn an_http2_stream_that_is_not_taken_is_reset_and_the_connection_goes_on() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for window in [0, 1] {
         let client = h2(&server, window).await;
         let start = Instant::now();
@@ -193,7 +194,7 @@ async fn an_http2_stream_that_is_not_taken_is_reset_and_the_connection_goes_on()
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_reset_ends_with_its_connection() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     // A short answer, all of which HTTP/2 has taken over.
     let client = h2(&server, 1).await;
     let start = Instant::now();
@@ -211,7 +212,7 @@ async fn what_cannot_be_reset_ends_with_its_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn pings_keep_no_connection_open() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let client = h2(&server, 65_535).await;
     let start = Instant::now();
     assert_eq!(get(&client, "/").await.status(), 200);
@@ -227,7 +228,7 @@ async fn pings_keep_no_connection_open() {
 
 #[tokio::test(start_paused = true)]
 async fn what_could_be_smuggled_is_refused() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(limits::HEADER_BYTES_MAX));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(limits::HEADER_FIELDS_MAX + 1));
     for (sent, status) in [
@@ -248,7 +249,7 @@ async fn what_could_be_smuggled_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn after_two_lengths_nothing_more_is_read() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for (first, second) in
         [("Content-Length: 5", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", "Content-Length: 5")]
     {
@@ -264,7 +265,7 @@ async fn after_two_lengths_nothing_more_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn stopping_lets_requests_end_and_closes_the_idle() {
-    let mut server = Server::start().await;
+    let mut server = TestServer::start().await;
     let mut idle = server.connect().await;
     idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     read_until(&mut idle, "\r\n\r\n").await;
@@ -283,7 +284,7 @@ async fn stopping_lets_requests_end_and_closes_the_idle() {
 
 #[tokio::test(start_paused = true)]
 async fn stopping_has_an_end() {
-    let mut server = Server::start().await;
+    let mut server = TestServer::start().await;
     let mut stalled = server.connect().await;
     stalled.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     stalled.read_u8().await.unwrap();
@@ -311,13 +312,13 @@ async fn a_refused_body_is_read_within_bounds() {
     impl Service for Refuse {
         async fn call(&self, _: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
             request.into_body().drain().await;
-            reply::text(http::StatusCode::PAYLOAD_TOO_LARGE, "no")
+            text(http::StatusCode::PAYLOAD_TOO_LARGE, "no")
         }
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let task = tokio::spawn(serve_service(listener, Arc::new(Refuse), Admission::default(), std::future::pending()));
-    let server = Server { address, stop: None, task };
+    let task = tokio::spawn(serve(listener, Arc::new(Refuse), Admission::default(), std::future::pending()));
+    let server = TestServer { address, stop: None, task };
     let within = usize::try_from(limits::REFUSED_BODY_BYTES_MAX).unwrap();
     let head = |bytes: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n");
 
@@ -333,3 +334,52 @@ async fn a_refused_body_is_read_within_bounds() {
     assert_eq!(start.elapsed().as_secs(), limits::REFUSED_BODY_SECS);
     server.task.abort();
 }
+
+/// Gives connections that are in memory.
+struct InMemory(tokio::sync::Mutex<mpsc::Receiver<DuplexStream>>);
+
+impl Listener for InMemory {
+    type Io = DuplexStream;
+
+    async fn accept(&self) -> io::Result<(DuplexStream, SocketAddr)> {
+        let stream = self.0.lock().await.recv().await.ok_or(io::ErrorKind::NotConnected)?;
+        Ok((stream, SocketAddr::from(([198, 51, 100, 1], 1))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_listeners_of_any_kind_share_one_server() {
+    let (connect, connections) = mpsc::channel(1);
+    let server = super::Server::new(Arc::new(Echo), Admission { connections_max: 1, ..Admission::default() });
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let (client, stream) = tokio::io::duplex(4096);
+    connect.send(stream).await.unwrap();
+    let in_memory = InMemory(connections.into());
+    let listening = async { tokio::join!(server.listen(&tcp), server.listen(&in_memory)) };
+    let exchange = async |mut stream: Box<dyn Stream>| {
+        let request = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let exchanges = async {
+        let in_memory = exchange(Box::new(client)).await;
+        #[expect(clippy::disallowed_methods, reason = "the test is the client")]
+        let over_tcp = exchange(Box::new(TcpStream::connect(address).await.unwrap())).await;
+        [in_memory, over_tcp]
+    };
+    let answers = tokio::select! {
+        _ = listening => panic!("listening ended"),
+        answers = exchanges => answers,
+    };
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("abc"), "{answer}");
+    }
+    server.shut_down().await;
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}

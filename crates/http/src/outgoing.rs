@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::InFlight;
 use crate::{
-    domain::shares::{Crowded, Place},
+    body::{BudgetExceeded, Reservation},
+    connection::InFlight,
     limits,
 };
 
 /// An answer that is not taken yet.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     meter: Mutex<Meter>,
     /// The memory that it counts as holding.
-    held: Mutex<Option<Place>>,
+    held: Mutex<Option<Box<dyn Reservation>>>,
     /// Ends the HTTP/2 stream.
     cut: Option<CancellationToken>,
     _in_flight: InFlight,
@@ -29,38 +29,44 @@ pub(super) struct Outgoing {
 
 /// The connection has to end: the answer can't be ended apart from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EndConnection;
+pub(crate) struct EndConnection;
 
 impl Outgoing {
-    pub(super) fn new(held: Option<Place>, cut: Option<CancellationToken>, in_flight: InFlight) -> Arc<Self> {
+    pub(crate) fn new(
+        held: Option<Box<dyn Reservation>>,
+        cut: Option<CancellationToken>,
+        in_flight: InFlight,
+    ) -> Arc<Self> {
         Arc::new(Self { meter: Mutex::new(Meter::new()), held: Mutex::new(held), cut, _in_flight: in_flight })
     }
 
     /// The server has nothing to send at the moment; that is not the client's fault.
-    pub(super) fn wait_for_server(&self) {
+    pub(crate) fn wait_for_server(&self) {
         self.meter.lock().pause();
     }
 
     /// There is something to send.
-    pub(super) fn wait_for_client(&self) {
+    pub(crate) fn wait_for_client(&self) {
         self.meter.lock().resume();
     }
 
     /// Counts a streamed piece that is larger than such pieces usually are.
-    pub(super) fn hold_piece(&self, bytes: usize) -> Result<(), Crowded> {
+    pub(crate) fn hold_piece(&self, bytes: usize) -> Result<(), BudgetExceeded> {
         match &mut *self.held.lock() {
-            Some(place) => place.resize(limits::STREAM_HELD_BYTES + bytes.saturating_sub(limits::CAR_CHUNK_BYTES)),
+            Some(reservation) => {
+                reservation.resize(limits::STREAM_HELD_BYTES + bytes.saturating_sub(limits::STREAM_PIECE_BYTES))
+            }
             None => Ok(()),
         }
     }
 
     /// Makes a piece whose end tells that the client has taken it.
-    pub(super) fn piece(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+    pub(crate) fn piece(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Piece { bytes, outgoing: Arc::clone(self) })
     }
 
     /// Ends the answer if its client does not take it; gives when to look again.
-    pub(super) fn judge(&self) -> Result<Instant, EndConnection> {
+    pub(crate) fn judge(&self) -> Result<Instant, EndConnection> {
         let now = Instant::now();
         let mut meter = self.meter.lock();
         let deadline = meter.deadline(now);
