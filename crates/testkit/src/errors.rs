@@ -12,12 +12,24 @@ use tracing_subscriber::{Layer, layer::Context};
 
 /// The errors that one server logged and nobody has read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LoggedErrors(Arc<Mutex<Vec<String>>>);
+pub(crate) struct LoggedErrors(Arc<Mutex<Logged>>);
+
+#[derive(Debug, Default)]
+struct Logged {
+    lines: Vec<String>,
+    /// Lines with one of these texts are not kept.
+    ignored: Vec<String>,
+}
 
 impl LoggedErrors {
     /// Takes what is there.
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.0.lock().lines)
+    }
+
+    /// Keeps no line that has this text.
+    pub(crate) fn ignore(&self, text: &str) {
+        self.0.lock().ignored.push(text.to_owned());
     }
 }
 
@@ -36,7 +48,10 @@ impl<S: Subscriber> Layer<S> for LoggedErrors {
         if *event.metadata().level() == Level::ERROR {
             let mut line = Line(event.metadata().target().to_owned());
             event.record(&mut line);
-            self.0.lock().push(line.0);
+            let mut logged = self.0.lock();
+            if !logged.ignored.iter().any(|text| line.0.contains(text)) {
+                logged.lines.push(line.0);
+            }
         }
     }
 

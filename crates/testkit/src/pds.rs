@@ -310,6 +310,11 @@ impl TestPds {
     pub fn logged_errors(&self) -> Vec<String> {
         self.world.errors.take()
     }
+
+    /// Ignores errors with this text: those of a job that comes by at a time of its own.
+    pub fn ignores_errors(&self, text: &str) {
+        self.world.errors.ignore(text);
+    }
 }
 
 impl Drop for TestPds {
