@@ -27,6 +27,17 @@ impl Rig {
         let files = tempfile::tempdir().unwrap();
         let faults = Arc::new(Broken::default());
         let disk = Disk::open(&files.path().join("blobs"), None, Some(Arc::<Broken>::clone(&faults))).unwrap();
+        Self::of(files, faults, disk)
+    }
+
+    /// A disk in whose work no test can interfere.
+    fn without_faults() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&files.path().join("blobs"), None, None).unwrap();
+        Self::of(files, Arc::default(), disk)
+    }
+
+    fn of(files: tempfile::TempDir, faults: Arc<Broken>, disk: Disk) -> Self {
         Self { files, faults, disk, folder: Folder::of(&Did::parse("did:web:alice.test").unwrap()) }
     }
 
@@ -87,7 +98,29 @@ fn content(bytes: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_is_kept_reads_back_in_any_part() {
-    let rig = Rig::new();
+    reads_back_in_any_part(Rig::new()).await;
+}
+
+#[tokio::test]
+async fn what_the_kernel_has_in_memory_reads_back_in_any_part() {
+    reads_back_in_any_part(Rig::without_faults()).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_while_it_is_read_is_an_error() {
+    let rig = Rig::without_faults();
+    let name = rig.kept(&content(300_000), 1).await.unwrap();
+    let opened = rig.disk.read(&rig.folder, &name, 0..300_000).await.unwrap().unwrap();
+    let file = rig.files().pop().unwrap();
+    fs::File::options().write(true).open(file).unwrap().set_len(100_000).unwrap();
+    let rest: Result<Vec<Bytes>, _> = opened.rest.unwrap().try_collect().await;
+    assert!(
+        matches!(&rest, Err(ObjectError::Failed(error)) if error.kind() == io::ErrorKind::UnexpectedEof),
+        "{rest:?}"
+    );
+}
+
+async fn reads_back_in_any_part(rig: Rig) {
     for bytes in [0, 1, 100, 262_143, 262_144, 262_145, 1_000_000] {
         let content = content(bytes);
         let size = u64::from(bytes);
