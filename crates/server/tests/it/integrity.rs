@@ -9,6 +9,7 @@ use allod_server::{
     control::{self, Answer, Command, ServerStatus, Silent},
     domain::{
         administration::audit,
+        blobs::checksums::Summing,
         scrub::{self, Pace},
     },
 };
@@ -283,7 +284,9 @@ async fn the_scrub_gives_blobs_their_checksums_and_finds_what_nobody_reads() {
     let subjects: Vec<_> = status.damaged_data.iter().map(|damage| damage.subject.clone()).collect();
     let did = &site.alice.did;
     assert_eq!(subjects, [format!("{did} blob {cid}"), format!("{did} repository"), "event 2".to_owned()]);
-    assert_eq!(sums().await, uploaded, "damaged bytes get no checksums");
+    let marked = async || db.read(sql!("SELECT object FROM blob_checksums WHERE crc32c = x''")).await.unwrap().len();
+    assert_eq!(marked().await, 1);
+    assert!(!site.reads_blob(1, 10_000, 10_001).await, "nothing of it is given");
 
     // A round that was interrupted goes on where it was: what came before is not read again.
     let mut txn = Txn::new();
@@ -296,6 +299,44 @@ async fn the_scrub_gives_blobs_their_checksums_and_finds_what_nobody_reads() {
     assert!(site.status().await.damaged_data.iter().any(|damage| damage.subject.contains(&cid.to_string())));
     scrub::round(pds.app(), &Pace::unlimited()).await.unwrap();
     assert!(!site.status().await.damaged_data.iter().any(|damage| damage.subject.contains(&cid.to_string())));
+    assert_eq!(sums().await, uploaded);
+    assert!(site.reads_blob(1, 0, bytes.len()).await);
+}
+
+#[tokio::test]
+async fn a_blob_without_checksums_is_checked_before_anything_of_it_is_given() {
+    let site = Site::new().await;
+    let db = &site.pds.app().db;
+    let sums = async || db.read(sql!("SELECT object, crc32c FROM blob_checksums ORDER BY object")).await.unwrap();
+    let uploaded = sums().await;
+    site.run("DELETE FROM blob_checksums", vec![]).await;
+    for (number, (_, bytes, _)) in site.blobs.iter().enumerate() {
+        assert!(site.reads_blob(number, 0, bytes.len()).await);
+    }
+    assert_eq!(sums().await, uploaded, "the first reader has them computed");
+
+    site.run("DELETE FROM blob_checksums", vec![]).await;
+    let (_, bytes, file) = &site.blobs[3];
+    let mut damaged = bytes.clone();
+    damaged[350_000] ^= 1;
+    fs::write(file, &damaged).unwrap();
+    for _ in 0..2 {
+        assert!(!site.reads_blob(3, 0, 10).await);
+    }
+    // Bytes that are changed with their checksums: the scrub finds them.
+    let (_, bytes, file) = &site.blobs[2];
+    let changed = vec![b'x'; bytes.len()];
+    let mut checksums = Summing::default();
+    checksums.update(&changed);
+    fs::write(file, &changed).unwrap();
+    site.run("DELETE FROM blob_checksums", vec![]).await;
+    let insert = "INSERT INTO blob_checksums (object, crc32c) SELECT object, $1 FROM blobs WHERE size = $2";
+    site.run(insert, vec![checksums.finish().into(), i64::from(BLOBS[2]).into()]).await;
+    scrub::round(site.pds.app(), &Pace::unlimited()).await.unwrap();
+    assert!(!site.reads_blob(2, 0, 10).await);
+    let counts: Vec<u64> = site.status().await.damaged_data.iter().map(|damage| damage.count).collect();
+    assert_eq!(counts, [2, 3], "by two readers and by the scrub");
+    assert_eq!(site.pds.logged_errors().len(), 1, "the scrub ran outside the server");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::{
     checksums::{self, Checksums},
     kind,
     objects::{Folder, ObjectError, Opened},
-    references,
+    references, scrub,
 };
 use crate::{
     app::App,
@@ -51,7 +51,7 @@ pub struct Found {
     pub blob: Blob,
     /// What its bytes are: as it was uploaded, or, where the client did not say, as a record says.
     pub mime_type: String,
-    checksums: Option<Checksums>,
+    checksums: Checksums,
 }
 
 /// Finds a blob that this reader may see.
@@ -60,16 +60,13 @@ pub async fn find(app: &App, did: &Did, cid: &Cid, reader: &Reader) -> Result<Fo
     let found = blobs::with_checksums(&*app.db, did, cid).await?;
     let found = found.filter(|(blob, _)| blob.unreferenced_since.is_none() && blob.takedown_ref.is_none());
     let (blob, sums) = found.ok_or(BlobError::NotFound)?;
-    let checksums = match sums {
-        Some(sums) => {
-            let checksums = Checksums::new(sums, blob.size);
-            if checksums.is_none() {
-                app.integrity.report(&integrity::blob(did, cid), "its checksums are damaged");
-                return Err(ObjectError::Damaged { position: 0 }.into());
-            }
-            checksums
-        }
-        None => None,
+    let sums = match sums {
+        Some(sums) => sums,
+        None => scrub::first_checksums(app, did, &blob).await?.ok_or(BlobError::NotFound)?.into(),
+    };
+    let Some(checksums) = Checksums::new(sums, blob.size) else {
+        app.integrity.report(&integrity::blob(did, cid), integrity::BYTES_CHANGED);
+        return Err(ObjectError::Damaged { position: 0 }.into());
     };
     let said = if blob.is_type_guessed || kind::is_generic(&blob.mime_type) {
         said_by_record(app, did, cid).await?
@@ -91,14 +88,14 @@ async fn said_by_record(app: &App, did: &Did, cid: &Cid) -> Result<Option<String
 /// Opens a range of a blob's bytes. Damaged bytes are never given.
 pub async fn open(app: &App, did: &Did, found: &Found, range: Range<u64>) -> Result<Opened, BlobError> {
     let blob = &found.blob;
-    let pieces = if found.checksums.is_some() { checksums::whole_pieces(&range, blob.size) } else { range.clone() };
+    let pieces = checksums::whole_pieces(&range, blob.size);
     let opened = app.blobs.objects.read(&Folder::of(did), &blob.object, pieces.clone()).await?;
     let subject = integrity::blob(did, &blob.cid);
     let Some(opened) = opened.filter(|opened| opened.size == blob.size) else {
         app.integrity.report(&subject, "its bytes are missing or cut short");
         return Err(BlobError::NotFound);
     };
-    let Some(sums) = found.checksums.clone() else { return Ok(opened) };
+    let sums = found.checksums.clone();
     let damaged = Arc::clone(&app.integrity);
     let on_damage = move |position| {
         tracing::debug!(subject, position, "the bytes of a blob from this position on are damaged");

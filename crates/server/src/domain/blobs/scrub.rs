@@ -26,6 +26,9 @@ const MISSING: &str = "its bytes are missing or cut short";
 /// What is wrong with a blob whose file can't be read.
 const UNREADABLE: &str = "its bytes can't be read";
 
+/// What is kept in place of the checksums of bytes that are not the blob's: nothing is given that has them.
+const OF_CHANGED_BYTES: &[u8] = &[];
+
 /// Why blobs could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobScrubError {
@@ -72,9 +75,7 @@ pub async fn check(app: &App, did: &Did, after: &[u8], pace: &Pace) -> Result<Bl
             Ok(found) => {
                 app.integrity.is_whole(&subject);
                 if sums.as_deref() != Some(&found[..]) {
-                    let mut txn = Txn::new();
-                    blobs::set_checksums(&mut txn, &blob.object, &found);
-                    app.db.commit(txn).await?;
+                    set_checksums(app, &blob, &found).await?;
                 }
             }
             // Removed or replaced meanwhile.
@@ -82,10 +83,38 @@ pub async fn check(app: &App, did: &Did, after: &[u8], pace: &Pace) -> Result<Bl
             Err(what) => {
                 app.integrity.report(&subject, what);
                 checked.damaged.push((blob.cid, what));
+                if what == integrity::BYTES_CHANGED && sums.as_deref() != Some(OF_CHANGED_BYTES) {
+                    set_checksums(app, &blob, OF_CHANGED_BYTES).await?;
+                }
             }
         }
     }
     Ok(checked)
+}
+
+/// Computes and keeps the checksums of a blob that has none yet; none when its bytes are not there. What is wrong with
+/// them is reported.
+pub(super) async fn first_checksums(app: &App, did: &Did, blob: &Blob) -> Result<Option<Vec<u8>>, ObjectError> {
+    let (checksums, outcome) = match look(app, did, blob, &Pace::unlimited()).await? {
+        Ok(found) => (found.clone(), Ok(Some(found))),
+        Err(what) => {
+            app.integrity.report(&integrity::blob(did, &blob.cid), what);
+            if what == MISSING {
+                return Ok(None);
+            }
+            (OF_CHANGED_BYTES.to_vec(), Err(ObjectError::Damaged { position: 0 }))
+        }
+    };
+    if let Err(error) = set_checksums(app, blob, &checksums).await {
+        tracing::debug!(%error, "the checksums of a blob could not be kept; the next reader computes them");
+    }
+    outcome
+}
+
+async fn set_checksums(app: &App, blob: &Blob, checksums: &[u8]) -> Result<(), CommitError> {
+    let mut txn = Txn::new();
+    blobs::set_checksums(&mut txn, &blob.object, checksums);
+    app.db.commit(txn).await.map(drop)
 }
 
 /// Reads a blob and gives its checksums, or what is wrong with it.
