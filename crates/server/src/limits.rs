@@ -9,6 +9,9 @@ pub const SMALL_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many bytes of small answers are held for one address.
 pub const SMALL_ANSWERS_PER_ADDRESS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How many bytes of memory are reserved for the answer to a write before it is carried out.
+pub const WRITE_ANSWER_BYTES_RESERVED: usize = 4 * 1024;
+
 /// How many bytes of large answers are held in memory at once; requests beyond are told to come back.
 pub const LARGE_ANSWERS_BYTES_MAX: usize = 96 * 1024 * 1024;
 

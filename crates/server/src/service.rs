@@ -44,6 +44,9 @@ use crate::{
     xrpc::{self, Routes},
 };
 
+/// Where whoever watches the server asks whether it is well.
+const HEALTH_PATH: &str = "/xrpc/_health";
+
 /// When a caller for whose answer there was no room comes back, in seconds.
 const ANSWER_RETRY_SECS: u32 = 5;
 
@@ -112,21 +115,32 @@ impl PdsService {
         }
     }
 
-    /// Takes room for an answer's bytes until the client has taken them, or refuses to give it.
-    fn within_budget(&self, mut response: Response<ResponseBody>, context: RequestContext) -> Response<ResponseBody> {
-        let taker = context.taker(None);
-        match self.app.answers.take(&taker, response.body().held_bytes()) {
-            Ok(place) => response.map(|body| body.holding(place)),
-            Err(crowded) => {
-                self.tell_no_room(context, crowded);
-                let message = "Too many responses are waiting for their clients; try again later";
-                let mut refusal = reply::error(StatusCode::SERVICE_UNAVAILABLE, "NotEnoughResources", message);
-                refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ANSWER_RETRY_SECS));
-                cors::allow(refusal.headers_mut());
-                *refusal.extensions_mut() = std::mem::take(response.extensions_mut());
+    /// Reserves memory for a response until its client has taken it, or refuses to give it. A response to a write that
+    /// was carried out is given in any case, within what was `reserved` for it before.
+    fn within_budget(
+        &self,
+        response: Response<ResponseBody>,
+        reserved: Option<Place>,
+        context: RequestContext,
+    ) -> Response<ResponseBody> {
+        match (self.app.answers.take(&context.taker(None), response.body().held_bytes()), reserved) {
+            (Ok(place), _) | (Err(_), Some(place)) => response.map(|body| body.holding(place)),
+            (Err(crowded), None) => {
+                let mut refusal = self.no_room(context, crowded);
+                *refusal.extensions_mut() = response.into_parts().0.extensions;
                 refusal
             }
         }
+    }
+
+    /// Refuses for want of memory for the response.
+    fn no_room(&self, context: RequestContext, crowded: Crowded) -> Response<ResponseBody> {
+        self.tell_no_room(context, crowded);
+        let message = "Too many responses are waiting for their clients; try again later";
+        let mut refusal = reply::error(StatusCode::SERVICE_UNAVAILABLE, "NotEnoughResources", message);
+        refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ANSWER_RETRY_SECS));
+        cors::allow(refusal.headers_mut());
+        refusal
     }
 
     /// Logs a refusal, unless that was done a moment ago.
@@ -135,6 +149,15 @@ impl PdsService {
             let held_bytes = self.app.answers.held_bytes();
             tracing::warn!(client = %context.client, ?crowded, held_bytes, refused, "no room in memory for an answer");
         }
+    }
+
+    /// Reserves memory for the response to what may change something: once it was carried out, refusing would have the
+    /// client do it again.
+    fn reserve_for_write(&self, method: &Method, context: RequestContext) -> Result<Option<Place>, Crowded> {
+        if is_read(method) || method == Method::OPTIONS {
+            return Ok(None);
+        }
+        self.app.answers.take(&context.taker(None), limits::WRITE_ANSWER_BYTES_RESERVED).map(Some)
     }
 
     /// Finds out who sent a request.
@@ -244,6 +267,17 @@ impl Service for PdsService {
         let (area, _) = Area::of(parts.uri.path());
         let accepted = Accepted::read(&parts.method, &parts.headers).filter(|_| area == Area::Xrpc);
         let is_open = area != Area::Pages;
+        let is_health = parts.uri.path() == HEALTH_PATH;
+        let reserved = match self.reserve_for_write(&parts.method, context) {
+            Ok(reserved) => reserved,
+            Err(crowded) => {
+                let refusal = self.no_room(context, crowded);
+                return match line {
+                    Some(line) => line.answered(refusal),
+                    None => refusal,
+                };
+            }
+        };
         let answered = async {
             let response = self.answer(parts, body, context).await;
             let response = self.coder.code(accepted, response).await;
@@ -259,7 +293,14 @@ impl Service for PdsService {
             }
             response
         });
-        let response = if is_head { without_body(response) } else { self.within_budget(response, context) };
+        let response = if is_head {
+            without_body(response)
+        } else if is_health {
+            // Who watches the server must see that it is well.
+            response
+        } else {
+            self.within_budget(response, reserved, context)
+        };
         match line {
             Some(line) => line.answered(response),
             None => response,

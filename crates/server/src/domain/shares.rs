@@ -1,6 +1,8 @@
 //! Limited places, and how many of them one address and one account may take.
 //!
-//! A place is taken when the total, the address and the account all allow it, or not at all.
+//! A place is taken when the total, the address and the account all allow it, or not at all. Whoever has some gets
+//! no more than half of what is left: the shares shrink as places fill up, so that a few who take all they can leave some
+//! for others.
 
 use std::{
     collections::HashMap,
@@ -107,7 +109,9 @@ impl Places {
         if *taker == Taker::OPERATOR {
             return Ok(());
         }
-        let fits = |has: usize, bound: usize| has == 0 || has.saturating_add(more) <= bound;
+        // Changed only under the lock.
+        let left = self.bounds.total.saturating_sub(self.taken());
+        let fits = |has: usize, bound: usize| has == 0 || has.saturating_add(more) <= bound.min(left.div_ceil(2));
         let has = |count: Option<&usize>| count.copied().unwrap_or(0);
         if let Some(account) = &taker.account
             && !fits(has(taken.by_account.get(account)), self.bounds.per_account)
@@ -119,8 +123,7 @@ impl Places {
         {
             return Err(Crowded::Address);
         }
-        // Changed only under the lock.
-        if self.taken().saturating_add(more) > self.bounds.total { Err(Crowded::Server) } else { Ok(()) }
+        if more > left { Err(Crowded::Server) } else { Ok(()) }
     }
 }
 
@@ -215,7 +218,7 @@ mod tests {
     }
 
     fn places() -> Arc<Places> {
-        Places::new(Bounds { total: 10, per_address: 4, per_account: 3 })
+        Places::new(Bounds { total: 12, per_address: 4, per_account: 3 })
     }
 
     #[test]
@@ -232,13 +235,28 @@ mod tests {
         assert_eq!(places.taken(), 5, "a refusal takes nothing");
         held.remove(0);
         drop(take(1, "alice").unwrap());
-        held.extend((3..9).map(|address| take(address, "").unwrap()));
-        assert_eq!(take(9, "carol").unwrap_err(), Crowded::Server);
+        held.extend((3..11).map(|address| take(address, "").unwrap()));
+        assert_eq!(take(11, "carol").unwrap_err(), Crowded::Server);
         drop(places.take(&Taker::OPERATOR, 1).unwrap());
         drop(held);
         assert_eq!(places.taken(), 0);
         let taken = places.taken.lock();
         assert!(taken.by_address.is_empty() && taken.by_account.is_empty());
+    }
+
+    #[test]
+    fn a_few_who_take_all_they_can_leave_some_for_others() {
+        let places = Places::new(Bounds { total: 256, per_address: 32, per_account: usize::MAX });
+        let mut held = Vec::new();
+        for address in 0..12 {
+            held.extend(std::iter::from_fn(|| places.take(&taker(address, ""), 1).ok()));
+        }
+        assert!((240..256).contains(&places.taken()), "{} taken", places.taken());
+        let few = Places::new(Bounds { total: 4, per_address: 2, per_account: usize::MAX });
+        let held: Vec<_> = (0..2).flat_map(|address| (0..2).map(move |_| address)).collect();
+        let held: Vec<_> = held.into_iter().filter_map(|address| few.take(&taker(address, ""), 1).ok()).collect();
+        assert_eq!(held.len(), 3);
+        few.take(&taker(2, ""), 1).unwrap();
     }
 
     #[test]

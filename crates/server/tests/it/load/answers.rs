@@ -1,7 +1,10 @@
 //! The bytes of answers that are held.
 
 use allod_http::limits::STREAM_HELD_BYTES;
-use allod_server::limits;
+use allod_server::{
+    domain::shares::{Place, Taker},
+    limits,
+};
 use allod_testkit::{Actor, TestPds};
 use http::{Request, Response};
 use serde_json::json;
@@ -123,4 +126,61 @@ async fn a_large_answer_is_read_and_held_only_as_it_is_taken() {
     assert!(taken > RECORDS * RECORD_BYTES, "{taken}");
     assert!(most > RECORD_BYTES, "a piece that is larger than usual counts as such: {most}");
     until("what was held is given back", || pds.app().answers.held_bytes() == 0).await;
+}
+
+/// Takes what an address may have of the memory for small answers, but for `left` bytes.
+fn fill_small(pds: &TestPds, address: &str, left: usize) -> Vec<Place> {
+    let taker = Taker::new(address.parse().unwrap(), None);
+    let mut held: Vec<Place> =
+        std::iter::from_fn(|| pds.app().answers.take(&taker, limits::WRITE_ANSWER_BYTES_RESERVED).ok()).collect();
+    held.truncate(held.len() - left.div_ceil(limits::WRITE_ANSWER_BYTES_RESERVED));
+    held
+}
+
+#[tokio::test]
+async fn a_write_is_refused_before_it_is_carried_out_or_answered() {
+    const ADDRESS: &str = "198.51.100.1";
+    const WRITES: usize = 100;
+
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    let writes: Vec<_> = (0..WRITES)
+        .map(|n| json!({ "$type": "com.atproto.repo.applyWrites#create", "collection": NOTES, "value": { "$type": NOTES, "n": n } }))
+        .collect();
+    let body = json!({ "repo": alice.did, "writes": writes });
+    let write = || {
+        let call = pds.xrpc_post("com.atproto.repo.applyWrites").bearer(&alice.access).json(&body);
+        call.header("x-forwarded-for", ADDRESS)
+    };
+    let records = async || {
+        let call = pds.xrpc_get(LIST).param("repo", &alice.did).param("collection", NOTES).param("limit", 100);
+        call.ok().await["records"].as_array().unwrap().len()
+    };
+
+    let held = fill_small(&pds, ADDRESS, 0);
+    let refused = write().error().await;
+    assert_eq!((refused.0, refused.1.as_str()), (503, "NotEnoughResources"));
+    assert_eq!(records().await, 0);
+    drop(held);
+
+    // Room for what is reserved, and not for the answer.
+    let held = fill_small(&pds, ADDRESS, limits::WRITE_ANSWER_BYTES_RESERVED);
+    let large = Taker::new(ADDRESS.parse().unwrap(), None);
+    let large: Vec<Place> =
+        std::iter::from_fn(|| pds.app().answers.take(&large, limits::SMALL_ANSWER_BYTES_MAX + 1).ok()).collect();
+    assert_eq!(write().ok().await["results"].as_array().unwrap().len(), WRITES);
+    assert_eq!(records().await, WRITES);
+    drop((held, large));
+}
+
+#[tokio::test]
+async fn health_is_shown_while_there_is_no_room_for_answers() {
+    let pds = TestPds::start().await;
+    let mut held = Vec::new();
+    for n in 1..=200 {
+        held.extend(fill_small(&pds, &format!("203.0.113.{n}"), 0));
+    }
+    let call = pds.xrpc_get("com.atproto.server.describeServer").header("x-forwarded-for", "203.0.113.1");
+    assert_eq!(call.error().await.1, "NotEnoughResources");
+    pds.xrpc_get("_health").header("x-forwarded-for", "203.0.113.1").ok().await;
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod coding;
+mod flood;
 mod places;
 
 use std::time::Duration;
