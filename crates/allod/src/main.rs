@@ -28,7 +28,12 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    run(cli::Cli::parse(), surroundings::Surroundings::of_the_process()).into()
+    let cli = cli::Cli::parse();
+    // A developer may want to look into a server that has no keys of anybody.
+    if !matches!(cli.command, cli::Command::Dev(_)) {
+        process_limits::forbid_core_dumps();
+    }
+    run(cli, surroundings::Surroundings::of_the_process()).into()
 }
 
 /// Carries out a command line in its surroundings; gives the exit code.

@@ -148,6 +148,10 @@ async fn failed_sign_ins_and_limits_have_lines_of_a_fixed_form() {
     for _ in 0..3 {
         assert_eq!(sign_in(&origin, "wrong-password", "203.0.113.9").await, 429);
     }
+    let guess =
+        client().get(format!("{origin}/xrpc/com.atproto.admin.getInviteCodes")).basic_auth("admin", Some("guess"));
+    let guessed = guess.header("x-forwarded-for", "203.0.113.10").send().await.unwrap();
+    assert_eq!(guessed.status().as_u16(), 401);
     server.interrupt();
     let output = server.output();
     let fixed = |line: &&str, text: &str| {
@@ -158,6 +162,9 @@ async fn failed_sign_ins_and_limits_have_lines_of_a_fixed_form() {
     assert_eq!(output.lines().filter(|line| fixed(line, &failed)).count(), 30, "{output}");
     let limit = format!("limit reached client=203.0.113.9 {method}");
     assert_eq!(output.lines().filter(|line| fixed(line, &limit)).count(), 1, "{output}");
+    let guess = "wrong administration credential client=203.0.113.10 method=com.atproto.admin.getInviteCodes";
+    assert_eq!(output.lines().filter(|line| fixed(line, guess)).count(), 1, "{output}");
+    assert!(!output.contains("guess\"") && !output.contains("=guess"), "{output}");
     assert!(!output.contains("client=198.51.100.1 method=com") && !output.contains("wrong-password"), "{output}");
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::{
@@ -27,6 +27,9 @@ use super::{
     http::{Service, router},
 };
 use crate::limits::{CONNECTIONS_MAX, DRAIN_SECS_MAX, HEAD_SECS_MAX, STREAMS_MAX};
+
+/// How often connections that can't be accepted are logged.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
@@ -46,6 +49,7 @@ pub async fn serve(
     let router = router(Service { directory, stop: stopped.clone() });
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut shutdown = pin!(shutdown);
+    let mut warned_at: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
@@ -61,7 +65,10 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if warned_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+                    warned_at = Some(Instant::now());
+                    tracing::warn!(%error, "connections can't be accepted");
+                }
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

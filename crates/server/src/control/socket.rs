@@ -9,6 +9,7 @@ use std::{
 };
 
 use allod_atproto::json::{self, Limits};
+use allod_http::log_throttle::LogThrottle;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -34,6 +35,9 @@ const REQUEST: Limits = Limits::bytes(REQUEST_BYTES_MAX);
 const REPLY: Limits = Limits::bytes(REPLY_BYTES_MAX).values(usize::MAX);
 /// How long accepting pauses after the system refused a connection, in milliseconds.
 const ACCEPT_RETRY_MILLIS: u64 = 200;
+
+/// How often connections that can't be accepted are logged, in seconds.
+const ACCEPT_WARNING_SECS: u64 = 60;
 
 /// The socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +85,7 @@ impl Listener {
     pub async fn serve(self, app: Arc<App>) {
         let turns = Arc::new(Semaphore::new(COMMANDS_AT_ONCE_MAX));
         let mut connections = JoinSet::new();
+        let failures = LogThrottle::every_secs(ACCEPT_WARNING_SECS);
         while let Ok(turn) = Arc::clone(&turns).acquire_owned().await {
             while connections.try_join_next().is_some() {}
             match self.socket.accept().await {
@@ -94,7 +99,9 @@ impl Listener {
                     });
                 }
                 Err(reason) => {
-                    tracing::warn!(%reason, "a control connection could not be taken");
+                    if let Some(failures) = failures.count() {
+                        tracing::warn!(%reason, failures, "control connections can't be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(ACCEPT_RETRY_MILLIS)).await;
                 }
             }
