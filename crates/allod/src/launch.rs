@@ -6,20 +6,17 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
+use allod_blobstore::disk::Disk;
+use allod_net::{dns::Dns, forms::Forms, operator, outbound::Guarded, resolver::Resolver};
 use allod_plc::client::PlcClient;
 use allod_server::{
     app::{App, Parts},
     config::{Config, MailConfig},
     control,
     domain::{
-        blobs::disk::Disk,
         disposable_domains::DisposableDomains,
-        dns::{Dns, OperatorNames},
-        forms::Forms,
-        identity::{Resolver, outbound::Guarded},
         installation::{self, Installation, InstallationError},
         mail::Transport,
     },
@@ -46,9 +43,6 @@ use crate::{
 
 /// How much of the disk is kept for what must be written also when it is full, in bytes.
 const DISK_RESERVE_BYTES: u64 = 32 * 1024 * 1024;
-
-/// How long connecting to an address of the operator's may take, in seconds.
-const OPERATOR_CONNECT_SECS_MAX: u64 = 3;
 
 /// The largest file of certificate authorities taken, in bytes.
 const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -135,7 +129,7 @@ fn app(mut config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Fai
     }
     let clock = Arc::new(SystemClock);
     let dns = Dns::of_the_system();
-    let plc = PlcClient::new(config.identity.plc_url.clone(), operator_client(&dns)?);
+    let plc = PlcClient::new(config.identity.plc_url.clone(), operator::client(&dns).map_err(Failure::failed)?);
     let outbound = Arc::new(Guarded::new(config.identity.resolve_timeout_millis, config.dev_mode, Arc::clone(&dns)));
     let resolver = Resolver::new(plc.clone(), outbound, Arc::<SystemClock>::clone(&clock), config.dev_mode);
     let randomness = Arc::new(SystemRandomness);
@@ -150,7 +144,7 @@ fn app(mut config: Config, db: Db, data: &DataDirectory) -> Result<Arc<App>, Fai
         plc,
         resolver,
         mail_transport,
-        forms: Forms::new(operator_client(&dns)?),
+        forms: Forms::new(operator::client(&dns).map_err(Failure::failed)?),
         failpoints: None,
     })
     .map_err(Failure::failed)
@@ -197,21 +191,6 @@ fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     } else {
         Err(std::io::Error::other(format!("it has more than {bytes_max} bytes")))
     }
-}
-
-/// A client for addresses that the operator chose: the did:plc directory, services that verify who signs up.
-fn operator_client(dns: &Arc<Dns>) -> Result<reqwest::Client, Failure> {
-    // A provider that is already there is the same one.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    #[expect(clippy::disallowed_methods, reason = "the operator chose the address; it may well be on this machine")]
-    let builder = reqwest::Client::builder();
-    builder
-        .dns_resolver(Arc::new(OperatorNames(Arc::clone(dns))))
-        .connect_timeout(Duration::from_secs(OPERATOR_CONNECT_SECS_MAX))
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("allod/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(Failure::failed)
 }
 
 /// The base URL of a directory on this machine.

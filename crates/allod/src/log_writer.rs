@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use allod_server::domain::printable::{printable, printable_json};
+use allod_base::printable::{printable, printable_json};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many bytes of lines may wait to be written.

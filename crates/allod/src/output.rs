@@ -7,7 +7,7 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use allod_server::domain::printable::{printable, printable_but, printable_json};
+use allod_base::printable::{printable, printable_but, printable_json};
 use serde::Serialize;
 
 use crate::surroundings;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use allod_server::domain::{clock::Clock, randomness::Randomness};
+use allod_base::{clock::Clock, randomness::Randomness};
 use futures_util::future::BoxFuture;
 
 /// The system's wall clock.

@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 
 use allod_atproto::Did;
+use allod_base::printable::Shown;
 use allod_http::body::{BodyObserver, RequestBody, ResponseBody};
 use http::{Method, Request, Response, Uri, header::CONTENT_LENGTH};
 use tokio::time::Instant;
 use tracing::field::display;
 
 use crate::{
-    domain::printable::Shown,
     limits,
     service::{RequestContext, RequestId},
 };

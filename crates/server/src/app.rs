@@ -3,6 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use allod_atproto::crypto::{Curve, SigningKey};
+use allod_base::{clock::Clock, randomness::Randomness};
+use allod_blobstore::objects::ObjectStore;
+use allod_net::{forms::Forms, resolver::Resolver};
 use allod_plc::client::PlcClient;
 use allod_store::Db;
 
@@ -10,12 +13,10 @@ use crate::{
     config::{Config, Verification},
     domain::{
         administration::credentials::AdminTries,
-        blobs::{Blobs, objects::ObjectStore},
+        blobs::Blobs,
         captcha::{self, Checker},
-        clock::Clock,
         firehose::Firehose,
-        forms::Forms,
-        identity::{Resolver, changes::Changes, recheck::Round},
+        identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
         keyed_hash::KeyedHash,
         keys::Keyring,
@@ -23,7 +24,6 @@ use crate::{
         newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
         phone::PhoneGate,
-        randomness::Randomness,
         rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_base::secret::Secret;
 use allod_http::address::TrustedProxies;
 use ipnet::IpNet;
 use url::Url;
@@ -10,7 +11,7 @@ use url::Url;
 use crate::{
     domain::{
         captcha::CaptchaConfig, disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
-        phone::PhoneConfig, repos::import::ImportConfig, secret::Secret, sign_up::queue::QueueConfig,
+        phone::PhoneConfig, repos::import::ImportConfig, sign_up::queue::QueueConfig,
     },
     sendmail::SendmailConfig,
     smtp::SmtpConfig,

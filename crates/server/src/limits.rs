@@ -45,15 +45,6 @@ pub const UPLOAD_BYTES_PER_SEC_MIN: u64 = 4 * 1024;
 /// How long a blob upload may take in all.
 pub const UPLOAD_SECS_MAX: u64 = 60 * 60;
 
-/// How many bytes of a blob are read and held for a client that downloads it.
-pub const BLOB_READ_BYTES: usize = 64 * 1024;
-
-/// How many bytes of a blob are written or decoded at once; also how much of an upload is held in memory.
-pub const BLOB_PIECE_BYTES: usize = 256 * 1024;
-
-/// How many of a blob's first bytes are looked at to find out what it is.
-pub const BLOB_HEAD_BYTES: usize = 8 * 1024;
-
 /// How many blobs may be on their way in at once; further ones are told to come back.
 pub const UPLOADS_MAX: usize = 256;
 
@@ -195,12 +186,6 @@ pub const MAIL_ACCOUNT_LETTERS_PER_DAY: i64 = 60;
 /// How many characters of a delivery error are stored.
 pub const MAIL_ERROR_CHARS_MAX: usize = 300;
 
-/// How long a service that sends codes or checks captchas may take to answer.
-pub const FORM_TIMEOUT_SECS: u64 = 10;
-
-/// The longest answer of such a service, in bytes.
-pub const FORM_ANSWER_BYTES_MAX: usize = 64 * 1024;
-
 /// The longest token of a captcha, in bytes.
 pub const CAPTCHA_TOKEN_BYTES_MAX: usize = 16 * 1024;
 
@@ -259,47 +244,8 @@ pub const SEQUENCE_RAISE_MAX: i64 = allod_store::SEQ_MAX / 2;
 /// How many uses of an invite code one page shows.
 pub const INVITE_USES_PER_PAGE_MAX: i64 = 1000;
 
-/// How long an answer about a session waits for the account's DID document.
-pub const SESSION_DOCUMENT_MILLIS_MAX: u64 = 1_000;
-
-/// How many DID documents are looked up at once for answers about sessions.
-pub const SESSION_LOOKUPS_MAX: usize = 16;
-
-/// For how long such a look-up is not repeated after it failed.
-pub const SESSION_PAUSE_SECS: u64 = 30;
-
 /// How many held handles one page lists.
 pub const HELD_HANDLES_PER_PAGE_MAX: i64 = 1_000;
-
-/// How long resolving one name may take, in milliseconds.
-pub const DNS_LOOKUP_MILLIS_MAX: u64 = 2_500;
-
-/// How long the other kind of address (IPv4, IPv6) is waited for once one is known, in milliseconds.
-pub const DNS_OTHER_FAMILY_MILLIS: u64 = 200;
-
-/// How many DNS answers are cached.
-pub const DNS_CACHED_ANSWERS_MAX: u64 = 4_096;
-
-/// How many queries wait for a nameserver at once.
-pub const DNS_QUERIES_AT_ONCE_MAX: usize = 4 * LOOKUPS_MAX;
-
-/// How long `/etc/hosts` and `/etc/resolv.conf` are taken to be unchanged, in milliseconds.
-pub const DNS_FILES_CHECKED_MILLIS: u64 = 5_000;
-
-/// How many identities are looked up at once for clients; further look-ups are refused at once.
-pub const LOOKUPS_MAX: usize = 256;
-
-/// How many of these may be for one client address (IPv6: one /64).
-pub const LOOKUPS_PER_CLIENT_MAX: usize = 32;
-
-/// How many of these may ask one site: a registrable domain, more or less.
-pub const LOOKUPS_PER_SITE_MAX: usize = 32;
-
-/// How many of these may ask the did:plc directory.
-pub const LOOKUPS_OF_DIRECTORY_MAX: usize = 128;
-
-/// How long the look-up of one handle or DID document may take, in milliseconds.
-pub const LOOKUP_MILLIS_MAX: u64 = 5_000;
 
 /// How long a job that panicked waits before it starts again, in seconds; it doubles.
 pub const JOB_RESTART_SECS: u64 = 5;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use allod_atproto::Did;
+use allod_base::{printable::Shown, randomness};
 use allod_http::{
     Admission, Service,
     body::{BudgetExceeded, RequestBody, Reservation, ResponseBody},
@@ -34,8 +35,6 @@ use crate::{
     cors,
     domain::{
         newest_time,
-        printable::Shown,
-        randomness,
         shares::{Crowded, Place, Taker},
     },
     limits, pages, reply,

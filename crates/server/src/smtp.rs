@@ -7,6 +7,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use allod_base::secret::Secret;
+use allod_net::dns::Dns;
 use futures_util::{FutureExt, future::BoxFuture};
 use lettre::{
     message::{
@@ -22,11 +24,7 @@ use lettre::{
 
 use crate::{
     config::ServiceConfig,
-    domain::{
-        dns::Dns,
-        mail::{Message, Transport, TransportError},
-        secret::Secret,
-    },
+    domain::mail::{Message, Transport, TransportError},
 };
 
 /// How long one step of the talk with a mail server may take.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use allod_server::domain::clock::Clock;
+use allod_base::clock::Clock;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 

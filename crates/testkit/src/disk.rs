@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io};
 
-use allod_server::domain::blobs::disk::{DiskFaults, DiskStep};
+use allod_blobstore::disk::{DiskFaults, DiskStep};
 use parking_lot::Mutex;
 
 /// Fails steps of the disk's work on demand; none at first.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use allod_atproto::json::{self, Limits};
-use allod_server::domain::identity::outbound::{Answer, Outbound, OutboundError};
+use allod_net::outbound::{Answer, Outbound, OutboundError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;

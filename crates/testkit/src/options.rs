@@ -3,17 +3,17 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use allod_atproto::Did;
+use allod_base::secret::Secret;
 use allod_http::{address::TrustedProxies, limits::CONNECTIONS_MAX};
+use allod_net::outbound::Outbound;
 use allod_server::{
     config::{Config, IdentityConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
     domain::{
         disposable_domains::DisposableDomains,
         firehose::{FirehoseConfig, RING_BYTES_MAX},
-        identity::outbound::Outbound,
         mail::Transport,
         passwords::HashCost,
         repos::import::ImportConfig,
-        secret::Secret,
     },
 };
 use allod_store::sqlite::SqliteOptions;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use allod_server::domain::randomness::Randomness;
+use allod_base::randomness::Randomness;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a seed and a counter, over and over.

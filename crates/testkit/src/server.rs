@@ -16,6 +16,9 @@ use allod_atproto::{
     Cid, Did,
     frame::{self, EncodedFrame, Frame, Message},
 };
+use allod_base::clock::Clock;
+use allod_blobstore::disk::Disk;
+use allod_net::{forms::Forms, outbound::Outbound, resolver::Resolver};
 use allod_plc::{
     client::{PlcClient, Timeouts},
     directory::{self, Directory},
@@ -23,14 +26,7 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{
-        accounts::Status,
-        blobs::disk::Disk,
-        clock::Clock,
-        forms::Forms,
-        identity::{Resolver, outbound::Outbound},
-        keys::Purpose,
-    },
+    domain::{accounts::Status, keys::Purpose},
     jobs, service,
 };
 use allod_store::{

@@ -3,7 +3,8 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use allod_atproto::frame::Message;
-use allod_server::domain::{clock::Clock, sign_up::failpoint::Failpoint};
+use allod_base::clock::Clock;
+use allod_server::domain::sign_up::failpoint::Failpoint;
 use allod_testkit::{At, Behaviour, FakeClock, SeededRandomness, TestPds};
 use futures_util::FutureExt;
 use serde_json::json;
@@ -143,7 +144,7 @@ async fn time_stands_still_until_it_is_moved() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    use allod_server::domain::randomness::bytes;
+    use allod_base::randomness::bytes;
     let draw = |seed| {
         let randomness = SeededRandomness::new(seed);
         (bytes::<40>(&randomness), bytes::<40>(&randomness))

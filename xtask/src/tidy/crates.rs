@@ -1,24 +1,50 @@
-//! Dependency direction between our crates: `allod -> server -> {http, store, plc, lexicon} -> atproto`.
+//! Dependency direction between our crates: `allod -> server -> {http, net, blobstore, store, plc, lexicon} ->
+//! atproto`, and `base` below all that need it.
 
 use super::Finding;
 use super::metadata::Metadata;
 
 /// Each crate and those of ours that its code may name. Tests may use the crates made for them besides.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("allod-base", &[]),
     ("allod-atproto", &[]),
     ("allod-lexicon", &["allod-atproto"]),
     ("allod-http", &[]),
     ("allod-store", &["allod-atproto"]),
     ("allod-plc", &["allod-atproto", "allod-store"]),
-    ("allod-server", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc"]),
-    ("allod", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"]),
-    ("allod-testkit", &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"]),
-    (
-        "allod-fuzz-targets",
-        &["allod-atproto", "allod-lexicon", "allod-http", "allod-store", "allod-plc", "allod-server"],
-    ),
+    ("allod-blobstore", &["allod-atproto"]),
+    ("allod-net", &["allod-base", "allod-atproto", "allod-plc"]),
+    ("allod-server", BELOW_SERVER),
+    ("allod", SERVER_AND_BELOW),
+    ("allod-testkit", SERVER_AND_BELOW),
+    ("allod-fuzz-targets", SERVER_AND_BELOW),
     ("allod-sqlite-recorder", &[]),
     ("xtask", &[]),
+];
+
+/// All that the server is built on.
+const BELOW_SERVER: &[&str] = &[
+    "allod-base",
+    "allod-atproto",
+    "allod-lexicon",
+    "allod-http",
+    "allod-store",
+    "allod-plc",
+    "allod-net",
+    "allod-blobstore",
+];
+
+/// The same and the server.
+const SERVER_AND_BELOW: &[&str] = &[
+    "allod-base",
+    "allod-atproto",
+    "allod-lexicon",
+    "allod-http",
+    "allod-store",
+    "allod-plc",
+    "allod-net",
+    "allod-blobstore",
+    "allod-server",
 ];
 
 /// Usable by every crate's tests, and by tests alone.
@@ -70,5 +96,14 @@ mod tests {
     #[test]
     fn a_new_crate_needs_a_rule() {
         assert_eq!(check(&answer(&[("allod-oauth", None, &[])])).len(), 1);
+    }
+
+    #[test]
+    fn panics_unwind_in_every_profile() {
+        let manifest = include_str!("../../../Cargo.toml").parse::<toml::Table>().unwrap();
+        let profiles = manifest["profile"].as_table().unwrap();
+        assert!(profiles.contains_key("release"));
+        let aborting: Vec<_> = profiles.iter().filter(|(_, profile)| profile.get("panic").is_some()).collect();
+        assert!(aborting.is_empty(), "docs/adr/0023-panics-unwind.md: {aborting:?}");
     }
 }

@@ -33,9 +33,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::xrpc",
         ],
     ),
-    ("crates/server/src/", &["rusqlite"]),
+    ("crates/server/src/", &["rusqlite", "reqwest", "hickory_resolver"]),
     ("crates/http/src/", &["rusqlite", "reqwest"]),
     ("crates/plc/src/", &["rusqlite"]),
+    ("crates/net/src/", &["rusqlite", "hyper", "std::env"]),
+    ("crates/blobstore/src/", &["hyper", "reqwest", "rusqlite"]),
+    ("crates/base/src/", &["tokio", "hyper", "reqwest", "rusqlite", "std::env", "std::fs", "std::net", "std::time"]),
     ("crates/allod/src/", &["rusqlite"]),
     ("crates/atproto/src/", &["tokio", "axum", "hyper", "reqwest", "rusqlite", "std::fs", "std::time"]),
 ];
@@ -169,19 +172,25 @@ mod tests {
     fn every_form_of_an_import_counts() {
         let path = "crates/server/src/domain/sign_up/queue.rs";
         assert_eq!(found(path, "use crate::{xrpc::error, limits};\nuse crate::service::RequestContext;"), 2);
-        assert_eq!(found(path, "use {crate::{domain::clock, xrpc::{self, error}}, http::Method};"), 3);
+        assert_eq!(found(path, "use {crate::{domain::shares, xrpc::{self, error}}, http::Method};"), 3);
         assert_eq!(found(path, "use crate::xrpc as calls;\npub use crate::pages::*;"), 2);
         assert_eq!(found(path, "use super::super::super::xrpc::error;"), 1);
         assert_eq!(found(path, "mod tests { use super::super::super::super::xrpc::error; }"), 1);
         assert_eq!(found(path, "use super::{machine, xrpc::error};"), 0, "a module of its own");
         let module = "crates/server/src/domain/sign_up/mod.rs";
-        assert_eq!(found(module, "use super::super::{streams::frames, domain::clock};"), 1);
+        assert_eq!(found(module, "use super::super::{streams::frames, domain::shares};"), 1);
     }
 
     #[test]
     fn other_layers_may() {
         assert_eq!(found("crates/server/src/xrpc/mod.rs", "use hyper::body::Body;"), 0);
         assert_eq!(found("crates/store/src/sqlite/mod.rs", "use rusqlite::Connection;"), 0);
+    }
+
+    #[test]
+    fn only_the_network_crate_knows_a_client() {
+        assert_eq!(found("crates/server/src/domain/firehose/relays.rs", "use reqwest::Client;"), 1);
+        assert_eq!(found("crates/net/src/outbound.rs", "use reqwest::Client;"), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use allod_atproto::crypto::{Curve, SigningKey};
-use allod_server::domain::randomness::{Randomness, bytes};
+use allod_base::randomness::{Randomness, bytes};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
 use super::{Failure, load_config, usable};

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_base::secret::Secret;
 use allod_http::{address::TrustedProxies, limits::CONNECTIONS_MAX};
 use allod_server::{
     config::{Config, IdentityConfig, MailConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
@@ -13,7 +14,6 @@ use allod_server::{
         passwords::HashCost,
         phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
-        secret::Secret,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
     sendmail::SendmailConfig,

@@ -2,10 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use allod_server::{
-    domain::secret::Secret,
-    smtp::{self, SmtpTls},
-};
+use allod_base::secret::Secret;
+use allod_server::smtp::{self, SmtpTls};
 use percent_encoding::percent_decode_str;
 use url::Url;
 

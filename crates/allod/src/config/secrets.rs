@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use allod_atproto::crypto::{Curve, SigningKey};
-use allod_server::{config::Secrets, domain::secret::Secret};
+use allod_base::secret::Secret;
+use allod_server::config::Secrets;
 use hkdf::Hkdf;
 use sha2::Sha256;
 

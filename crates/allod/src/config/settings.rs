@@ -5,8 +5,8 @@
 use std::{marker::PhantomData, net::IpAddr, path::PathBuf};
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_base::secret::Secret;
 use allod_http::address::TrustedProxies;
-use allod_server::domain::secret::Secret;
 use url::Url;
 
 use super::mail_value::{Sender, SmtpUrl};

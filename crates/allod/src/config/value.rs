@@ -3,8 +3,8 @@
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use allod_atproto::{Did, Handle, crypto::DidKey};
+use allod_base::secret::Secret;
 use allod_http::address::TrustedProxies;
-use allod_server::domain::secret::Secret;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use ipnet::IpNet;
 use url::Url;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allod_atproto::{AtIdentifier, AtUri, Cid, did_doc::DidDocument, repo::RecordPath};
+use allod_base::{clock, secret::Secret};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -21,9 +22,8 @@ use crate::{
             handles::{self, ReleaseError},
             tokens::{self, CreateTokenError},
         },
-        clock, invites,
+        invites,
         moderation::{self, Change, Mark, ModerationError, Subject},
-        secret::Secret,
         sign_up::queue::{self, QueueError},
     },
 };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_base::{clock, secret::Secret};
 use allod_store::{
     ReadError,
     tables::{accounts::Account, invites::InviteCode},
@@ -18,11 +19,9 @@ use crate::{
     domain::{
         accounts::{self, Status},
         administration::{Actor, By, identities},
-        clock,
         handles::{self, HandleError},
         identity::published,
         invites::{self, CreateInvitesError, ListError},
-        secret::Secret,
         sign_up::{SignUpError, SignUpRequest, queue, sign_up},
     },
 };

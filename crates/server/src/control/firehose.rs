@@ -1,5 +1,6 @@
 //! How the firehose is doing, as operators see it.
 
+use allod_base::clock;
 use allod_store::ReadError;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,6 @@ use crate::{
     app::App,
     domain::{
         administration::{Actor, By, audit},
-        clock,
         firehose::status::{self, Status},
     },
     limits::{SEQUENCE_RAISE_DEFAULT, SEQUENCE_RAISE_MAX},

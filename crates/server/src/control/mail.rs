@@ -1,5 +1,6 @@
 //! How mail is doing, as operators see it, and whether a letter gets through.
 
+use allod_base::clock;
 use allod_store::ReadError;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::{ControlError, execute::refusal};
 use crate::{
     app::App,
     domain::{
-        clock, emails,
+        emails,
         mail::{self, SendNowError},
     },
 };

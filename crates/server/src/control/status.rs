@@ -1,9 +1,10 @@
 //! How the server is doing: whether its store takes writes, what damage was found, and what to do about it.
 
+use allod_base::clock;
 use allod_store::{ReadError, StoreState, tables::scrub};
 use serde::{Deserialize, Serialize};
 
-use crate::{app::App, domain::clock};
+use crate::app::App;
 
 /// How the server is doing.
 #[derive(Debug, Serialize, Deserialize)]

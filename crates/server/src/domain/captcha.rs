@@ -5,17 +5,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    secret::Secret,
+};
+use allod_net::forms::Forms;
 use allod_store::{Txn, tables::used_tokens};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use url::Url;
 
-use super::{
-    clock::{self, MICROS_PER_SEC},
-    forms::Forms,
-    keyed_hash::HashUse,
-    secret::Secret,
-};
+use super::keyed_hash::HashUse;
 use crate::{app::App, limits::CAPTCHA_TOKEN_BYTES_MAX};
 
 /// Where hCaptcha tells whether a captcha was solved.

@@ -3,6 +3,11 @@
 //! A code has 50 random bits in the form `XXXXX-XXXXX` that clients check. Only its keyed hash is stored.
 
 use allod_atproto::Did;
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+    secret::Secret,
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -13,11 +18,8 @@ use allod_store::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    clock::{self, MICROS_PER_SEC},
     keyed_hash::HashUse,
     mail::{self, Content, Letter, TOO_MANY_LETTERS},
-    randomness,
-    secret::Secret,
 };
 use crate::app::App;
 

@@ -1,11 +1,9 @@
 //! Which handles an account here may have.
 
 use allod_atproto::{Did, Handle};
+use allod_base::clock::{self, MICROS_PER_SEC};
 
-use super::{
-    clock::{self, MICROS_PER_SEC},
-    homographs,
-};
+use super::homographs;
 use crate::app::App;
 
 /// The shortest front part of a handle under a service domain, in characters.

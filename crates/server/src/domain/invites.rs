@@ -3,6 +3,7 @@
 mod listing;
 pub mod owned;
 
+use allod_base::{clock, randomness};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::invites::{self, InviteCode},
@@ -13,7 +14,6 @@ pub use listing::{
     USES_SHOWN_MAX, UsesPage, disable, list, listed, listed_of_owner, page, show,
 };
 
-use super::{clock, randomness};
 use crate::app::App;
 
 /// How many codes one call makes at the most.

@@ -2,14 +2,13 @@
 
 use allod_atproto::Did;
 use allod_atproto::crypto::{Curve, DidKey, SigningKey};
+use allod_base::randomness::{self, Randomness};
 use bytes::Bytes;
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
 use zeroize::Zeroizing;
-
-use super::randomness::{self, Randomness};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;

@@ -5,12 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
+use allod_base::clock::{Clock, MICROS_PER_SEC, from_store, to_store};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::newest_time::{self, NewestTimes},
 };
 
-use super::clock::{Clock, MICROS_PER_SEC, from_store, to_store};
 use crate::{
     app::App,
     limits::{CLOCK_AHEAD_SECS_MAX, NEWEST_TIME_KEPT_EVERY_SECS},

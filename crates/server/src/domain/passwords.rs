@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use allod_base::secret::Secret;
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -19,7 +20,6 @@ use tokio::sync::oneshot;
 pub use queue::Requester;
 
 use self::queue::FairQueue;
-use super::secret::Secret;
 use crate::limits::{HASH_THREAD_IDLE_SECS, HASHES_WAITING_PER_ADDRESS_AND_WORKER_MAX, HASHES_WAITING_PER_WORKER_MAX};
 
 /// The longest password that is hashed to be compared, in characters; longer ones can't match.

@@ -4,6 +4,7 @@ use allod_atproto::{
     Did,
     json::{self, Limits},
 };
+use allod_base::clock;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -14,10 +15,7 @@ use allod_store::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::{
-    clock,
-    sessions::{Scope, Session},
-};
+use super::sessions::{Scope, Session};
 use crate::app::App;
 
 /// How many objects an account may keep.

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
+use allod_base::{
+    clock::{Clock, MICROS_PER_SEC},
+    randomness::{self, Randomness},
+};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use super::{
-    clock::{Clock, MICROS_PER_SEC},
-    randomness::{self, Randomness},
-};
 use crate::limits::RATE_LIMIT_WINDOWS_MAX;
 
 /// How much may be done in how much time.

@@ -4,15 +4,13 @@ use allod_atproto::{
     Did,
     crypto::{Curve, DidKey, SigningKey},
 };
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::signing_keys::{self, WrappedKey},
 };
 
-use super::{
-    clock::{self, MICROS_PER_SEC},
-    keys::{Purpose, UnwrapError},
-};
+use super::keys::{Purpose, UnwrapError};
 use crate::app::App;
 
 /// How long a reserved key is kept for its account, in seconds.

@@ -13,6 +13,7 @@ use allod_atproto::{
     Did,
     frame::{self, EncodedFrame},
 };
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
     CommitError, EventKind, ReadError, Seq, Txn,
     tables::{
@@ -24,7 +25,6 @@ use bytes::Bytes;
 
 use super::{
     blobs::scrub::{self as blob_scrub, BlobScrubError},
-    clock::{self, MICROS_PER_SEC},
     integrity,
     repos::verify::{self, VerifyError},
 };

@@ -5,6 +5,7 @@ mod supervisor;
 
 use std::{fmt::Display, sync::Arc};
 
+use allod_base::{clock::MICROS_PER_SEC, randomness};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::task::JoinSet;
 
@@ -14,10 +15,9 @@ use crate::{
         accounts::{deletion, email},
         administration::audit,
         blobs::collect,
-        clock::MICROS_PER_SEC,
         firehose,
         identity::{changes, recheck},
-        integrity, mail, newest_time, phone, randomness,
+        integrity, mail, newest_time, phone,
         repos::{import, retired},
         scrub, service_auth,
         sessions::notice,

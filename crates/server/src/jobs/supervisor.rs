@@ -2,12 +2,10 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use allod_base::clock::{Clock, MICROS_PER_SEC};
 use futures_util::FutureExt;
 
-use crate::{
-    domain::clock::{Clock, MICROS_PER_SEC},
-    limits::{JOB_RESTART_SECS, JOB_RESTART_SECS_MAX},
-};
+use crate::limits::{JOB_RESTART_SECS, JOB_RESTART_SECS_MAX};
 
 /// Runs a job until it ends by itself; after a panic again, later each time.
 ///

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use allod_base::clock;
 use allod_http::body::ResponseBody;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 use serde_json::json;
@@ -9,7 +10,7 @@ use url::form_urlencoded;
 
 use crate::{
     domain::{
-        clock, html,
+        html,
         mail::{Mailbox, Message},
     },
     reply,

@@ -12,6 +12,7 @@ use allod_http::{
     websocket::Handshake,
 };
 use allod_lexicon::{Kind, Method, method::NoErrors};
+use allod_net::lookups;
 use futures_util::future::BoxFuture;
 use http::{
     HeaderMap, HeaderValue, Method as Verb, Response,
@@ -28,12 +29,7 @@ use super::{
     request::{XrpcRequest, XrpcSubscription},
     response::XrpcResponse,
 };
-use crate::{
-    access::Caller,
-    domain::{identity::lookups, rate_limits::Standing},
-    limits,
-    service::RequestContext,
-};
+use crate::{access::Caller, domain::rate_limits::Standing, limits, service::RequestContext};
 
 /// A method and what answers it.
 pub struct Route<S> {

@@ -10,10 +10,11 @@ use allod_atproto::{
     Did, Nsid,
     service_auth::{Audience, ServiceToken, encode},
 };
+use allod_base::clock::Clock;
 use allod_lexicon::{Kind, MethodInfo};
 use allod_server::{
     control::{Administration, Command, Silent, execute},
-    domain::{clock::Clock, keys::Purpose, sign_up::queue::QueueConfig},
+    domain::{keys::Purpose, sign_up::queue::QueueConfig},
     xrpc,
 };
 use allod_store::tables::signing_keys;

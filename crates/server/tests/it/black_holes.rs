@@ -7,15 +7,15 @@ use std::{
     time::Duration,
 };
 
+use allod_base::secret::Secret;
+use allod_net::{
+    dns::Dns,
+    limits::{LOOKUP_MILLIS_MAX, LOOKUPS_OF_DIRECTORY_MAX, LOOKUPS_PER_CLIENT_MAX, LOOKUPS_PER_SITE_MAX},
+    outbound::{Answer, Guarded, Outbound, OutboundError},
+};
 use allod_server::{
     config::{ServiceConfig, Verification},
-    domain::{
-        captcha::CaptchaConfig,
-        dns::Dns,
-        identity::outbound::{Answer, Guarded, Outbound, OutboundError},
-        secret::Secret,
-    },
-    limits::{LOOKUP_MILLIS_MAX, LOOKUPS_OF_DIRECTORY_MAX, LOOKUPS_PER_CLIENT_MAX, LOOKUPS_PER_SITE_MAX},
+    domain::captcha::CaptchaConfig,
     smtp::{Smtp, SmtpConfig, SmtpTls},
 };
 use allod_testkit::{Actor, Behaviour, Options, TestPds};
@@ -209,7 +209,7 @@ async fn the_directory_and_the_jobs() {
 }
 
 async fn deactivate_for_a_while(pds: &TestPds, actor: &Actor) {
-    let until = allod_server::domain::clock::datetime(pds.app().clock.now_micros() + 3_600_000_000);
+    let until = allod_base::clock::datetime(pds.app().clock.now_micros() + 3_600_000_000);
     let call = pds.xrpc_post("com.atproto.server.deactivateAccount").bearer(&actor.access);
     assert_eq!(call.json(&json!({ "deleteAfter": until })).send().await.status, 200);
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
-use allod_server::domain::{blobs::collect::UNREFERENCED_SECS, clock};
+use allod_base::clock;
+use allod_server::domain::blobs::collect::UNREFERENCED_SECS;
 use allod_store::{
     Txn, sql,
     tables::{

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use allod_atproto::service_auth::{Audience, ServiceToken, encode};
-use allod_server::domain::{clock::Clock, keys::Purpose};
+use allod_base::clock::Clock;
+use allod_server::domain::keys::Purpose;
 use allod_store::tables::signing_keys;
 use allod_testkit::{Actor, TestPds};
 use serde_json::json;

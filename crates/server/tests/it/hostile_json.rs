@@ -2,11 +2,8 @@
 
 use std::io::Write as _;
 
-use allod_server::{
-    config::Verification,
-    domain::{captcha::CaptchaConfig, secret::Secret},
-    streams::filter::Filter,
-};
+use allod_base::secret::Secret;
+use allod_server::{config::Verification, domain::captcha::CaptchaConfig, streams::filter::Filter};
 use allod_testkit::{Reply, TestPds};
 use data_encoding::BASE64URL_NOPAD;
 use flate2::{Compression, write::GzEncoder};

@@ -5,11 +5,11 @@
 use std::{fs, path::PathBuf};
 
 use allod_atproto::{Cid, Did, car, cbor, frame::Message, json::from_value as json_of};
+use allod_blobstore::checksums::Summing;
 use allod_server::{
     control::{self, Answer, Command, ServerStatus, Silent},
     domain::{
         administration::audit,
-        blobs::checksums::Summing,
         scrub::{self, Pace},
     },
 };

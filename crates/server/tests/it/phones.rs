@@ -8,12 +8,10 @@ use std::{
     },
 };
 
+use allod_base::secret::Secret;
 use allod_server::{
     config::Verification,
-    domain::{
-        phone::{PhoneConfig, TwilioConfig},
-        secret::Secret,
-    },
+    domain::phone::{PhoneConfig, TwilioConfig},
 };
 use allod_testkit::{Options, TestPds};
 use parking_lot::Mutex;

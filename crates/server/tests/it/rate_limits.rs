@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use allod_server::{config::RateLimitConfig, domain::secret::Secret};
+use allod_base::secret::Secret;
+use allod_server::config::RateLimitConfig;
 use allod_testkit::{Call, Reply, TestPds};
 use futures_util::{StreamExt, stream};
 use serde_json::json;

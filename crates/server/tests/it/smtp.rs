@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use allod_base::secret::Secret;
+use allod_net::dns::Dns;
 use allod_server::{
     config::ServiceConfig,
     domain::{
-        dns::Dns,
         email_codes::{self, Purpose},
         mail::{self, Message, Transport, TransportError},
-        secret::Secret,
     },
     smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
 };

@@ -6,6 +6,7 @@ use allod_atproto::{
     Cid, Datetime, Tid,
     frame::{self, AccountStatus, EncodedFrame},
 };
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -18,7 +19,6 @@ use super::{Status, was_ever_active};
 use crate::{
     app::App,
     domain::{
-        clock::{self, MICROS_PER_SEC},
         identity::published::{self, Misfit, PublishedError},
         repos::{self, AnnounceError, OpenError},
     },

@@ -9,6 +9,10 @@ use allod_atproto::{
     Datetime, Did,
     frame::{self, AccountStatus, EncodedFrame},
 };
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    secret::Secret,
+};
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -21,12 +25,10 @@ use super::was_ever_active;
 use crate::{
     app::App,
     domain::{
-        clock::{self, MICROS_PER_SEC},
         email_codes::{self, CodeError, Purpose},
         handles,
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
-        secret::Secret,
         sessions::Session,
     },
 };

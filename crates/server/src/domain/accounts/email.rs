@@ -1,6 +1,7 @@
 //! An account's e-mail address: confirming it, changing it, and asking for a code at sign-in.
 
 use allod_atproto::Did;
+use allod_base::clock;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -12,7 +13,6 @@ use allod_store::{
 use crate::{
     app::App,
     domain::{
-        clock,
         email_codes::{self, CodeError, Purpose, SendError},
         emails::{self, EmailAddress, EmailUnsupported},
         mail::{self, Content, Letter},

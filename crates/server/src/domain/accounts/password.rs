@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use allod_atproto::Did;
+use allod_base::{randomness, secret::Secret};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::accounts::{self, ACCOUNT_CHANGED},
@@ -15,8 +16,6 @@ use crate::{
         emails::ADDRESS_BYTES_MAX,
         mail::{self, Content, Letter, TOO_MANY_LETTERS},
         passwords::{HashError, Requester},
-        randomness,
-        secret::Secret,
     },
 };
 

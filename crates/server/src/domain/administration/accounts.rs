@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allod_atproto::{AtIdentifier, Did};
+use allod_base::secret::Secret;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -23,7 +24,6 @@ use crate::{
         emails,
         invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
         mail::{self, Content, Letter},
-        secret::Secret,
     },
 };
 

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use allod_base::{clock, randomness};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::audit::{self, AuditEntry},
@@ -13,10 +14,7 @@ use allod_store::{
 use data_encoding::HEXLOWER;
 
 use super::By;
-use crate::{
-    app::App,
-    domain::{clock, randomness},
-};
+use crate::app::App;
 
 /// How many entries are kept.
 pub const ENTRIES_MAX: i64 = 100_000;

@@ -6,6 +6,7 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
+use allod_base::{clock::MICROS_PER_SEC, secret::Secret};
 use allod_store::ReadError;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -15,7 +16,7 @@ use subtle::ConstantTimeEq;
 use super::{Actor, AdminScope, By, audit, tokens};
 use crate::{
     app::App,
-    domain::{clock::MICROS_PER_SEC, secret::Secret, shares::network},
+    domain::shares::network,
     limits::{
         ADMIN_PAUSE_SECS_MAX, ADMIN_TRIES_ADDRESSES_MAX, ADMIN_TRIES_FORGOTTEN_SECS, ADMIN_TRIES_FREE,
         ADMIN_TRIES_LOGGED_MAX, ADMIN_TRIES_OF_ALL_MAX, ADMIN_TRIES_WINDOW_SECS,

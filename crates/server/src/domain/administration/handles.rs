@@ -1,6 +1,7 @@
 //! Handles that nobody gets, and whether one can be had.
 
 use allod_atproto::Handle;
+use allod_base::clock;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::accounts::{self, HANDLE_NOT_HELD, HANDLE_TAKEN, HeldHandle},
@@ -10,7 +11,6 @@ use super::{By, audit};
 use crate::{
     app::App,
     domain::{
-        clock,
         emails::{self, EmailUnsupported},
         handles::{self, AdmissibleHandle, FRONT_CHARS_MAX, HandleError},
     },

@@ -1,5 +1,10 @@
 //! Named tokens that open the administration methods, so that each person and script has its own and loses it alone.
 
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+    secret::Secret,
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::admin_tokens::{self, AdminScope, AdminToken},
@@ -7,15 +12,7 @@ use allod_store::{
 use data_encoding::BASE64URL_NOPAD;
 
 use super::{By, audit};
-use crate::{
-    app::App,
-    domain::{
-        clock::{self, MICROS_PER_SEC},
-        keyed_hash::HashUse,
-        randomness,
-        secret::Secret,
-    },
-};
+use crate::{app::App, domain::keyed_hash::HashUse};
 
 /// What every token begins with, so that it is known for what it is where it should not be.
 pub const TOKEN_PREFIX: &str = "allod-admin-";

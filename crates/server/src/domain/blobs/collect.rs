@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
+use allod_base::clock::{self, MICROS_PER_SEC};
+use allod_blobstore::objects::{Folder, ObjectError};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::blobs::{self, DueBlob},
 };
 
-use super::objects::{Folder, ObjectError};
-use crate::{
-    app::App,
-    domain::{
-        clock::{self, MICROS_PER_SEC},
-        integrity,
-    },
-};
+use crate::{app::App, domain::integrity};
 
 /// How long a blob is kept while no record refers to it, in seconds; also how old an object must be that no row names.
 pub const UNREFERENCED_SECS: u64 = 6 * 60 * 60;

@@ -3,11 +3,8 @@
 //! A blob is stored before any record refers to it, and shown only while one does. Its bytes are in an object, which its
 //! row names: the object is durable before the row, and the row is gone before the object.
 
-pub mod checksums;
 pub mod collect;
-pub mod disk;
 pub mod kind;
-pub mod objects;
 pub mod read;
 pub mod references;
 pub mod scrub;
@@ -15,7 +12,8 @@ pub mod upload;
 
 use std::sync::Arc;
 
-use self::objects::ObjectStore;
+use allod_blobstore::objects::ObjectStore;
+
 use super::shares::{Bounds, Places};
 use crate::limits;
 

@@ -3,6 +3,10 @@
 use std::{ops::Range, sync::Arc};
 
 use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
+use allod_blobstore::{
+    checksums::{self, Checksums},
+    objects::{Folder, ObjectError, Opened},
+};
 use allod_store::{
     ReadError,
     tables::{
@@ -12,12 +16,7 @@ use allod_store::{
     },
 };
 
-use super::{
-    checksums::{self, Checksums},
-    kind,
-    objects::{Folder, ObjectError, Opened},
-    references, scrub,
-};
+use super::{kind, references, scrub};
 use crate::{
     app::App,
     domain::{

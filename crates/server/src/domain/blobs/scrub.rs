@@ -1,6 +1,10 @@
 //! Reading all of an account's blobs and checking each against its CID.
 
 use allod_atproto::{Cid, Did, cid::Codec};
+use allod_blobstore::{
+    checksums::Summing,
+    objects::{Folder, ObjectError},
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::blobs::{self, Blob},
@@ -9,10 +13,6 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use sha2::{Digest, Sha256};
 
-use super::{
-    checksums::Summing,
-    objects::{Folder, ObjectError},
-};
 use crate::{
     app::App,
     domain::{integrity, scrub::Pace},

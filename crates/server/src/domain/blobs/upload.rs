@@ -3,6 +3,11 @@
 use std::{fmt, mem};
 
 use allod_atproto::{Cid, Did};
+use allod_base::{clock, randomness};
+use allod_blobstore::{
+    limits::BLOB_PIECE_BYTES,
+    objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -14,17 +19,15 @@ use bytes::Bytes;
 
 use super::{
     kind::{self, Kind},
-    objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
     references::BlobRef,
     scrub,
 };
 use crate::{
     app::App,
     domain::{
-        clock, integrity, randomness,
+        integrity,
         shares::{Crowded, Place, Taker},
     },
-    limits,
 };
 
 /// How often an upload that meets a change of the blob's row looks again.
@@ -117,7 +120,7 @@ impl<'a> Upload<'a> {
         }
         self.pieces_bytes += piece.len();
         self.pieces.push(piece);
-        if self.pieces_bytes >= limits::BLOB_PIECE_BYTES {
+        if self.pieces_bytes >= BLOB_PIECE_BYTES {
             self.hand_over().await?;
         }
         Ok(())

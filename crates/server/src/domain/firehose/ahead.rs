@@ -3,12 +3,13 @@
 
 use std::{collections::VecDeque, net::IpAddr};
 
+use allod_base::clock::MICROS_PER_SEC;
 use allod_store::Seq;
 use parking_lot::Mutex;
 
 use super::seats::{Form, Seat};
 use crate::{
-    domain::{clock::MICROS_PER_SEC, shares::network},
+    domain::shares::network,
     limits::{FIREHOSE_AHEAD_ADDRESSES_MAX, FIREHOSE_AHEAD_WARNING_EVERY_SECS},
 };
 

@@ -6,6 +6,11 @@
 
 use std::sync::Arc;
 
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+};
+use allod_net::outbound::OutboundError;
 use allod_store::{
     CommitError, ReadError, Seq, Txn,
     tables::relays::{self, Relay},
@@ -13,14 +18,7 @@ use allod_store::{
 use futures_util::future::join_all;
 use url::Url;
 
-use crate::{
-    app::App,
-    domain::{
-        clock::{self, MICROS_PER_SEC},
-        identity::outbound::OutboundError,
-        randomness,
-    },
-};
+use crate::app::App;
 
 /// How long a relay that agreed is left alone, in seconds.
 pub const RELAY_EVERY_SECS: u64 = 20 * 60;

@@ -1,9 +1,10 @@
 //! Lets old events go, a whole day at a time.
 
+use allod_base::clock;
 use allod_store::{CommitError, EventDay};
 use parking_lot::Mutex;
 
-use crate::{app::App, domain::clock};
+use crate::app::App;
 
 /// The day before which everything is gone.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use allod_atproto::{
     frame::{self, EncodedFrame},
     plc::Operation,
 };
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
@@ -28,7 +29,6 @@ use crate::{
     app::App,
     domain::{
         accounts::was_ever_active,
-        clock::{self, MICROS_PER_SEC},
         handles, integrity,
         keys::Purpose,
         repos::{self, AnnounceError},
@@ -256,7 +256,7 @@ async fn finish(app: &Arc<App>, row: &IdentityChange, operation: &Operation) -> 
     let handle = row.handle.as_ref().unwrap_or(&account.handle);
     set_handle(app, &mut txn, &account, handle, now);
     if let Some(data) = operation.data() {
-        app.resolver.remember(row.did.clone(), Arc::new(data.document(&row.did)));
+        app.resolver.cache_document(row.did.clone(), Arc::new(data.document(&row.did)));
     }
     commit(app, txn, handle).await
 }
@@ -277,7 +277,7 @@ async fn swap_key(
     });
     swapped.await?;
     if let Some(data) = operation.data() {
-        app.resolver.remember(row.did.clone(), Arc::new(data.document(&row.did)));
+        app.resolver.cache_document(row.did.clone(), Arc::new(data.document(&row.did)));
     }
     Ok(())
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, Handle};
+use allod_net::{lookups, resolver::Freshness};
 use allod_store::tables::accounts::Account;
 
 use super::{
-    Freshness,
     changes::{ChangeError, Planned, Turn},
-    hosted, lookups, operations,
+    hosted, operations,
     published::{self, PublishedError},
     resolve_document,
 };

@@ -6,6 +6,7 @@ use allod_atproto::{
     Did,
     plc::{Operation, UnsignedPlcOperation},
 };
+use allod_net::lookups;
 use allod_store::{
     Txn,
     tables::{accounts::Account, signing_keys},
@@ -14,7 +15,7 @@ use serde_json::Value as Json;
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    lookups, operations,
+    operations,
     published::{self, Misfit, Published, PublishedError, Requirements},
 };
 use crate::{

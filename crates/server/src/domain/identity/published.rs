@@ -7,12 +7,13 @@ use allod_atproto::{
     crypto::DidKey,
     plc::{PlcData, Service, VerificationKey},
 };
+use allod_net::resolver::{Freshness, ResolveError};
 use allod_store::{
     ReadError,
     tables::{accounts::Account, signing_keys},
 };
 
-use super::{Freshness, ResolveError, resolve_document};
+use super::{DocumentError, resolve_document};
 use crate::app::App;
 
 /// The name of an account's signing key in its DID document.
@@ -120,12 +121,12 @@ pub enum PublishedError {
     Read(#[from] ReadError),
 }
 
-impl From<ResolveError> for PublishedError {
-    fn from(error: ResolveError) -> Self {
+impl From<DocumentError> for PublishedError {
+    fn from(error: DocumentError) -> Self {
         match error {
-            ResolveError::Unsupported(_) | ResolveError::NotFound(_) => Self::Unresolvable,
-            ResolveError::Unavailable { reason, .. } => Self::Unavailable { reason },
-            ResolveError::Read(error) => Self::Read(error),
+            DocumentError::Resolve(ResolveError::Unsupported(_) | ResolveError::NotFound(_)) => Self::Unresolvable,
+            DocumentError::Resolve(ResolveError::Unavailable { reason, .. }) => Self::Unavailable { reason },
+            DocumentError::Read(error) => Self::Read(error),
         }
     }
 }
@@ -154,7 +155,7 @@ pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> 
         let data = app.resolver.plc_data(did).await;
         let data = data.map_err(|error| PublishedError::Unavailable { reason: error.to_string() })?;
         let data = data.ok_or(PublishedError::Unresolvable)?;
-        app.resolver.remember(did.clone(), Arc::new(data.document(did)));
+        app.resolver.cache_document(did.clone(), Arc::new(data.document(did)));
         return Ok(Published::of(&data));
     }
     let document = resolve_document(app, did, Freshness::Fresh).await?;

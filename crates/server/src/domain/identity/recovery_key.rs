@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, crypto::DidKey};
+use allod_net::lookups;
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    lookups, operations, published,
+    operations, published,
 };
 use crate::app::App;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use allod_atproto::{AtIdentifier, Did, Handle, did_doc::DidDocument, plc::Operation};
+use allod_net::resolver::{Freshness, ResolveError};
 use allod_store::ReadError;
 
-use super::{Freshness, HandleLookupError, ResolveError, published, resolve_document, resolve_handle};
+use super::{DocumentError, HandleLookupError, published, resolve_document, resolve_handle};
 use crate::app::App;
 
 /// What stands for a handle that is not confirmed.
@@ -56,16 +57,19 @@ impl From<HandleLookupError> for IdentityError {
 
 /// Resolves a DID to its document.
 pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, IdentityError> {
-    match resolve_document(app, did, freshness).await {
-        Ok(document) => Ok(document),
-        Err(ResolveError::NotFound(_)) if published::is_plc(did) => Err(match app.resolver.last_operation(did).await {
+    let error = match resolve_document(app, did, freshness).await {
+        Ok(document) => return Ok(document),
+        Err(DocumentError::Resolve(error)) => error,
+        Err(DocumentError::Read(error)) => return Err(error.into()),
+    };
+    Err(match error {
+        ResolveError::NotFound(_) if published::is_plc(did) => match app.resolver.last_operation(did).await {
             Ok(Some(Operation::Tombstone(_))) => IdentityError::DidDeactivated(did.clone()),
             Ok(_) | Err(_) => IdentityError::DidNotFound(did.clone()),
-        }),
-        Err(ResolveError::Unsupported(_) | ResolveError::NotFound(_)) => Err(IdentityError::DidNotFound(did.clone())),
-        Err(ResolveError::Unavailable { reason, .. }) => Err(IdentityError::Unavailable { reason }),
-        Err(ResolveError::Read(error)) => Err(error.into()),
-    }
+        },
+        ResolveError::Unsupported(_) | ResolveError::NotFound(_) => IdentityError::DidNotFound(did.clone()),
+        ResolveError::Unavailable { reason, .. } => IdentityError::Unavailable { reason },
+    })
 }
 
 /// Resolves a handle or DID to the whole identity.

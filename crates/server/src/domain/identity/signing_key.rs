@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use allod_atproto::{Did, crypto::DidKey, plc::VerificationKey};
+use allod_base::clock;
+use allod_net::lookups;
 use allod_store::{
     CommitError, Txn,
     tables::{
@@ -13,13 +15,12 @@ use allod_store::{
 
 use super::{
     changes::{ChangeError, NewKey, Planned, Turn},
-    hosted, lookups, operations,
+    hosted, operations,
     published::{self, SIGNING_KEY_NAME},
 };
 use crate::{
     app::App,
     domain::{
-        clock,
         keys::Purpose,
         repos::{self, AnnounceError},
         reserved_keys,

@@ -1,5 +1,6 @@
 //! The codes that an account may give away: one for each stretch of its age.
 
+use allod_base::clock;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -9,7 +10,7 @@ use allod_store::{
 };
 
 use super::{ADMIN, CODES_SHOWN_MAX, Listed, listed_of_owner, new_code};
-use crate::{app::App, domain::clock};
+use crate::app::App;
 
 /// How many unused codes an account has at the most, but for those that the operator gives it.
 pub const UNUSED_CODES_MAX: i64 = 5;

@@ -221,9 +221,9 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use allod_atproto::{Did, Handle};
+    use allod_base::secret::Secret;
 
     use super::*;
-    use crate::domain::secret::Secret;
 
     fn service() -> ServiceConfig {
         ServiceConfig {

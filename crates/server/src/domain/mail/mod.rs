@@ -10,6 +10,11 @@ mod worker;
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use allod_atproto::{Did, Handle};
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+    secret::Secret,
+};
 use allod_store::{
     Txn,
     tables::mail::{self as outbox, Caps, OutboxLetter, WhenTooMany},
@@ -24,12 +29,10 @@ pub use mailbox::{CAPTURED_MESSAGES_MAX, Mailbox};
 pub use worker::{DeliverError, MailStatus, SendNowError, deliver_due, forget_old, run, send_now, status};
 
 use super::{
-    clock::{self, MICROS_PER_SEC},
     email_codes::{CODE_SECS, Purpose},
     emails,
     keyed_hash::HashUse,
-    keys, randomness,
-    secret::Secret,
+    keys,
 };
 use crate::{
     app::App,

@@ -3,6 +3,10 @@
 use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 use allod_atproto::json::{self, Limits};
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{accounts, email_codes, mail as outbox},
@@ -15,9 +19,8 @@ use super::{Content, DAY_SECS, Enclosed, Message, Transport, TransportError, let
 use crate::{
     app::App,
     domain::{
-        clock::{self, MICROS_PER_SEC},
         email_codes::{self as codes, CODE_SECS, Purpose},
-        keys, randomness,
+        keys,
     },
     limits::{MAIL_ERROR_CHARS_MAX, MAIL_LETTERS_PER_READ, MAIL_SEND_SECS_MAX, MAIL_SENDS_AT_ONCE_MAX},
 };

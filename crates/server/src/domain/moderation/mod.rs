@@ -7,6 +7,7 @@ use allod_atproto::{
     frame::{self, AccountStatus, EncodedFrame},
     repo::RecordPath,
 };
+use allod_base::clock;
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -18,7 +19,6 @@ use allod_store::{
 use super::{
     accounts::{Status, was_ever_active},
     administration::{By, audit},
-    clock,
     repos::{self, AnnounceError},
     sign_up::queue,
 };

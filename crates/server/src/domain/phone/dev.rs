@@ -2,17 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use allod_base::{
+    clock::{Clock, MICROS_PER_SEC},
+    randomness::{self, Randomness},
+};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
 use super::{CODE_SECS, PhoneNumber, ProviderError, Verifier};
 use crate::{
-    domain::{
-        clock::{Clock, MICROS_PER_SEC},
-        mail::{Mailbox, Message},
-        randomness::{self, Randomness},
-    },
+    domain::mail::{Mailbox, Message},
     limits::DEV_PHONE_CODES_MAX,
 };
 

@@ -9,6 +9,12 @@ mod twilio;
 use std::sync::Arc;
 
 use allod_atproto::Did;
+use allod_base::{
+    clock::{self, Clock, MICROS_PER_SEC},
+    randomness::Randomness,
+    secret::Secret,
+};
+use allod_net::forms::Forms;
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::phones::{self, Shown},
@@ -19,14 +25,7 @@ use url::Url;
 pub use number::{NotANumber, PhoneNumber};
 
 use self::{dev::DevCodes, twilio::Twilio};
-use super::{
-    clock::{self, Clock, MICROS_PER_SEC},
-    forms::Forms,
-    keyed_hash::HashUse,
-    mail::Mailbox,
-    randomness::Randomness,
-    secret::Secret,
-};
+use super::{keyed_hash::HashUse, mail::Mailbox};
 use crate::app::App;
 
 /// How long a code that was found right can be used, in seconds; also how long one can be shown in development mode.

@@ -2,12 +2,12 @@
 //!
 //! Spec: <https://www.twilio.com/docs/verify/api/verification>, <https://www.twilio.com/docs/verify/api/verification-check>.
 
+use allod_net::forms::{Answer, Forms};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use url::Url;
 
 use super::{PhoneNumber, ProviderError, TwilioConfig, Verifier};
-use crate::domain::forms::{Answer, Forms};
 
 /// What is read of an answer, good or bad.
 #[derive(Debug, Default, Deserialize)]

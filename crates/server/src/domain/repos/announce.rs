@@ -8,6 +8,7 @@ use allod_atproto::{
     frame::{self, EncodedFrame},
     repo::{Commit, SignedCommit},
 };
+use allod_base::clock;
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -22,7 +23,6 @@ use crate::{
     app::App,
     domain::{
         accounts::Status,
-        clock,
         keys::{Purpose, UnwrapError},
     },
 };

@@ -6,16 +6,14 @@ use allod_atproto::{
     frame::{self, EncodedFrame},
     repo::{PlanError, Tree, plan},
 };
+use allod_base::{clock, randomness};
 use allod_store::{
     EventKind, NewEvent, Txn,
     tables::{accounts::Account, records::RecordSet, repos},
 };
 
 use super::stored_head;
-use crate::{
-    app::App,
-    domain::{accounts::Status, clock, randomness},
-};
+use crate::{app::App, domain::accounts::Status};
 
 const CLOCK_ID_MASK: u16 = 0x3ff;
 

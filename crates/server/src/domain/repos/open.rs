@@ -9,6 +9,7 @@ use allod_atproto::{
     crypto::SigningKey,
     repo::{self, SignedCommit, Tree, TreeError},
 };
+use allod_base::randomness::{self, Randomness};
 use allod_store::{
     ReadError,
     tables::{
@@ -34,7 +35,6 @@ use crate::{
     domain::{
         integrity,
         keys::{Purpose, UnwrapError},
-        randomness::{self, Randomness},
     },
     limits::{RECORD_KEYS_PER_READ, RECORD_PAGES_AT_ONCE_MAX},
 };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allod_atproto::{AtIdentifier, Cid, Did, Nsid, RecordKey, json, repo::RecordPath};
+use allod_net::resolver::Freshness;
 use allod_store::{
     ReadError,
     tables::{
@@ -20,7 +21,7 @@ use crate::{
     app::App,
     domain::{
         accounts::Status,
-        identity::{Freshness, ResolveError, resolve_document},
+        identity::{DocumentError, resolve_document},
         integrity,
     },
     limits::{LIST_ANSWER_BYTES_MAX, RECORD_PAGE_BYTES_MAX},
@@ -254,8 +255,8 @@ pub async fn describe(app: &App, repo: &AtIdentifier) -> Result<Description, Sho
     }
     let document = match resolve_document(app, &account.did, Freshness::Cached).await {
         Ok(document) => document,
-        Err(ResolveError::Read(error)) => return Err(error.into()),
-        Err(error) => {
+        Err(DocumentError::Read(error)) => return Err(error.into()),
+        Err(DocumentError::Resolve(error)) => {
             tracing::info!(did = %account.did, %error, "an account's DID document could not be had");
             return Err(ShowError::Unresolvable(account.did));
         }

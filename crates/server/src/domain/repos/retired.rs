@@ -1,11 +1,11 @@
 //! Sets of records that no repository has: replaced by an import, left by one that came to nothing, or of an account
 //! that is gone. They are deleted in portions, so that writes go on meanwhile.
 
+use allod_base::clock;
 use allod_store::{CommitError, ReadError, Txn, tables::records};
 
 use crate::{
     app::App,
-    domain::clock,
     limits::{RETIRED_PORTIONS_PER_PASS_MAX, RETIRED_ROWS_PER_TXN},
 };
 

@@ -4,15 +4,14 @@ use allod_atproto::{
     Did, Nsid,
     service_auth::{Audience, LIFETIME_SECS_MAX, ServiceToken, encode},
 };
+use allod_base::{clock::MICROS_PER_SEC, randomness};
 use allod_store::{ReadError, tables::signing_keys};
 use data_encoding::HEXLOWER;
 
 use crate::{
     app::App,
     domain::{
-        clock::MICROS_PER_SEC,
         keys::{Purpose, UnwrapError},
-        randomness,
         sessions::{Scope, Session},
     },
 };

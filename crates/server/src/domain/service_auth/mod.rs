@@ -6,15 +6,14 @@ use allod_atproto::{
     Did, Nsid,
     service_auth::{Audience, LABELER_SERVICE, ServiceToken, Unverified},
 };
+use allod_base::clock::{self, MICROS_PER_SEC};
+use allod_net::resolver::{Freshness, ResolveError};
 use allod_store::{CommitError, ReadError, Txn, tables::used_tokens};
 use sha2::{Digest, Sha256};
 
 pub use mint::{MintError, TokenRequest, mint};
 
-use super::{
-    clock::{self, MICROS_PER_SEC},
-    identity::{Freshness, ResolveError, resolve_document},
-};
+use super::identity::{DocumentError, resolve_document};
 use crate::app::App;
 
 /// Who signed a token, and what is needed to use it up.
@@ -129,10 +128,8 @@ async fn check_signature(
     let did = token.issuer();
     let document = resolve_document(app, did, freshness).await;
     let document = document.map_err(|error| match error {
-        ResolveError::Read(error) => ServiceAuthError::Read(error),
-        source @ (ResolveError::Unsupported(_) | ResolveError::NotFound(_) | ResolveError::Unavailable { .. }) => {
-            ServiceAuthError::Unresolvable { did: did.clone(), source }
-        }
+        DocumentError::Read(error) => ServiceAuthError::Read(error),
+        DocumentError::Resolve(source) => ServiceAuthError::Unresolvable { did: did.clone(), source },
     })?;
     let key = document.key(key).ok_or_else(|| ServiceAuthError::NoKey { did: did.clone() })?;
     Ok(token.verify(&key)?)

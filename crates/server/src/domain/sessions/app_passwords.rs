@@ -3,6 +3,7 @@
 //! They have 80 random bits, so a keyed hash keeps them: all of an account's are compared in one look-up.
 
 use allod_atproto::Did;
+use allod_base::{clock, printable::is_printable, randomness, secret::Secret};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -12,10 +13,7 @@ use allod_store::{
 };
 
 use super::Scope;
-use crate::{
-    app::App,
-    domain::{clock, keyed_hash::HashUse, printable::is_printable, randomness, secret::Secret},
-};
+use crate::{app::App, domain::keyed_hash::HashUse};
 
 /// How many app passwords an account may have.
 pub const APP_PASSWORDS_MAX: i64 = 250;

@@ -6,6 +6,10 @@ mod token;
 use std::net::IpAddr;
 
 use allod_atproto::Did;
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -26,9 +30,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        clock::{self, MICROS_PER_SEC},
         email_codes::{self, CodeError, Purpose, SendError},
-        randomness,
         sign_up::queue,
     },
 };

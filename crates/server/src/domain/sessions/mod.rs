@@ -7,6 +7,10 @@ pub mod notice;
 use std::{net::IpAddr, sync::Arc};
 
 use allod_atproto::Did;
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    secret::Secret,
+};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -21,10 +25,8 @@ pub use issue::{Claims, OpenError, SessionKeys, TOKEN_BYTES_MAX, TokenError, Tok
 pub(in crate::domain) use issue::{Proof, open};
 
 use super::{
-    clock::{self, MICROS_PER_SEC},
     email_codes::CodeError,
     passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
-    secret::Secret,
 };
 use crate::app::App;
 

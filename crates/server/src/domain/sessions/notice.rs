@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -16,7 +17,6 @@ use ipnet::IpNet;
 use crate::{
     app::App,
     domain::{
-        clock::{self, MICROS_PER_SEC},
         keyed_hash::HashUse,
         mail::{self, Content, Letter},
     },

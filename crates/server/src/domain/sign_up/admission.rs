@@ -1,6 +1,8 @@
 //! Who may sign up: every check that needs no write, in order.
 
 use allod_atproto::{Did, Handle, crypto::DidKey};
+use allod_base::{clock, secret::Secret};
+use allod_net::resolver::{Freshness, ResolveError};
 use allod_store::tables::accounts;
 
 use super::{
@@ -11,13 +13,11 @@ use crate::{
     app::App,
     domain::{
         captcha::{self, CaptchaError, Checker, Solved},
-        clock,
         emails::{self, EmailAddress},
         handles::{self, AdmissibleHandle},
-        identity::{Freshness, ResolveError, resolve_document},
+        identity::{DocumentError, resolve_document},
         invites,
         phone::{self, PhoneError, PhoneGate, Verified},
-        secret::Secret,
         service_auth::ServicePrincipal,
     },
 };
@@ -216,11 +216,13 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
 /// a key of its owner's.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
     let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
-        ResolveError::Unsupported(_) => {
+        DocumentError::Resolve(ResolveError::Unsupported(_)) => {
             SignUpError::IncompatibleDidDoc("DID method is not one that accounts can have".to_owned())
         }
-        ResolveError::NotFound(did) | ResolveError::Unavailable { did, .. } => SignUpError::UnresolvableDid(did),
-        ResolveError::Read(error) => error.into(),
+        DocumentError::Resolve(ResolveError::NotFound(did) | ResolveError::Unavailable { did, .. }) => {
+            SignUpError::UnresolvableDid(did)
+        }
+        DocumentError::Read(error) => error.into(),
     })?;
     operation::move_in(app, did, &document).await
 }

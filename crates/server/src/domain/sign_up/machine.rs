@@ -1,6 +1,10 @@
 //! The state machine: reserve, submit, then only forward; or release and leave nothing.
 
 use allod_atproto::{Cid, Did, plc::Operation};
+use allod_base::{
+    clock::{self, MICROS_PER_SEC},
+    randomness,
+};
 use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, Txn,
@@ -25,12 +29,10 @@ use crate::{
     app::App,
     domain::{
         captcha::CaptchaError,
-        clock::{self, MICROS_PER_SEC},
         handles,
         identity::hosted::host_of,
         keys::Purpose,
         phone::{PhoneError, Verified},
-        randomness,
         repos::genesis,
         sessions::{self, OpenError, Proof, TokenPair},
     },

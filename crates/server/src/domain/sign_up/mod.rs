@@ -16,6 +16,11 @@ mod resume;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use allod_atproto::{Did, Handle};
+use allod_base::{
+    randomness::{self, Randomness},
+    secret::Secret,
+};
+use allod_net::lookups;
 use allod_store::{CommitError, ReadError, tables::accounts::Account};
 use data_encoding::BASE64URL_NOPAD;
 use parking_lot::Mutex;
@@ -28,13 +33,11 @@ use super::{
     keys::UnwrapError,
     passwords::{HashError, Requester},
     phone::PhoneError,
-    randomness::{self, Randomness},
     reserved_keys::FindKeyError,
-    secret::Secret,
     service_auth::ServicePrincipal,
     sessions::TokenPair,
 };
-use crate::{app::App, domain::identity::lookups};
+use crate::app::App;
 
 /// How long a reservation outlives an answer that never came, in seconds.
 pub const RESERVATION_SECS: u64 = 10 * 60;

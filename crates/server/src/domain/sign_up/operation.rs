@@ -6,13 +6,13 @@ use allod_atproto::{
     did_doc::DidDocument,
     plc::{Operation, PlcData, UnsignedPlcOperation},
 };
+use allod_base::clock;
 use allod_store::tables::{sign_ups::KeyOrigin, signing_keys};
 
 use super::SignUpError;
 use crate::{
     app::App,
     domain::{
-        clock,
         identity::published::{self, Misfit, Published, Requirements},
         reserved_keys,
     },

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use allod_atproto::Did;
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, ReadError, Txn,
@@ -31,7 +32,6 @@ use crate::{
             was_ever_active,
         },
         administration::{By, audit},
-        clock::{self, MICROS_PER_SEC},
         mail::{self, Content, Letter},
         repos::{self, AnnounceError},
     },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_plc::client::ReadError as DirectoryError;
 use allod_store::{
     CommitError, Txn,
@@ -9,10 +10,7 @@ use allod_store::{
 };
 
 use super::{Driver, SignUpError, Waiter, machine, resume};
-use crate::{
-    app::App,
-    domain::clock::{self, MICROS_PER_SEC},
-};
+use crate::app::App;
 
 /// How long the reconciler rests between passes, in seconds.
 pub const PASS_EVERY_SECS: u64 = 30;

@@ -1,6 +1,7 @@
 //! The operator and the moderators: by the administration password, a named token, or as the moderation service.
 
 use allod_atproto::Nsid;
+use allod_base::secret::Secret;
 
 use super::{AuthError, AuthRequest, Authenticate, Credential};
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
             credentials::{self, CredentialError, Shown},
             tokens::TOKEN_PREFIX,
         },
-        secret::Secret,
         service_auth::{self, ModerationTokenError, ServiceAuthError},
     },
     xrpc::error::{CommonError, XrpcError},

@@ -1,13 +1,11 @@
 //! The Authorization header.
 
+use allod_base::secret::Secret;
 use data_encoding::BASE64;
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::AuthError;
-use crate::{
-    domain::secret::Secret,
-    xrpc::error::{CommonError, XrpcError},
-};
+use crate::xrpc::error::{CommonError, XrpcError};
 
 /// What a request shows to say who sends it. Has no Debug, for it holds secrets.
 pub enum Credential<'a> {

@@ -1,13 +1,13 @@
 //! Somebody signed in: by an access token, a refresh token, or optionally.
 
 use allod_atproto::Did;
+use allod_base::secret::Secret;
 
 use super::{AuthError, AuthRequest, Authenticate, Credential};
 use crate::{
     app::App,
     domain::{
         repos::Reader,
-        secret::Secret,
         sessions::{self, Scope, Session, SessionError, TokenError},
     },
     xrpc::{

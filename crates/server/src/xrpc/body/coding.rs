@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use allod_blobstore::objects::Decode;
 use brotli_decompressor::Decompressor;
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
@@ -9,7 +10,6 @@ use http::{HeaderValue, header::GetAll};
 
 use super::{Refused, too_large};
 use crate::{
-    domain::blobs::objects::Decode,
     limits,
     xrpc::error::{CommonError, XrpcError},
 };

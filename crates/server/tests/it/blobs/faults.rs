@@ -3,7 +3,8 @@
 use std::io;
 
 use allod_atproto::Cid;
-use allod_server::domain::blobs::{collect, disk::DiskStep};
+use allod_blobstore::disk::DiskStep;
+use allod_server::domain::blobs::collect;
 use allod_store::fault::Fault;
 use allod_testkit::TestPds;
 use bytes::Bytes;

@@ -2,10 +2,8 @@
 
 use std::{fs, time::Duration};
 
-use allod_server::domain::blobs::{
-    collect::{self, Swept},
-    objects::{Folder, object_name},
-};
+use allod_blobstore::objects::{Folder, object_name};
+use allod_server::domain::blobs::collect::{self, Swept};
 use allod_store::{Touched, Txn, sql};
 use allod_testkit::TestPds;
 use serde_json::{Value, json};

@@ -84,7 +84,7 @@ fn text(value: &Value) -> String {
 impl Servers {
     /// Starts both, and fills an account at the old one.
     pub(super) async fn start() -> Self {
-        use allod_server::domain::secret::Secret;
+        use allod_base::secret::Secret;
         let old = Site::start(TestPds::options(), None).await;
         let other = TestPds::options().seed(2).config(|config| {
             config.service.did = allod_atproto::Did::parse("did:web:new.test").unwrap();

@@ -22,6 +22,8 @@ use allod_atproto::{
     car::{self, CarError},
     repo::{CommitError as BlockError, TreeError},
 };
+use allod_base::randomness;
+use allod_net::resolver::ResolveError;
 use allod_store::{CommitError, ReadError};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -32,9 +34,7 @@ use super::turns::Busy;
 use crate::{
     app::App,
     domain::{
-        identity::ResolveError,
         keys::UnwrapError,
-        randomness,
         shares::{Bounds, Crowded, Place, Places, Taker},
     },
     limits::{

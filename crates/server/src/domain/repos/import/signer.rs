@@ -4,13 +4,14 @@
 //! after that is still the old host's, so the did:plc log is asked for the keys before.
 
 use allod_atproto::{Did, did_doc::DidDocument, repo::SignedCommit};
+use allod_net::resolver::{Freshness, ResolveError};
 use allod_plc::rules::verify_audit_log;
 use allod_store::tables::signing_keys;
 
 use super::ImportError;
 use crate::{
     app::App,
-    domain::identity::{Freshness, ResolveError, resolve_document},
+    domain::identity::{DocumentError, resolve_document},
 };
 
 /// Checks that the account or this server has signed the commit.
@@ -20,7 +21,10 @@ pub(super) async fn check(app: &App, did: &Did, commit: &SignedCommit) -> Result
         return Ok(());
     }
     for freshness in [Freshness::Cached, Freshness::Fresh] {
-        let document = resolve_document(app, did, freshness).await.map_err(ImportError::Unresolvable)?;
+        let document = resolve_document(app, did, freshness).await.map_err(|error| match error {
+            DocumentError::Resolve(error) => ImportError::Unresolvable(error),
+            DocumentError::Read(error) => ImportError::Read(error),
+        })?;
         if is_signed_by(&document, commit) {
             return Ok(());
         }

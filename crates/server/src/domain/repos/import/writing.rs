@@ -7,6 +7,7 @@ use allod_atproto::{
     Datetime, Did, Tid, frame,
     repo::{Commit, SignedCommit, Step},
 };
+use allod_base::{clock, randomness};
 use allod_store::{
     CommitError, EventKind, NewEvent, Txn,
     tables::{
@@ -26,9 +27,7 @@ use crate::{
     app::App,
     domain::{
         accounts::Status,
-        clock,
         keys::Purpose,
-        randomness,
         repos::{open, turns},
     },
     limits::{IMPORT_IDLE_SECS_MAX, RECORD_BYTES_PER_READ, RETIRED_SET_KEPT_SECS},

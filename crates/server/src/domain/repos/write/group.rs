@@ -14,6 +14,7 @@ use allod_atproto::{
     Cid, Datetime, Did, Tid,
     repo::{self, CommitPlan, OPS_MAX, RecordPath, Tree, Write},
 };
+use allod_base::clock;
 use allod_store::{
     CommitError, EventKind, NewEvent, Txn,
     tables::{
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        clock, integrity,
+        integrity,
         repos::{
             open::{self, OpenRepo},
             record::SINGLE_SUBJECT_COLLECTIONS,

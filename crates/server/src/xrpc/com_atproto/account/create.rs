@@ -4,14 +4,12 @@
 
 use std::sync::Arc;
 
+use allod_base::secret::Secret;
 use allod_lexicon::com_atproto::account::create::{Create, Output};
 
 use crate::{
     app::App,
-    domain::{
-        secret::Secret,
-        sign_up::{SignUpRequest, sign_up},
-    },
+    domain::sign_up::{SignUpRequest, sign_up},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

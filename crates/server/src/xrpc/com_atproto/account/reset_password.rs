@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use allod_base::secret::Secret;
 use allod_lexicon::{com_atproto::account::reset_password::ResetPassword, method::NoBody};
 
 use crate::{
     app::App,
-    domain::{accounts::password, secret::Secret},
+    domain::accounts::password,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

@@ -17,13 +17,14 @@ pub mod update_account_signing_key;
 pub mod update_subject_status;
 
 use allod_atproto::{AtIdentifier, AtUri, Datetime, Did, repo::RecordPath};
+use allod_base::clock;
 use allod_lexicon::com_atproto::{
     admin::defs::AccountView,
     server::defs::{InviteCode, InviteCodeUse},
 };
 
 use crate::{
-    domain::{administration::accounts::Report, clock, invites::Listed, moderation::Subject},
+    domain::{administration::accounts::Report, invites::Listed, moderation::Subject},
     xrpc::XrpcError,
 };
 

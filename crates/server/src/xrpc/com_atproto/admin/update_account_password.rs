@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use allod_base::secret::Secret;
 use allod_lexicon::{Method, com_atproto::admin::update_account_password::UpdateAccountPassword, method::NoBody};
 
 use crate::{
     app::App,
-    domain::{administration::accounts, secret::Secret},
+    domain::administration::accounts,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Admin},
 };
 

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use allod_lexicon::com_atproto::identity::refresh_identity::RefreshIdentity;
+use allod_net::resolver::Freshness;
 
 use super::resolve_identity::info;
 use crate::{
     app::App,
-    domain::identity::{Freshness, resolution},
+    domain::identity::resolution,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
 };
 

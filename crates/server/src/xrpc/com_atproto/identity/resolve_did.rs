@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use allod_lexicon::com_atproto::identity::resolve_did::{Output, ResolveDid};
+use allod_net::resolver::Freshness;
 
 use crate::{
     app::App,
-    domain::identity::{Freshness, resolution},
+    domain::identity::resolution,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

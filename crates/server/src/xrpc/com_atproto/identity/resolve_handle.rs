@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use allod_lexicon::com_atproto::identity::resolve_handle::{Error, Output, ResolveHandle};
+use allod_net::resolver::Freshness;
 
 use crate::{
     app::App,
-    domain::identity::{self, Freshness},
+    domain::identity,
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use allod_atproto::Handle;
 use allod_lexicon::com_atproto::identity::{defs::IdentityInfo, resolve_identity::ResolveIdentity};
+use allod_net::resolver::Freshness;
 
 use crate::{
     app::App,
-    domain::identity::{
-        Freshness,
-        resolution::{self, INVALID_HANDLE, Identity},
-    },
+    domain::identity::resolution::{self, INVALID_HANDLE, Identity},
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

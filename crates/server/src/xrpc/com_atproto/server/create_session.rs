@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use allod_base::secret::Secret;
 use allod_lexicon::{
     Method,
     com_atproto::server::create_session::{CreateSession, Output},
@@ -15,7 +16,6 @@ use crate::{
     domain::{
         accounts::Status,
         identity::session_document,
-        secret::Secret,
         sessions::{self, SignIn},
     },
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},

@@ -4,15 +4,13 @@
 
 use std::sync::Arc;
 
+use allod_base::secret::Secret;
 use allod_lexicon::{Method, com_atproto::server::delete_account::DeleteAccount, method::NoBody};
 
 use crate::{
     access,
     app::App,
-    domain::{
-        accounts::deletion::{self, DeleteError},
-        secret::Secret,
-    },
+    domain::accounts::deletion::{self, DeleteError},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 

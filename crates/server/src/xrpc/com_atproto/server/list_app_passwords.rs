@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use allod_atproto::Datetime;
+use allod_base::clock;
 use allod_lexicon::com_atproto::server::list_app_passwords::{AppPassword, ListAppPasswords, Output};
 
 use crate::{
     app::App,
-    domain::{clock, sessions::app_passwords},
+    domain::sessions::app_passwords,
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess},
 };
 

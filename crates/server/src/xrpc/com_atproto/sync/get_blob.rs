@@ -4,6 +4,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use allod_blobstore::objects::Opened;
 use allod_http::body::StreamError;
 use allod_lexicon::com_atproto::sync::get_blob::GetBlob;
 use allod_store::tables::blobs::Blob;
@@ -23,10 +24,7 @@ use serde_json::json;
 use crate::{
     app::App,
     domain::{
-        blobs::{
-            objects::Opened,
-            read::{self, Found},
-        },
+        blobs::read::{self, Found},
         repos::Reader,
     },
     reply,

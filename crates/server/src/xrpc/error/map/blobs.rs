@@ -1,9 +1,10 @@
 //! What goes wrong with blobs.
 
+use allod_blobstore::objects::ObjectError;
 use allod_lexicon::com_atproto::sync;
 
 use super::{CommonError, STORE_RETRY_SECS, XrpcError, damaged};
-use crate::domain::blobs::{objects::ObjectError, read::BlobError, references::ReferenceError, upload::UploadError};
+use crate::domain::blobs::{read::BlobError, references::ReferenceError, upload::UploadError};
 
 /// When a caller whose upload found no room comes back, in seconds.
 const FULL_RETRY_SECS: u32 = 60;

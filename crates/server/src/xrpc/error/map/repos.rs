@@ -6,19 +6,17 @@ use allod_lexicon::{
     com_atproto::{repo, sync},
     method::NoErrors,
 };
+use allod_net::resolver::ResolveError;
 
 use super::{CommonError, ReadError, STORE_RETRY_SECS, StoreError, XrpcError, damaged, unreadable, unwritable};
-use crate::domain::{
-    identity::ResolveError,
-    repos::{
-        OpenError, RepoError,
-        export::BlocksError,
-        import::ImportError,
-        list::ListError,
-        read::ShowError,
-        record::RecordError,
-        write::{NotAllowed, WriteError},
-    },
+use crate::domain::repos::{
+    OpenError, RepoError,
+    export::BlocksError,
+    import::ImportError,
+    list::ListError,
+    read::ShowError,
+    record::RecordError,
+    write::{NotAllowed, WriteError},
 };
 
 /// When a caller whose repository can't be imported at the moment comes back, in seconds.
@@ -274,7 +272,7 @@ impl<E> From<ImportError> for XrpcError<E> {
                 Self::common(retry, "There is no room for the repository at the moment; try again")
             }
             ImportError::NoKey(_) | ImportError::Key(_) | ImportError::Disk(_) => Self::internal(error),
-            ImportError::Unresolvable(ResolveError::Read(error)) | ImportError::Read(error) => error.into(),
+            ImportError::Read(error) => error.into(),
             ImportError::Store(error) => error.into(),
         }
     }

@@ -6,7 +6,7 @@ use allod_atproto::{
     crypto::Curve,
     plc::{Operation, UnsignedTombstone},
 };
-use allod_server::limits::LOOKUPS_PER_CLIENT_MAX;
+use allod_net::limits::LOOKUPS_PER_CLIENT_MAX;
 use allod_testkit::{Actor, Call, TestPds};
 use futures_util::future::join_all;
 use serde_json::{Value, json};

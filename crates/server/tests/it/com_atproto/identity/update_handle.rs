@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allod_atproto::Handle;
-use allod_server::domain::clock::Clock as _;
+use allod_base::clock::Clock as _;
 use allod_store::tables::accounts;
 use allod_testkit::{Actor, Behaviour, Call, TestPds};
 use futures_util::future::join_all;

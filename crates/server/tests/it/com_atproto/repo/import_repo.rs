@@ -101,7 +101,7 @@ fn import(pds: &TestPds, token: &str, file: impl Into<Bytes>) -> Call {
 
 /// A revision of this moment.
 fn now_rev(pds: &TestPds) -> Tid {
-    use allod_server::domain::clock::Clock as _;
+    use allod_base::clock::Clock as _;
     Tid::from_parts(pds.clock().now_micros(), 7)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use allod_atproto::{Cid, Nsid};
-use allod_server::domain::blobs::disk::DiskStep;
+use allod_blobstore::disk::DiskStep;
 use allod_testkit::TestPds;
 use bytes::Bytes;
 use flate2::{

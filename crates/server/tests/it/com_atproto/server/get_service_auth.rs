@@ -4,7 +4,7 @@ use allod_atproto::{
     Nsid,
     service_auth::{Audience, ServiceToken},
 };
-use allod_server::domain::clock::Clock;
+use allod_base::clock::Clock;
 use allod_testkit::{Actor, Call, TestPds};
 use serde_json::json;
 

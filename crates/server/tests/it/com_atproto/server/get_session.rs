@@ -105,7 +105,7 @@ async fn nothing_but_an_access_token_opens_it() {
 async fn a_token_of_another_server_is_none_of_ours() {
     let pds = TestPds::start().await;
     let secret = TestPds::options().config(|config| {
-        config.secrets.jwt_secret = allod_server::domain::secret::Secret::new("f".repeat(32));
+        config.secrets.jwt_secret = allod_base::secret::Secret::new("f".repeat(32));
     });
     let did = TestPds::options()
         .config(|config| config.service.did = allod_atproto::Did::parse("did:web:other.test").unwrap());

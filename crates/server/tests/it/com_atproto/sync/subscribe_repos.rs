@@ -19,7 +19,7 @@ const PATH: &str = "/xrpc/com.atproto.sync.subscribeRepos";
 /// An event about an account, as large as wanted.
 fn event(pds: &TestPds, did: &Did, bytes: usize) -> NewEvent {
     pds.arranges_the_impossible();
-    let now = allod_server::domain::clock::Clock::now_micros(pds.clock());
+    let now = allod_base::clock::Clock::now_micros(pds.clock());
     let time = Datetime::from_unix_micros(now);
     let rev = Tid::next(None, now, 0);
     let sync = frame::Sync { did: did.clone(), rev, blocks: Bytes::from(vec![7; bytes]), time };
@@ -29,7 +29,7 @@ fn event(pds: &TestPds, did: &Did, bytes: usize) -> NewEvent {
 /// An event about an account's status.
 fn account_event(pds: &TestPds, did: &Did, status: frame::AccountStatus) -> NewEvent {
     pds.arranges_the_impossible();
-    let now = allod_server::domain::clock::Clock::now_micros(pds.clock());
+    let now = allod_base::clock::Clock::now_micros(pds.clock());
     let time = Datetime::from_unix_micros(now);
     let account = frame::Account { did: did.clone(), active: false, status: Some(status), time };
     stored(did, EventKind::Account, frame::account(&account), now)

@@ -8,10 +8,8 @@ use std::{
     },
 };
 
-use allod_server::{
-    config::Verification,
-    domain::{captcha::CaptchaConfig, secret::Secret},
-};
+use allod_base::secret::Secret;
+use allod_server::{config::Verification, domain::captcha::CaptchaConfig};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 

@@ -1,12 +1,12 @@
-//! Objects as files of this machine.
+//! Objects as files on this machine.
 //!
 //! ```text
 //! <location>/<2 hex>/<hash of the DID>/<hash of the bytes>-<16 hex>
 //! <temporary location>/<number>.part
 //! ```
 //!
-//! A file is written under its temporary name, synced, renamed and its folders synced before anybody is told that it is
-//! kept. File work is done on blocking threads, in large pieces; only what the kernel has in memory is read without one.
+//! A file is written under a temporary name, synced and renamed, and its folders are synced, before the object counts as
+//! kept. File work runs on blocking threads, in large pieces; only bytes in the page cache are read without one.
 
 mod spool;
 
@@ -28,28 +28,30 @@ use futures_util::{
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::spool::Spool;
-use super::objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, ObjectStore, Opened, is_hex};
-use crate::limits;
+use crate::{
+    limits,
+    objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, ObjectStore, Opened, is_hex},
+};
 
-/// The ending of a file that is being written.
+/// The extension of a file that is being written.
 const TEMPORARY_ENDING: &str = "part";
 
 /// The length of an object's name: two hexadecimal numbers of 64 and 16 digits with a hyphen between.
 const NAME_CHARS: usize = 81;
 
-/// How often a folder that vanishes between its making and its use is made again.
+/// How often a folder is created again that was removed between its creation and its use.
 const FOLDER_TRIES_MAX: usize = 3;
 
-/// A step of the disk's work, before which a test may have it fail.
+/// A step of file work that a test can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DiskStep {
-    /// A temporary file is made.
+    /// A temporary file is created.
     Create,
     /// Bytes are written.
     Write,
     /// A file is synced.
     SyncFile,
-    /// A file gets its name.
+    /// A file is renamed.
     Rename,
     /// A folder is synced.
     SyncFolder,
@@ -59,16 +61,16 @@ pub enum DiskStep {
     Remove,
 }
 
-/// Decides whether a step fails; only tests have it.
+/// Injects failures; only tests use it.
 pub trait DiskFaults: Send + Sync + 'static {
-    /// Called before each step.
+    /// Called before each step; an error makes the step fail.
     fn before(&self, step: DiskStep) -> io::Result<()>;
 }
 
-/// The disk can't be used for blobs.
+/// Why the disk store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// A folder can't be made or read.
+    /// A folder can't be created or read.
     #[error("blobs can't be kept in {}: {reason}", path.display())]
     Unusable {
         /// The folder.
@@ -76,17 +78,17 @@ pub enum DiskError {
         /// Why.
         reason: io::Error,
     },
-    /// A file can't get its name by being moved from one file system to another.
+    /// The temporary folder is on another file system, so that files can't be renamed into place.
     #[error("the folder for unfinished uploads, {}, is on another file system than {}", temporary.display(), location.display())]
     TwoFileSystems {
-        /// Where blobs are.
+        /// The folder of kept objects.
         location: PathBuf,
-        /// Where unfinished ones are.
+        /// The folder of unfinished ones.
         temporary: PathBuf,
     },
 }
 
-/// Where blobs are kept on the disk.
+/// The object store on this machine's disk.
 #[derive(Clone)]
 pub struct Disk(Arc<Inner>);
 
@@ -98,7 +100,7 @@ struct Inner {
 }
 
 impl Disk {
-    /// Opens the store, making its folders, and removes what an earlier run did not finish.
+    /// Opens the store: creates its folders, and removes files that an earlier run did not finish.
     pub fn open(
         location: &Path,
         temporary: Option<&Path>,
@@ -142,7 +144,7 @@ impl Inner {
         self.folder(folder).join(name)
     }
 
-    /// Moves a synced file to its place, durably.
+    /// Renames a synced file into place, durably.
     fn place(&self, temporary: &Path, folder: &Folder, name: &str) -> io::Result<()> {
         let path = self.folder(folder);
         let mut tries = 0;
@@ -150,7 +152,7 @@ impl Inner {
             self.before(DiskStep::Rename)?;
             match fs::rename(temporary, path.join(name)) {
                 Ok(()) => break,
-                // The sweep removes empty folders; it may be about to remove this one.
+                // Garbage collection removes empty folders; it may have removed this one just now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FOLDER_TRIES_MAX => {
                     tries += 1;
                     make_folder(&path, true)?;
@@ -162,7 +164,7 @@ impl Inner {
             .into_iter()
             .try_for_each(|folder| self.before(DiskStep::SyncFolder).and_then(|()| fs::File::open(folder)?.sync_all()));
         if synced.is_err() {
-            // Nobody will know of it.
+            // The caller gets the error, so the object must not stay.
             let _ = fs::remove_file(path.join(name));
         }
         synced
@@ -257,7 +259,7 @@ impl ObjectStore for Disk {
                 }
             }
             if is_empty {
-                // Whoever puts a file there at this moment makes it again.
+                // A concurrent `place` creates it again.
                 let _ = fs::remove_dir(path);
             }
             Ok(names)
@@ -279,19 +281,19 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads the next piece if the kernel has it in memory, without waiting for the disk.
+    /// Reads the next piece if it is in the page cache, without waiting for the disk.
     #[cfg(target_os = "linux")]
     fn cached_piece(&mut self) -> Option<Bytes> {
         use rustix::io::{ReadWriteFlags, preadv2};
 
         if self.store.faults.is_some() {
-            // What a test has fail or hang is a step of the blocking way.
+            // Faults are injected on the blocking path only.
             return None;
         }
         let wanted = self.bytes_left.min(limits::BLOB_READ_BYTES as u64);
         let mut piece = vec![0; usize::try_from(wanted).ok()?];
         let buffers = &mut [io::IoSliceMut::new(&mut piece)];
-        // Whatever hinders it is told by the blocking way.
+        // The blocking path reports any error.
         let bytes = preadv2(&self.file, buffers, self.position, ReadWriteFlags::NOWAIT).ok()?;
         piece.truncate(bytes);
         (bytes > 0).then(|| piece.into())
@@ -330,7 +332,7 @@ fn pieces(reading: Reading) -> BoxStream<'static, Result<Bytes, ObjectError>> {
     .boxed()
 }
 
-/// A file that is being written: its spool lies here, or is with the job that writes to it.
+/// A file that is being written. The job that writes to it owns the spool meanwhile.
 struct NewFile {
     store: Arc<Inner>,
     spool: Option<Spool>,
@@ -338,7 +340,7 @@ struct NewFile {
 }
 
 impl NewFile {
-    /// Waits for the job under way, and gives the spool; a new one when nothing was written yet.
+    /// Waits for the running job and returns the spool; `None` if nothing was written yet.
     async fn spool(&mut self) -> Result<Option<Spool>, ObjectError> {
         match self.job.take() {
             Some(job) => Ok(Some(job.await.map_err(io::Error::other)??)),
@@ -408,7 +410,7 @@ impl NewObject for NewFile {
     }
 }
 
-/// Does file work off the threads that answer requests. The work is finished also when nobody waits for it any more.
+/// Runs file work on a blocking thread. The work completes even if the returned future is dropped.
 fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> BoxFuture<'static, Result<T, ObjectError>> {
@@ -424,7 +426,7 @@ fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Makes a folder for its owner alone, and the folders above it.
+/// Creates a folder that only its owner can access, and its parents.
 fn make_folder(path: &Path, recursive: bool) -> io::Result<()> {
     fs::DirBuilder::new().recursive(recursive).mode(0o700).create(path)
 }
@@ -434,8 +436,8 @@ fn remove_temporary(folder: &Path) -> io::Result<usize> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == TEMPORARY_ENDING) {
-            fs::remove_file(path)?;
-            removed += 1;
+            // A dropped upload may remove its own file at this moment.
+            removed += usize::from(if_there(fs::remove_file(path))?.is_some());
         }
     }
     Ok(removed)

@@ -1,5 +1,5 @@
 //! Bounds how many identities are looked up at once: for all clients together, for one client, and at one site. A site
-//! that never answers costs others nothing; a look-up without a free slot fails at once.
+//! that never answers does not hold up lookups of others; a lookup without a free slot fails at once.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -8,17 +8,17 @@ use parking_lot::Mutex;
 use crate::limits::{LOOKUPS_MAX, LOOKUPS_OF_DIRECTORY_MAX, LOOKUPS_PER_CLIENT_MAX, LOOKUPS_PER_SITE_MAX};
 
 tokio::task_local! {
-    /// The client whose request runs. A task-local and not an argument, so that no way from a request to a look-up can
-    /// forget it.
+    /// The client whose request is running. Task-local instead of an argument, so that no path from a request to a lookup
+    /// can leave it out.
     static CLIENT: IpAddr;
 }
 
-/// Runs a request's work. Its look-ups count for the client; `client` is what counts as one, e.g. an IPv6 /64.
+/// Runs a request's work, whose lookups count for the client: an IPv4 address, or an IPv6 /64 by its first address.
 pub async fn on_behalf_of<F: Future>(client: IpAddr, work: F) -> F::Output {
     CLIENT.scope(client, work).await
 }
 
-/// Spawns a task whose look-ups count for the client of the current one: a task-local does not pass to a new task.
+/// Spawns a task whose lookups count for the client of the current task: a new task does not inherit a task-local.
 pub fn spawn<F>(work: F) -> tokio::task::JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -30,7 +30,7 @@ where
     }
 }
 
-/// What is asked.
+/// The party that answers a lookup.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Site {
     /// The did:plc directory.
@@ -40,8 +40,9 @@ pub enum Site {
 }
 
 impl Site {
-    /// The site of a host: its last two labels, or three where the second to last one is as short as in `co.uk`. Without
-    /// a list of public suffixes this errs now and then; then strangers share a site's slots, or one has more of them.
+    /// Returns the site of a host: its last two labels, or three if the second to last one is as short as in `co.uk`.
+    /// This approximates the list of public suffixes; where it is wrong, unrelated hosts share slots, or one owner has
+    /// more of them.
     pub fn of_host(host: &str) -> Self {
         const SUFFIX_CHARS_MAX: usize = 3;
         let labels: Vec<&str> = host.trim_end_matches('.').rsplitn(4, '.').collect();
@@ -62,7 +63,7 @@ impl Site {
     }
 }
 
-/// There is no slot for a look-up.
+/// There is no free slot for a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many identities are being looked up")]
 pub struct Busy;
@@ -74,12 +75,12 @@ struct Counts {
     of_clients: HashMap<IpAddr, usize>,
 }
 
-/// Counts the look-ups under way. Cheap to clone.
+/// Counts running lookups. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Lookups(Arc<Mutex<Counts>>);
 
 impl Lookups {
-    /// Takes a slot for asking a site, for the client of [`on_behalf_of`] if there is one.
+    /// Takes a slot for a lookup at a site, for the client of [`on_behalf_of`] if there is one.
     pub fn begin(&self, site: Site) -> Result<Slot, Busy> {
         let client = CLIENT.try_with(|client| *client).ok();
         let mut counts = self.0.lock();
@@ -97,7 +98,7 @@ impl Lookups {
     }
 }
 
-/// The right to look something up; free again when it is dropped.
+/// A slot for one lookup; released when dropped.
 pub struct Slot {
     lookups: Lookups,
     site: Site,
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_what_one_owner_has() {
+    fn a_site_is_about_a_registrable_domain() {
         for (name, site) in [
             ("_atproto.alice.example.com.", "example.com"),
             ("a.b.c.Example.com", "example.com"),
@@ -154,7 +155,7 @@ mod tests {
         assert!(lookups.begin(host(2)).is_ok());
         drop(held);
         assert!(lookups.begin(host(1)).is_ok(), "a dropped slot is free again");
-        assert!(lookups.0.lock().of_sites.is_empty(), "nothing is kept of what is over");
+        assert!(lookups.0.lock().of_sites.is_empty(), "no count of zero is stored");
     }
 
     #[tokio::test]

@@ -1,32 +1,32 @@
-//! Checksums of a blob's bytes: one for each piece of 64 KiB, so that any part of it can be checked when it is read.
+//! Checksums of a blob's bytes: one for each piece of 64 KiB, so that any range can be verified when it is read.
 //!
-//! CRC-32C finds what a disk does to bytes at a tenth of the cost of the CID's SHA-256. Whoever changes bytes on purpose
-//! is found by the scrub, which computes the CID.
+//! CRC-32C detects disk errors at a tenth of the cost of the CID's SHA-256. Deliberate changes are found by the scrub,
+//! which computes the CID.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::objects::{ObjectError, Opened};
+use crate::objects::{ObjectError, Opened};
 
 /// How many bytes one checksum covers.
 pub const PIECE_BYTES: u64 = 64 * 1024;
 
-/// The bytes of one checksum.
+/// The size of one checksum, in bytes.
 const SUM_BYTES: usize = 4;
 
-/// Computes checksums of bytes as they come.
+/// Computes checksums incrementally.
 #[derive(Debug, Clone, Default)]
 pub struct Summing {
     crc: u32,
-    /// How many bytes of the piece are in `crc`.
+    /// How many bytes of the current piece are in `crc`.
     piece_bytes: u64,
     sums: Vec<u8>,
 }
 
 impl Summing {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let wanted = usize::try_from(PIECE_BYTES - self.piece_bytes).unwrap_or(usize::MAX);
@@ -45,7 +45,7 @@ impl Summing {
         (self.crc, self.piece_bytes) = (0, 0);
     }
 
-    /// The checksums of all bytes that were taken.
+    /// Returns the checksums of all bytes that were added.
     pub fn finish(mut self) -> Vec<u8> {
         if self.piece_bytes > 0 {
             self.end_piece();
@@ -59,7 +59,7 @@ impl Summing {
 pub struct Checksums(Bytes);
 
 impl Checksums {
-    /// Takes the checksums of a blob of `size` bytes; none when they are not as many as it needs.
+    /// Reads the checksums of a blob of `size` bytes; `None` if their number is wrong.
     pub fn new(stored: Bytes, size: u64) -> Option<Self> {
         let expected = size.div_ceil(PIECE_BYTES).checked_mul(SUM_BYTES as u64)?;
         (stored.len() as u64 == expected).then_some(Self(stored))
@@ -72,29 +72,29 @@ impl Checksums {
     }
 }
 
-/// The range of whole pieces that `range` needs, of a blob of `size` bytes.
+/// Extends a range to whole pieces, for a blob of `size` bytes.
 pub fn whole_pieces(range: &Range<u64>, size: u64) -> Range<u64> {
     let end = range.end.div_ceil(PIECE_BYTES).saturating_mul(PIECE_BYTES).min(size);
     range.start / PIECE_BYTES * PIECE_BYTES..end
 }
 
-/// Lets through only bytes whose checksum is right.
+/// Passes on only bytes whose checksum is right.
 struct Checker {
     sums: Checksums,
-    /// Where the next bytes are in the blob.
+    /// The offset of the next bytes in the blob.
     position: u64,
-    /// How many bytes the blob has.
+    /// The size of the blob, in bytes.
     size: u64,
-    /// What is let through: these bytes of the blob.
+    /// The range that is passed on.
     wanted: Range<u64>,
     crc: u32,
-    /// The beginning of a piece whose end has not come, up to `position`.
+    /// The beginning of an incomplete piece, up to `position`.
     held: Bytes,
 }
 
 impl Checker {
-    /// Takes the next bytes and gives those that were wanted and are checked by now. Where bytes come in whole pieces,
-    /// nothing is copied.
+    /// Checks the next bytes and returns the wanted ones that are verified by now. Copies nothing if bytes come in whole
+    /// pieces.
     fn take(&mut self, bytes: Bytes) -> Result<Bytes, ObjectError> {
         let start = self.position - self.held.len() as u64;
         let (mut rest, mut checked) = (&bytes[..], 0);
@@ -124,7 +124,7 @@ impl Checker {
         Ok(self.wanted_of(start, &joined(held, given)))
     }
 
-    /// The part of `bytes`, which begin at `start`, that is let through.
+    /// Returns the wanted part of `bytes`, which begin at the offset `start`.
     fn wanted_of(&self, start: u64, bytes: &Bytes) -> Bytes {
         let end = start + bytes.len() as u64;
         let from = self.wanted.start.clamp(start, end) - start;
@@ -140,11 +140,11 @@ fn joined(before: Bytes, behind: Bytes) -> Bytes {
     if before.is_empty() { behind } else { [before, behind].concat().into() }
 }
 
-/// Checks what was opened at the first of `pieces`, a range of whole pieces, and gives the bytes of `wanted` in it. A
-/// piece that is damaged is not given, nor anything behind it; `on_damage` is told where it begins.
+/// Verifies an object that was opened at `pieces`, a range of whole pieces, and returns the range `wanted` within it. A
+/// damaged piece and everything after it is not returned; `on_damage` is called with the offset of the piece.
 ///
 /// # Errors
-/// [`ObjectError`] when the first bytes are damaged or can't be read.
+/// [`ObjectError`] if the first bytes are damaged or can't be read.
 pub async fn checked(
     opened: Opened,
     sums: Checksums,
@@ -154,36 +154,36 @@ pub async fn checked(
 ) -> Result<Opened, ObjectError> {
     let Opened { size, first, rest } = opened;
     let mut checker = Checker { sums, position: pieces.start, size, wanted, crc: 0, held: Bytes::new() };
-    let told = move |outcome: Result<Bytes, ObjectError>| {
+    let report = move |outcome: Result<Bytes, ObjectError>| {
         if let Err(ObjectError::Damaged { position }) = &outcome {
             on_damage(*position);
         }
         outcome
     };
-    let mut first = told(checker.take(first))?;
+    let mut first = report(checker.take(first))?;
     let Some(mut rest) = rest else {
         return Ok(Opened { size, first, rest: None });
     };
-    // At least one piece is checked before the answer begins.
+    // At least one piece is verified before the response begins.
     while first.is_empty() {
         match rest.next().await {
-            Some(piece) => first = told(checker.take(piece?))?,
+            Some(piece) => first = report(checker.take(piece?))?,
             None => return Ok(Opened { size, first, rest: None }),
         }
     }
-    let rest = stream::unfold((rest, checker, told, false), |(mut rest, mut checker, told, is_over)| async move {
+    let rest = stream::unfold((rest, checker, report, false), |(mut rest, mut checker, report, is_over)| async move {
         if is_over {
             return None;
         }
         loop {
             let taken = match rest.next().await? {
-                Ok(piece) => told(checker.take(piece)),
+                Ok(piece) => report(checker.take(piece)),
                 Err(error) => Err(error),
             };
             match taken {
                 Ok(piece) if piece.is_empty() => {}
-                Ok(piece) => return Some((Ok(piece), (rest, checker, told, false))),
-                Err(error) => return Some((Err(error), (rest, checker, told, true))),
+                Ok(piece) => return Some((Ok(piece), (rest, checker, report, false))),
+                Err(error) => return Some((Err(error), (rest, checker, report, true))),
             }
         }
     });
@@ -206,7 +206,7 @@ mod tests {
         (0..len).map(|n| u8::try_from(n % 251).unwrap()).collect()
     }
 
-    /// Reads a range in pieces of `step` bytes, as an object store would give them.
+    /// Reads a range in pieces of `step` bytes, as from an object store.
     async fn read(stored: &[u8], sums: &Checksums, wanted: Range<u64>, step: usize) -> (Vec<u8>, bool) {
         let size = stored.len() as u64;
         let pieces = whole_pieces(&wanted, size);

@@ -1,7 +1,7 @@
-//! Requests to addresses that somebody else chose: the one guarded way out of the server.
+//! Requests to URLs from others: the guarded HTTP client.
 //!
-//! Only global unicast addresses are dialled, checked on the very address that is connected to; only HTTPS on its
-//! own port; no redirects, no proxies from the environment; size and time are limited.
+//! It connects only to global unicast addresses, checked on the very address of the connection, and only by HTTPS on its
+//! default port. It follows no redirects and uses no proxies from the environment; size and time are limited.
 
 use std::{
     net::SocketAddr,
@@ -15,16 +15,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
 use url::{Host, Url};
 
-use super::{global_address::is_global_unicast, lookups::Busy};
-use crate::domain::dns::{Dns, DnsError};
+use crate::{
+    dns::{Dns, DnsError},
+    global_address::is_global_unicast,
+    limits::{CONNECT_TIMEOUT_SECS, POST_TIMEOUT_SECS},
+    lookups::Busy,
+};
 
-/// How long connecting may take, in seconds.
-pub const CONNECT_TIMEOUT_SECS: u64 = 3;
-
-/// How long a post may take in all, in seconds: who is asked to come looks at us before it answers.
-pub const POST_TIMEOUT_SECS: u64 = 10;
-
-/// An answer, whole.
+/// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
@@ -36,19 +34,19 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The address is one we don't ask.
+    /// The URL or address may not be requested.
     #[error("{0} is not an address this server asks")]
     Forbidden(String),
     /// The answer was longer than allowed.
     #[error("the answer is longer than {bytes_max} bytes")]
     TooLarge {
-        /// What was allowed.
+        /// The limit.
         bytes_max: usize,
     },
     /// No answer came.
     #[error("no answer: {0}")]
     Failed(String),
-    /// So much is looked up already that this was not even tried.
+    /// Too many lookups are running; the request was not sent.
     #[error(transparent)]
     Busy(#[from] Busy),
 }
@@ -59,12 +57,12 @@ impl From<DnsError> for OutboundError {
     }
 }
 
-/// The network, as far as identities need it.
+/// The network, as far as resolution and relays need it.
 pub trait Outbound: Send + Sync + 'static {
     /// Fetches a URL, reading at most `bytes_max` bytes.
     fn get<'a>(&'a self, url: &'a Url, bytes_max: usize) -> BoxFuture<'a, Result<Answer, OutboundError>>;
 
-    /// Posts JSON to a URL, which may take its time over it, reading at most `bytes_max` bytes of the answer.
+    /// Posts JSON to a URL, with the timeout [`POST_TIMEOUT_SECS`], and reads at most `bytes_max` bytes of the answer.
     fn post_json<'a>(
         &'a self,
         url: &'a Url,
@@ -72,11 +70,11 @@ pub trait Outbound: Send + Sync + 'static {
         bytes_max: usize,
     ) -> BoxFuture<'a, Result<Answer, OutboundError>>;
 
-    /// Reads a name's TXT records, each joined to one string; an empty list when there are none.
+    /// Returns a name's TXT records, the strings of each concatenated; an empty list if there are none.
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, OutboundError>>;
 }
 
-/// The real network, guarded.
+/// The guarded client of the real network.
 pub struct Guarded {
     timeout: Duration,
     localhost_allowed: bool,
@@ -85,21 +83,22 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Makes the client; nothing is opened or read until the first request.
+    /// Creates the client; nothing is opened or read before the first request.
     ///
-    /// `localhost_allowed` lets plain HTTP to the name `localhost` through, for development on one machine.
+    /// `localhost_allowed` permits plain HTTP to the name `localhost`, for development on one machine.
     pub fn new(timeout_millis: u64, localhost_allowed: bool, dns: Arc<Dns>) -> Self {
         Self { timeout: Duration::from_millis(timeout_millis), localhost_allowed, client: OnceLock::new(), dns }
     }
 
-    pub(super) fn check(&self, url: &Url) -> Result<(), OutboundError> {
+    /// Checks a URL before its name is resolved.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), OutboundError> {
         let forbidden = || OutboundError::Forbidden(url.to_string());
         let Some(Host::Domain(host)) = url.host() else { return Err(forbidden()) };
         if self.localhost_allowed && url.scheme() == "http" && host == "localhost" {
             return Ok(());
         }
         let plain = url.username().is_empty() && url.password().is_none();
-        // A dot at the end makes a name of this machine's neighbourhood look like one of the world.
+        // With a dot at the end, a name of the local network looks like a public one.
         let is_global_name = host.contains('.') && !host.ends_with('.');
         if url.scheme() == "https" && url.port().is_none() && plain && is_global_name {
             Ok(())
@@ -125,7 +124,8 @@ impl Guarded {
         Ok(self.client.get_or_init(|| client))
     }
 
-    pub(super) fn names(&self) -> GlobalOnly {
+    /// Returns the DNS resolver of the client.
+    pub(crate) fn names(&self) -> GlobalOnly {
         GlobalOnly { localhost_allowed: self.localhost_allowed, dns: Arc::clone(&self.dns) }
     }
 }
@@ -173,15 +173,15 @@ async fn answer(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<An
     Ok(Answer { status: response.status().as_u16(), body: body.freeze() })
 }
 
-/// Gives the connector only addresses it may dial, so that what was checked is what is dialled.
-pub(super) struct GlobalOnly {
+/// Resolves names to global addresses only, so that the connector dials none that was not checked.
+pub(crate) struct GlobalOnly {
     localhost_allowed: bool,
     dns: Arc<Dns>,
 }
 
 impl GlobalOnly {
-    /// Resolves a name to the addresses that may be dialled for it.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, OutboundError> {
+    /// Resolves a name to those of its addresses that may be dialled.
+    pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, OutboundError> {
         let is_local = self.localhost_allowed && name == "localhost";
         let found = self.dns.addresses_of_stranger(name).await?;
         let allowed = found.into_iter().filter(|address| is_local || is_global_unicast(*address));

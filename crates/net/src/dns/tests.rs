@@ -4,7 +4,7 @@ use tokio::net::UdpSocket as AsyncUdpSocket;
 
 use super::*;
 
-/// A nameserver that takes every query and answers none.
+/// A nameserver that receives every query and answers none.
 fn silent() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,7 +1,7 @@
-//! Resolves names without the system's resolver, which blocks a thread for as long as a nameserver is silent.
+//! Resolves names without the system's resolver, which blocks a thread until a nameserver answers.
 //!
-//! `/etc/hosts` is asked first, then the nameservers of `/etc/resolv.conf`. Both are read again after they changed. Every
-//! look-up has a deadline.
+//! `/etc/hosts` is consulted first, then the nameservers of `/etc/resolv.conf`. Both files are read again after a change.
+//! Every lookup has a deadline.
 
 use std::{
     fs,
@@ -23,7 +23,6 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 use parking_lot::Mutex;
-use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::time::{Instant, timeout};
 
 use crate::limits::{
@@ -34,10 +33,10 @@ use crate::limits::{
 const HOSTS_FILE: &str = "/etc/hosts";
 const CONFIGURATION_FILE: &str = "/etc/resolv.conf";
 
-/// Why a name was not resolved.
+/// Why a name could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
-    /// It is no name that DNS can have.
+    /// The text is not a valid DNS name.
     #[error("{0:?} is not a DNS name")]
     Name(String),
     /// The name has no address.
@@ -46,12 +45,12 @@ pub enum DnsError {
     /// No answer within the deadline.
     #[error("DNS timed out")]
     Timeout,
-    /// The nameservers could not be asked, or could not answer.
+    /// The nameservers could not be reached, or returned an error.
     #[error("DNS failed: {0}")]
     Failed(String),
 }
 
-/// Resolves names. Nothing is read before the first look-up.
+/// A DNS resolver. Reads no file before the first lookup.
 pub struct Dns {
     nameservers: Nameservers,
     deadline: Duration,
@@ -61,7 +60,7 @@ pub struct Dns {
 enum Nameservers {
     /// Those of [`CONFIGURATION_FILE`].
     OfTheSystem,
-    /// These, and no search list.
+    /// These, without a search list.
     These(Vec<SocketAddr>),
 }
 
@@ -74,12 +73,12 @@ struct Loaded {
 }
 
 impl Dns {
-    /// Resolves as this machine is configured.
+    /// Creates a resolver that uses this machine's configuration.
     pub fn of_the_system() -> Arc<Self> {
         Self::new(Nameservers::OfTheSystem)
     }
 
-    /// Asks these nameservers instead of the configured ones; `/etc/hosts` is still asked first.
+    /// Creates a resolver that asks these nameservers instead of the configured ones, after `/etc/hosts`.
     pub fn asking(nameservers: Vec<SocketAddr>) -> Arc<Self> {
         Self::new(Nameservers::These(nameservers))
     }
@@ -89,18 +88,18 @@ impl Dns {
         Arc::new(Self { nameservers, deadline, loaded: Mutex::new(None) })
     }
 
-    /// Resolves the host of an address that the operator chose: a name, with the search list if it is short, or a
-    /// literal address. Gives at least one address, IPv4 first.
+    /// Resolves a host that the operator chose: a name, to which the search list applies, or a literal address. Returns at
+    /// least one address, IPv4 first.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         self.within_deadline(self.find_addresses(host, false)).await
     }
 
-    /// Resolves a name that a stranger chose: the search list, which leads to this machine's neighbours, is not used.
+    /// Resolves a name from others, without the search list: it would lead to hosts in this machine's network.
     pub async fn addresses_of_stranger(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         self.within_deadline(self.find_addresses(host, true)).await
     }
 
-    /// Reads a name's TXT records, each joined to one string; an empty list if there are none.
+    /// Returns a name's TXT records, the strings of each concatenated; an empty list if there are none.
     pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
         let mut absolute = parse(name)?;
         absolute.set_fqdn(true);
@@ -142,10 +141,10 @@ impl Dns {
         if found.is_empty() { Err(DnsError::NoAddress(host.to_owned())) } else { Ok(found) }
     }
 
-    /// The resolver and the static hosts as the files say now.
+    /// Returns the resolver and the static hosts for the current content of the files.
     ///
-    /// One look-up reads the files when that is due, for a moment and on its own thread: the threads for blocking work
-    /// may all be held up by a slow disk. Meanwhile the others go on with what was read before.
+    /// When a check is due, one lookup reads the files, briefly and on its own thread: a slow disk may hold up all threads
+    /// for blocking work. Other lookups continue with the previous content.
     fn loaded(&self) -> Result<Loaded, DnsError> {
         let now = Instant::now();
         let before = {
@@ -175,7 +174,7 @@ impl Dns {
     fn build(&self) -> Result<TokioResolver, DnsError> {
         let (config, mut options) = match &self.nameservers {
             Nameservers::OfTheSystem => read_system_conf().unwrap_or_else(|error| {
-                // As resolv.conf(5) says: without a nameserver, this machine is asked.
+                // resolv.conf(5): the default nameserver is this machine.
                 tracing::warn!(%error, "/etc/resolv.conf names no nameserver; asking 127.0.0.1");
                 let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
                 (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
@@ -189,7 +188,7 @@ impl Dns {
         options.timeout = options.timeout.min(self.deadline / 2);
         options.cache_size = DNS_CACHED_ANSWERS_MAX;
         options.max_active_requests = DNS_QUERIES_AT_ONCE_MAX;
-        // The static hosts are asked before the search list, not between its names.
+        // `find_addresses` consults the static hosts, before the search list applies.
         options.use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             .with_options(options)
@@ -259,19 +258,6 @@ fn found(answer: Option<&Lookup>) -> Vec<IpAddr> {
 
 fn addresses_in(answer: &Lookup) -> Vec<IpAddr> {
     answer.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
-}
-
-/// Resolves the names that a client of the operator's services dials. Every address is dialled, also private ones.
-pub struct OperatorNames(pub Arc<Dns>);
-
-impl Resolve for OperatorNames {
-    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
-        let dns = Arc::clone(&self.0);
-        Box::pin(async move {
-            let addresses = dns.addresses(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

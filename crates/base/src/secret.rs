@@ -1,18 +1,18 @@
-//! A value that must not leave by accident.
+//! A value that must not be printed or serialised by accident.
 
 use zeroize::Zeroize;
 
-/// Holds a secret: no Debug, Display or Serialize; wiped when dropped.
+/// A secret: without Debug, Display and Serialize; zeroed when dropped.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes the secret in.
+    /// Wraps a secret.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// Shows the secret to code that needs it.
+    /// Returns the secret.
     pub fn expose(&self) -> &T {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! A file on its way: written under a temporary name and hashed meanwhile. Blocking work.
+//! A file that is being written: under a temporary name, and hashed at the same time. All work here blocks.
 
 use std::{
     fs,
@@ -14,14 +14,12 @@ use sha2::{Digest, Sha256};
 
 use super::{DiskStep, Inner, TEMPORARY_ENDING};
 use crate::{
-    domain::blobs::{
-        checksums::Summing,
-        objects::{Decode, DecodeError, Finished, Folder, ObjectError},
-    },
+    checksums::Summing,
     limits,
+    objects::{Decode, DecodeError, Finished, Folder, ObjectError},
 };
 
-/// A temporary file and what is known of its content.
+/// A temporary file, with the hash and checksums of its content.
 pub(super) struct Spool {
     store: Arc<Inner>,
     temporary: Temporary,
@@ -33,7 +31,7 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Makes an empty file.
+    /// Creates an empty file.
     pub(super) fn create(store: &Arc<Inner>) -> io::Result<Self> {
         store.before(DiskStep::Create)?;
         loop {
@@ -57,7 +55,7 @@ impl Spool {
         }
     }
 
-    /// Appends.
+    /// Appends bytes.
     pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.store.before(DiskStep::Write)?;
         self.file.write_all(piece)?;
@@ -69,7 +67,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Tells what was written so far.
+    /// Describes the bytes written so far.
     pub(super) fn finished(&self) -> Finished {
         let digest = self.hash.clone().finalize().into();
         Finished {
@@ -80,7 +78,7 @@ impl Spool {
         }
     }
 
-    /// Makes a file of what this one decodes to.
+    /// Decodes this file into a new one, which replaces it.
     pub(super) fn decode(mut self, store: &Arc<Inner>, decode: Decode, bytes_max: u64) -> Result<Self, DecodeError> {
         self.file.rewind().map_err(ObjectError::from)?;
         let Self { temporary, file, .. } = self;
@@ -108,7 +106,7 @@ impl Spool {
         Ok(decoded)
     }
 
-    /// Syncs the file and moves it to its place.
+    /// Syncs the file and renames it into place.
     pub(super) fn keep(mut self, folder: &Folder, name: &str, now: SystemTime) -> io::Result<()> {
         self.file.set_modified(now)?;
         self.store.before(DiskStep::SyncFile)?;
@@ -119,7 +117,7 @@ impl Spool {
     }
 }
 
-/// The bytes as they were sent, read back. Keeps apart what the disk fails with: a decoder passes it on as its own.
+/// Reads the coded bytes back. Stores a disk error in `failed`: a decoder would pass it on as an error of its own.
 struct Sent {
     store: Arc<Inner>,
     file: fs::File,
@@ -139,7 +137,7 @@ impl Read for Sent {
     }
 }
 
-/// Removes a temporary file unless it was moved away.
+/// Removes a temporary file when dropped, unless it was renamed into place.
 struct Temporary(Option<PathBuf>);
 
 impl Temporary {
@@ -162,7 +160,7 @@ impl Drop for Temporary {
                 tracing::warn!(%error, "an unfinished upload could not be removed; the next start does it");
             }
         };
-        // A large file takes its time to go.
+        // Removing a large file takes long.
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(remove)),
             Err(_) => remove(),

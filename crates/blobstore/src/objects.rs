@@ -1,7 +1,7 @@
-//! The seam to wherever blobs' bytes are kept.
+//! The trait of every object store.
 //!
-//! An object has a name that is never given twice, and never changes once it is kept. Which object holds a blob is told
-//! by the blob's row; an object that no row names is left over from something that failed.
+//! An object's name is never used twice, and an object never changes once it is kept. The blob's row in the database
+//! names the object that holds it; an object that no row names is garbage of a failed operation.
 
 use std::{fmt, io, io::Read, ops::Range};
 
@@ -11,61 +11,61 @@ use data_encoding::HEXLOWER;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use sha2::{Digest, Sha256};
 
-/// How many bytes of a DID's hash name the account's folder.
+/// How many bytes of a DID's hash are in the name of the account's folder.
 const FOLDER_HASH_BYTES: usize = 16;
 
-/// The folder that holds an account's objects, named by a hash, so that no name somebody chose is ever a path.
+/// The folder that holds an account's objects. Its name is a hash, so that a name from a client is never a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Folder(String);
 
 impl Folder {
-    /// The folder of an account.
+    /// Returns the folder of an account.
     pub fn of(did: &Did) -> Self {
         let hash = Sha256::digest(did.as_str().as_bytes());
         let name: String = HEXLOWER.encode(&hash).chars().take(FOLDER_HASH_BYTES * 2).collect();
         Self(name)
     }
 
-    /// Takes a name that was found where objects are kept.
-    pub(super) fn found(name: &str) -> Option<Self> {
+    /// Parses the name of a stored folder.
+    pub(crate) fn found(name: &str) -> Option<Self> {
         let is_ours = name.len() == FOLDER_HASH_BYTES * 2 && is_hex(name);
         is_ours.then(|| Self(name.to_owned()))
     }
 
-    /// The folder's name, in lower-case hexadecimal.
+    /// Returns the folder's name, in lower-case hexadecimal.
     pub fn name(&self) -> &str {
         &self.0
     }
 
-    /// The shard that the folder is in, which is the beginning of its name.
+    /// Returns the shard that the folder is in: the first two characters of its name.
     pub fn shard(&self) -> &str {
         self.0.get(..2).unwrap_or_default()
     }
 }
 
-/// Tells whether text is lower-case hexadecimal.
-pub(super) fn is_hex(text: &str) -> bool {
+/// Whether text is lower-case hexadecimal.
+pub(crate) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The name of the object that holds these bytes; `nonce` is different each time.
+/// Returns a name for the object that holds the bytes of a CID; `nonce` must be different each time.
 pub fn object_name(cid: &Cid, nonce: [u8; 8]) -> String {
     format!("{}-{}", HEXLOWER.encode(cid.digest()), HEXLOWER.encode(&nonce))
 }
 
-/// Why bytes can't be kept or read.
+/// Why an object store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// There is no room left.
+    /// The store is full.
     #[error("there is no room left for blobs: {0}")]
     Full(#[source] io::Error),
-    /// Bytes are not those that were kept.
+    /// The stored bytes are not those that were written.
     #[error("the bytes from {position} on are damaged")]
     Damaged {
-        /// Where the damaged piece begins.
+        /// The offset of the damaged piece.
         position: u64,
     },
-    /// Anything else.
+    /// Any other failure.
     #[error("blobs can't be kept or read: {0}")]
     Failed(#[source] io::Error),
 }
@@ -80,48 +80,49 @@ impl From<io::Error> for ObjectError {
     }
 }
 
-/// Undoes how the bytes were coded for the way: makes a reader of the bytes meant out of one of the bytes sent.
+/// Undoes a content coding: turns a reader of the coded bytes into a reader of the decoded ones.
 pub type Decode = Box<dyn FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send> + Send>;
 
-/// Why what was written could not be decoded.
+/// Why the written bytes could not be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// It is not what the decoder takes.
+    /// They are not valid in this coding.
     #[error("the bytes can't be decoded: {0}")]
     Undecodable(#[source] io::Error),
-    /// It decodes to more bytes than are taken.
+    /// They decode to more bytes than allowed.
     #[error("the bytes decode to too many")]
     TooLarge,
-    /// The decoded bytes can't be kept.
+    /// The object store failed.
     #[error(transparent)]
     Object(#[from] ObjectError),
 }
 
-/// What was written, whole.
+/// A description of all bytes that were written to an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The hash of the bytes.
+    /// The CID of the bytes.
     pub cid: Cid,
-    /// How many there are.
+    /// How many bytes there are.
     pub size: u64,
-    /// The first of them, for finding out what they are.
+    /// The first [`BLOB_HEAD_BYTES`](crate::limits::BLOB_HEAD_BYTES) of them, to detect their type.
     pub head: Vec<u8>,
-    /// Their checksums: see [`checksums`](super::checksums).
+    /// Their checksums: see [`checksums`](crate::checksums).
     pub checksums: Vec<u8>,
 }
 
-/// An object that is being written. Dropped before it is kept, it leaves nothing.
+/// An object that is being written. If it is dropped before it is kept, nothing of it is left.
 pub trait NewObject: Send {
-    /// Appends bytes. The work may go on after the answer; a failure is then told by the next call.
+    /// Appends bytes. The work may continue after this returns; the next call reports its failure.
     fn write(&mut self, pieces: Vec<Bytes>) -> BoxFuture<'_, Result<(), ObjectError>>;
 
-    /// Replaces what was written by what it decodes to, at most `bytes_max` bytes.
+    /// Replaces the written bytes by what they decode to, at most `bytes_max` bytes.
     fn decode(&mut self, decode: Decode, bytes_max: u64) -> BoxFuture<'_, Result<(), DecodeError>>;
 
-    /// Tells what was written. Nothing is appended afterwards.
+    /// Describes the written bytes. Nothing may be appended afterwards.
     fn finish(&mut self) -> BoxFuture<'_, Result<Finished, ObjectError>>;
 
-    /// Keeps the object under a name, durably when it answers `Ok`; otherwise nothing is left.
+    /// Stores the object under a name: durably if this returns `Ok`; otherwise nothing of it is left. `now_micros` is the
+    /// time by which [`ObjectStore::kept_before`] finds it.
     fn keep(
         self: Box<Self>,
         folder: &Folder,
@@ -130,13 +131,14 @@ pub trait NewObject: Send {
     ) -> BoxFuture<'static, Result<(), ObjectError>>;
 }
 
-/// A part of an object, or all of it: the first bytes, and a stream of the others.
+/// A range of an object: the first bytes, and a stream of the others. No piece is longer than
+/// [`BLOB_READ_BYTES`](crate::limits::BLOB_READ_BYTES).
 pub struct Opened {
-    /// How many bytes the whole object has.
+    /// The size of the whole object, in bytes.
     pub size: u64,
-    /// The first bytes of the part.
+    /// The first bytes of the range.
     pub first: Bytes,
-    /// The others; `None` when there are none.
+    /// The others, in pieces that are not empty; `None` if there are none.
     pub rest: Option<BoxStream<'static, Result<Bytes, ObjectError>>>,
 }
 
@@ -146,15 +148,15 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Where blobs' bytes are kept.
+/// Stores the bytes of blobs.
 pub trait ObjectStore: Send + Sync + 'static {
-    /// Starts an object.
+    /// Creates an empty object that can be written to.
     fn create(&self) -> Box<dyn NewObject>;
 
-    /// Tells how many bytes an object has; `None` when it is not there.
+    /// Returns the size of an object in bytes; `None` if it does not exist.
     fn size(&self, folder: &Folder, name: &str) -> BoxFuture<'static, Result<Option<u64>, ObjectError>>;
 
-    /// Reads a range of an object's bytes, cut off at its end; `None` when it is not there.
+    /// Reads a range of an object, cut off at the object's end; `None` if the object does not exist.
     fn read(
         &self,
         folder: &Folder,
@@ -162,13 +164,13 @@ pub trait ObjectStore: Send + Sync + 'static {
         range: Range<u64>,
     ) -> BoxFuture<'static, Result<Option<Opened>, ObjectError>>;
 
-    /// Removes an object; one that is not there is removed already.
+    /// Removes an object. An object that does not exist is no error.
     fn remove(&self, folder: &Folder, name: &str) -> BoxFuture<'static, Result<(), ObjectError>>;
 
-    /// Lists the folders of a shard (two hexadecimal digits).
+    /// Lists the folders of a shard, which is two hexadecimal digits.
     fn folders(&self, shard: &str) -> BoxFuture<'static, Result<Vec<Folder>, ObjectError>>;
 
-    /// Lists the objects of a folder that were kept before a time, and removes the folder if it is empty.
+    /// Lists the objects of a folder that were kept before a time. An empty folder is removed.
     fn kept_before(&self, folder: &Folder, micros: u64) -> BoxFuture<'static, Result<Vec<String>, ObjectError>>;
 }
 
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_that_somebody_chose_is_a_path() {
+    fn a_name_from_a_client_is_never_a_path() {
         let folder = Folder::of(&Did::parse("did:web:..%2F..%2Fetc").unwrap());
         assert_eq!(folder.name().len(), 32);
         assert!(is_hex(folder.name()));

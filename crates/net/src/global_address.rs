@@ -1,11 +1,11 @@
-//! Which network addresses may be dialled on somebody else's word: global unicast ones, and no others.
+//! Which addresses may be dialled for a URL from others: global unicast ones only.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Tells whether an address is global unicast, looking through every way of writing IPv4 inside IPv6.
+/// Whether an address is global unicast. An IPv4 address embedded in IPv6 is judged by itself.
 ///
 /// Source: the IANA special-purpose address registries.
-pub(super) fn is_global_unicast(address: IpAddr) -> bool {
+pub(crate) fn is_global_unicast(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_global_v4(v4),
         IpAddr::V6(v6) => is_global_v6(v6),
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lets_public_addresses_through() {
+    fn public_addresses_are_allowed() {
         for address in [
             "1.1.1.1",
             "8.8.8.8",
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_everything_else() {
+    fn all_others_are_rejected() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",

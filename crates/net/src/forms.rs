@@ -1,22 +1,22 @@
-//! Forms posted to services that the operator chose: the addresses are theirs, so nothing guards where they lead.
+//! Posts forms to services of the operator's choice, to any address: see [`operator`](crate::operator).
 //!
-//! Time and size are limited; what is posted is never in an error's text.
+//! Time and size are limited; the text of an error never has a field of the form.
 
 use std::time::Duration;
 
 use allod_atproto::json::{self, Limits};
+use allod_base::secret::Secret;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded};
 
-use super::secret::Secret;
 use crate::limits::{FORM_ANSWER_BYTES_MAX, FORM_TIMEOUT_SECS};
 
-/// A name and password that a service knows the operator by.
+/// The operator's name and password at a service.
 pub type Credentials<'a> = (&'a str, &'a Secret<String>);
 
-/// An answer, whole.
+/// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -26,30 +26,30 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads what the body says; one that is no JSON of this form says nothing.
+    /// Parses the body as JSON; the default value if it is something else.
     pub fn json<T: DeserializeOwned + Default>(&self) -> T {
         json::read(&self.body, &Limits::bytes(FORM_ANSWER_BYTES_MAX)).unwrap_or_default()
     }
 }
 
-/// Why there is no answer: the connection, the time or the size.
+/// Why there is no answer: connection, timeout or size.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer: {0}")]
 pub struct Unanswered(String);
 
-/// Posts forms.
+/// A client that posts forms.
 #[derive(Debug, Clone)]
 pub struct Forms {
     client: reqwest::Client,
 }
 
 impl Forms {
-    /// Takes a client, which should follow no redirects.
+    /// Wraps a client, which should follow no redirects.
     pub fn new(client: reqwest::Client) -> Self {
         Self { client }
     }
 
-    /// Posts a form, with HTTP Basic where there are credentials.
+    /// Posts a form, with HTTP Basic authentication if there are credentials.
     pub async fn post(
         &self,
         url: Url,

@@ -1,12 +1,11 @@
-//! The forms in which a stranger may name a place that this server must not ask: each is stopped, as a URL before
-//! anything is looked up, and as an address before it is dialled.
+//! A corpus against server-side request forgery: URLs and addresses that must be rejected, a URL before its name is
+//! resolved, an address before it is dialled.
 
 use url::Url;
 
-use super::{global_address::is_global_unicast, outbound::Guarded};
-use crate::domain::dns::Dns;
+use crate::{dns::Dns, global_address::is_global_unicast, outbound::Guarded};
 
-/// Hosts that are no names: loopback, private, link-local and metadata addresses in every spelling a URL allows.
+/// Literal addresses: loopback, private, link-local and metadata addresses in every spelling a URL allows.
 const HOSTS: &[&str] = &[
     "127.0.0.1",
     "127.1",
@@ -65,7 +64,7 @@ const HOSTS: &[&str] = &[
     "[2002:7f00:1::]",
     "[2001:db8::1]",
     "[2606:4700:4700::1111]",
-    // Written in other digits and dots, which a URL folds to these.
+    // Other digits and dots, which a URL parser maps to these.
     "①②⑦.⓪.⓪.①",
     "１２７.０.０.１",
     "127。0。0。1",
@@ -74,7 +73,7 @@ const HOSTS: &[&str] = &[
     "127.0.0.%31",
 ];
 
-/// Names without a dot: of this machine and its neighbours.
+/// Names without a dot, of this machine and its network.
 const NAMES: &[&str] = &[
     "localhost",
     "LOCALHOST",
@@ -88,7 +87,7 @@ const NAMES: &[&str] = &[
     "com",
 ];
 
-/// URLs that are wrong in another part than the host.
+/// URLs that are rejected for another part than the host.
 const URLS: &[&str] = &[
     "http://a.example.com/",
     "http://a.example.com:443/",
