@@ -6,13 +6,18 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
+    thread,
     time::Duration,
 };
 
 use allod_testkit::read_json;
+use rustix::process::Pid;
 
 /// How long a server may take to say that it is ready, or to stop, on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a command may take.
+const COMMAND_PATIENCE: Duration = Duration::from_mins(3);
 
 /// The binary and the directory it runs in.
 pub(crate) struct Allod {
@@ -24,6 +29,19 @@ pub(crate) struct Outcome {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+/// Waits for the end of a command; one that does not end, a server for one, fails the test.
+fn finish(child: Child) -> Outcome {
+    let pid = Pid::from_child(&child);
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    if let Ok(output) = ended.recv_timeout(COMMAND_PATIENCE) {
+        return output.unwrap().into();
+    }
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let Outcome { stdout, stderr, .. } = ended.recv().unwrap().unwrap().into();
+    panic!("a command does not end:\n{stdout}\n{stderr}");
 }
 
 impl Allod {
@@ -53,7 +71,8 @@ impl Allod {
 
     /// Runs a command to its end, with an environment.
     pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        self.command(arguments, environment).output().unwrap().into()
+        let mut command = self.command(arguments, environment);
+        finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     /// Runs a command to its end, with an input.
@@ -66,7 +85,7 @@ impl Allod {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap().into()
+        finish(child)
     }
 
     /// Starts a server.
