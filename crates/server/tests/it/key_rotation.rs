@@ -94,3 +94,24 @@ async fn a_document_that_no_longer_fits_is_noticed() {
     assert_eq!(recheck::pass(pds.app()).await.unwrap(), 0, "the round is over");
     assert_eq!(recheck::pass(pds.app()).await.unwrap(), 1, "and begins anew");
 }
+
+#[tokio::test]
+async fn what_the_directory_has_of_one_did_keeps_no_other_from_being_checked() {
+    let pds = TestPds::start().await;
+    let alice = pds.account("alice").await;
+    for name in ["bob", "carol"] {
+        pds.advance(Duration::from_secs(1));
+        pds.account(name).await;
+    }
+    for (status, body) in [(200, "{}"), (403, "no")] {
+        pds.plc().behave_on_reads_of(alice.did.as_str(), Behaviour::Answer(status, body.to_owned()));
+        let before = pds.plc().reads();
+        recheck::pass(pds.app()).await.unwrap();
+        assert_eq!(pds.plc().reads() - before, 3, "{status}: everybody");
+        recheck::pass(pds.app()).await.unwrap();
+    }
+    pds.plc().behave_on_reads(Behaviour::Answer(500, "no".to_owned()));
+    let before = pds.plc().reads();
+    recheck::pass(pds.app()).await.unwrap();
+    assert_eq!(pds.plc().reads() - before, 2, "the directory does not answer for bob: carol waits");
+}

@@ -13,8 +13,7 @@ use crate::app::App;
 
 /// Reads what the directory has of a DID: the state, and the operation that set it.
 pub(super) async fn current(app: &App, did: &Did) -> Result<(PlcData, Cid), ChangeError> {
-    let last = app.resolver.last_operation(did).await;
-    let last = last.map_err(|error| PublishedError::Unavailable { reason: error.to_string() })?;
+    let last = app.resolver.last_operation(did).await.map_err(PublishedError::from)?;
     let last = last.ok_or(PublishedError::Unresolvable)?;
     let data = last.data().ok_or(ChangeError::Tombstoned)?;
     Ok((data, last.cid()))

@@ -8,6 +8,7 @@ use allod_atproto::{
     plc::{PlcData, Service, VerificationKey},
 };
 use allod_net::resolver::{Freshness, ResolveError};
+use allod_plc::client::ReadError as DirectoryError;
 use allod_store::{
     ReadError,
     tables::{accounts::Account, signing_keys},
@@ -113,6 +114,12 @@ pub enum PublishedError {
         /// For the log.
         reason: String,
     },
+    /// What is kept of this DID can't be used; of others that says nothing.
+    #[error("what the directory has of the DID can't be used: {reason}")]
+    Unusable {
+        /// For the log.
+        reason: String,
+    },
     /// The account has no signing key.
     #[error("{0} has no signing key")]
     NoKey(Did),
@@ -127,6 +134,17 @@ impl From<DocumentError> for PublishedError {
             DocumentError::Resolve(ResolveError::Unsupported(_) | ResolveError::NotFound(_)) => Self::Unresolvable,
             DocumentError::Resolve(ResolveError::Unavailable { reason, .. }) => Self::Unavailable { reason },
             DocumentError::Read(error) => Self::Read(error),
+        }
+    }
+}
+
+impl From<DirectoryError> for PublishedError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Unavailable { reason } => Self::Unavailable { reason },
+            error @ (DirectoryError::Refused { .. } | DirectoryError::Invalid { .. }) => {
+                Self::Unusable { reason: error.to_string() }
+            }
         }
     }
 }
@@ -152,8 +170,7 @@ pub async fn credentials(app: &App, account: &Account) -> Result<Credentials, Pu
 /// Tells what a DID says at this moment: asked now, and kept for others who ask.
 pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> {
     if is_plc(did) {
-        let data = app.resolver.plc_data(did).await;
-        let data = data.map_err(|error| PublishedError::Unavailable { reason: error.to_string() })?;
+        let data = app.resolver.plc_data(did).await?;
         let data = data.ok_or(PublishedError::Unresolvable)?;
         app.resolver.cache_document(did.clone(), Arc::new(data.document(did)));
         return Ok(Published::of(&data));

@@ -49,7 +49,7 @@ impl<E> From<PublishedError> for XrpcError<E> {
     fn from(error: PublishedError) -> Self {
         match error {
             PublishedError::Unresolvable => Self::invalid_request(error.to_string()),
-            PublishedError::Unavailable { .. } => not_answered(&error),
+            PublishedError::Unavailable { .. } | PublishedError::Unusable { .. } => not_answered(&error),
             PublishedError::NoKey(_) => Self::internal(error),
             PublishedError::Read(error) => error.into(),
         }
