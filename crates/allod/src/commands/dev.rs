@@ -1,6 +1,10 @@
 //! `allod dev`: a whole local network, from nothing.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    fs::Permissions,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use allod_server::app::App;
 use tokio::net::TcpListener;
@@ -19,7 +23,9 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Runs the network until it is told to stop.
 pub(super) fn run(arguments: &Dev) -> Result<(), Failure> {
     let temporary = if arguments.ephemeral {
-        Some(tempfile::Builder::new().prefix("allod-dev-").tempdir().map_err(Failure::failed)?)
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("allod-dev-").permissions(private).tempdir();
+        Some(folder.map_err(Failure::failed)?)
     } else {
         None
     };

@@ -76,7 +76,9 @@ async fn each_request_leaves_one_line() {
     assert_eq!((repo["bytes"], repo.get("did"), repo.get("broken_off")), (&*export.len().to_string(), None, None));
     let nothing = found("/nothing/%1B");
     assert_eq!((nothing["status"], nothing.get("did")), ("404", None));
-    assert_eq!(found("/xrpc/com.atproto.server.createAccount")["method"], "POST");
+    let sign_up = found("/xrpc/com.atproto.server.createAccount");
+    assert_eq!((sign_up["method"], sign_up["did"]), ("POST", did));
+    assert!(!output.contains("open to other users"), "{output}");
     assert!(!output.contains("s3cret-value"), "{output}");
 }
 

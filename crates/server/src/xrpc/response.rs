@@ -1,12 +1,13 @@
 //! What a handler gives.
 
+use allod_atproto::Did;
 use allod_http::body::{ResponseBody, StreamError};
 use allod_lexicon::Method;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body::Body;
 
-use crate::reply;
+use crate::{access::Caller, reply};
 
 /// The answer of method `M`.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub struct XrpcResponse<M: Method> {
     content: Content<M::Output>,
     headers: Vec<(HeaderName, HeaderValue)>,
     status: StatusCode,
+    caller: Option<Did>,
 }
 
 #[derive(Debug)]
@@ -25,7 +27,7 @@ enum Content<O> {
 impl<M: Method> XrpcResponse<M> {
     /// Answers the method's output.
     pub fn new(output: M::Output) -> Self {
-        Self { content: Content::Output(output), headers: Vec::new(), status: StatusCode::OK }
+        Self { content: Content::Output(output), headers: Vec::new(), status: StatusCode::OK, caller: None }
     }
 
     /// Answers bytes of this content type.
@@ -34,6 +36,7 @@ impl<M: Method> XrpcResponse<M> {
             content: Content::Body(content_type, ResponseBody::bytes(bytes)),
             headers: Vec::new(),
             status: StatusCode::OK,
+            caller: None,
         }
     }
 
@@ -46,6 +49,7 @@ impl<M: Method> XrpcResponse<M> {
             content: Content::Body(content_type, ResponseBody::stream(body)),
             headers: Vec::new(),
             status: StatusCode::OK,
+            caller: None,
         }
     }
 
@@ -63,6 +67,13 @@ impl<M: Method> XrpcResponse<M> {
         self
     }
 
+    /// Names the account that the request turned out to be of, for the access log.
+    #[must_use]
+    pub fn caller(mut self, did: Did) -> Self {
+        self.caller = Some(did);
+        self
+    }
+
     pub(super) fn into_response(self) -> Result<Response<ResponseBody>, serde_json::Error> {
         let mut response = match self.content {
             Content::Output(_) if M::OUTPUT_ENCODING.is_none() => Response::new(ResponseBody::empty()),
@@ -75,6 +86,9 @@ impl<M: Method> XrpcResponse<M> {
         };
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);
+        if let Some(did) = self.caller {
+            response.extensions_mut().insert(Caller(did));
+        }
         Ok(response)
     }
 }

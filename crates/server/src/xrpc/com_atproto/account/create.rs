@@ -30,10 +30,12 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<Create, Anonymous>) -> 
     )
     .await?;
     let tokens = signed_up.take_tokens()?;
-    Ok(XrpcResponse::new(Output {
+    let caller = signed_up.account.did.clone();
+    let output = Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
         handle: signed_up.account.handle.to_string(),
         did: signed_up.account.did.to_string(),
-    }))
+    };
+    Ok(XrpcResponse::new(output).caller(caller))
 }

@@ -36,11 +36,13 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateAccount, SignUpCa
     )
     .await?;
     let tokens = signed_up.take_tokens()?;
-    Ok(XrpcResponse::new(Output {
+    let caller = signed_up.account.did.clone();
+    let output = Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
         handle: signed_up.account.handle,
         did: signed_up.account.did,
         did_doc: signed_up.did_document,
-    }))
+    };
+    Ok(XrpcResponse::new(output).caller(caller))
 }

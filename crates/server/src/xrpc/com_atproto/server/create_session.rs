@@ -38,7 +38,8 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
     })?;
     let status = Status::of(&account);
     let did_doc = session_document(&app, &account.did).await;
-    Ok(XrpcResponse::new(Output {
+    let caller = account.did.clone();
+    let output = Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
         handle: account.handle,
@@ -49,5 +50,6 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
         email_auth_factor: Some(account.email_auth_factor),
         active: Some(status.is_active()),
         status: status.name().map(str::to_owned),
-    }))
+    };
+    Ok(XrpcResponse::new(output).caller(caller))
 }
