@@ -3,6 +3,7 @@
 
 use std::{
     net::{SocketAddr, UdpSocket},
+    os::unix::fs::PermissionsExt as _,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +16,12 @@ use allod_net::{
 };
 use allod_server::{
     config::{ServiceConfig, Verification},
-    domain::captcha::CaptchaConfig,
+    control::{self, Command, Password, Silent},
+    domain::{
+        captcha::CaptchaConfig,
+        phone::{PhoneConfig, TwilioConfig},
+    },
+    sendmail::{Sendmail, SendmailConfig},
     smtp::{Smtp, SmtpConfig, SmtpTls},
 };
 use allod_testkit::{Actor, Behaviour, Options, TestPds};
@@ -308,4 +314,50 @@ async fn a_captcha_service() {
     let waiting = join_all((0..16).map(|n| sign_up(&format!("waiting{n}"))));
     let (statuses, ()) = tokio::join!(waiting, unhindered(&pds, &alice, "captcha service"));
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_telephone_service() {
+    let (_service, port) = silent_server().await;
+    let twilio = TwilioConfig {
+        base_url: Url::parse(&format!("http://127.0.0.1:{port}")).unwrap(),
+        account_sid: "AC1".to_owned(),
+        auth_token: Secret::new("token".to_owned()),
+        service_sid: "VA1".to_owned(),
+    };
+    let phone = PhoneConfig { accounts_max: 4, twilio: Some(twilio) };
+    let required = Verification::Phone(phone);
+    let pds = options().config(move |config| config.sign_up.verification = required.clone()).start().await;
+    let create = Command::AccountCreate {
+        handle: "alice.test".to_owned(),
+        email: Some("alice@mail.test".to_owned()),
+        password: Password::new("password-of-alice".to_owned()),
+        allow_reserved: false,
+    };
+    control::execute(pds.app(), create, &mut Silent).await.unwrap();
+    let alice = pds.sign_in("alice").await;
+    let waiting = join_all((0..16).map(|n| {
+        let body = json!({ "phoneNumber": format!("+4930123456{n:02}") });
+        let call = pds.xrpc_post("com.atproto.temp.requestPhoneVerification").json(&body);
+        async move { call.send().await.status.as_u16() }
+    }));
+    let (statuses, ()) = tokio::join!(waiting, unhindered(&pds, &alice, "telephone service"));
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_sendmail_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = folder.path().join("sendmail");
+    std::fs::write(&command, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let config = SendmailConfig { command, from: "noreply@example.com".to_owned() };
+    let sendmail = Sendmail::new(&config, &service()).unwrap();
+    let pds = options().mail_transport(Arc::new(sendmail)).start().await;
+    let alice = pds.account("alice").await;
+    for _ in 0..3 {
+        let body = json!({ "email": "alice@mail.test" });
+        pds.xrpc_post("com.atproto.server.requestPasswordReset").json(&body).send().await;
+    }
+    unhindered(&pds, &alice, "sendmail command").await;
 }
