@@ -22,6 +22,7 @@ pub mod moderation;
 pub mod newest_time;
 pub mod passwords;
 pub mod phone;
+pub mod plc_operations;
 pub mod preferences;
 pub mod rate_limits;
 pub mod remembered;

@@ -13,7 +13,6 @@ use allod_atproto::{
     plc::Operation,
 };
 use allod_base::clock::{self, MICROS_PER_SEC};
-use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, EventKind, NewEvent, ReadError, Txn,
     tables::{
@@ -29,8 +28,9 @@ use crate::{
     app::App,
     domain::{
         accounts::was_ever_active,
-        handles, integrity,
+        handles,
         keys::Purpose,
+        plc_operations::{self, Attempt, BackOff, Outcome, Undecided},
         repos::{self, AnnounceError},
         reserved_keys::FindKeyError,
         sign_up::queue,
@@ -41,8 +41,8 @@ use crate::{
 pub const CHANGE_SECS_MAX: u64 = 10 * 60;
 /// How soon the reconciler looks at a change whose driver is gone, in seconds.
 const FIRST_LOOK_SECS: u64 = 30;
-/// The longest pause before a change is looked at again, in seconds.
-const RETRY_PAUSE_SECS_MAX: u64 = 60;
+/// The pauses before a change is looked at again.
+const BACK_OFF: BackOff = BackOff { first_secs: 1, max_secs: 60 };
 /// How many changes one pass looks at.
 const LOOKS_PER_PASS_MAX: i64 = 200;
 
@@ -102,6 +102,16 @@ pub enum ChangeError {
     Internal(String),
 }
 
+impl From<Undecided> for ChangeError {
+    fn from(undecided: Undecided) -> Self {
+        tracing::warn!(reason = %undecided, "it is not known whether the directory has a change");
+        match undecided {
+            Undecided::Outage(_) => Self::Pending,
+            Undecided::LogUnreadable(_) => Self::LogUnreadable,
+        }
+    }
+}
+
 impl From<FindKeyError> for ChangeError {
     fn from(error: FindKeyError) -> Self {
         match error {
@@ -156,24 +166,16 @@ impl Turn {
         let app = &self.app;
         let row = hold(app, account, change).await?;
         let operation = stored_operation(app, &row)?;
-        match app.plc.submit(&row.did, &operation).await {
-            Ok(()) => finish(app, &row, &operation).await,
-            Err(SubmitError::Refused { message, .. }) => {
+        match plc_operations::send(&app.plc, &row.did, &operation, Attempt::First).await? {
+            Outcome::Accepted => finish(app, &row, &operation).await,
+            Outcome::Rejected(message) => {
                 release(app, &row).await?;
                 Err(ChangeError::Refused(message))
             }
-            Err(SubmitError::Unreachable { reason }) => {
+            Outcome::NotSent(reason) => {
                 tracing::warn!(did = %row.did, reason, "the directory was not reached");
                 release(app, &row).await?;
                 Err(ChangeError::Unreachable)
-            }
-            Err(SubmitError::Unknown { reason }) => {
-                tracing::warn!(did = %row.did, reason, "the directory's answer to a change is not known yet");
-                if is_accepted(app, &row.did, &operation).await? {
-                    finish(app, &row, &operation).await
-                } else {
-                    Err(ChangeError::Pending)
-                }
             }
         }
     }
@@ -334,25 +336,7 @@ async fn commit(app: &App, txn: Txn, handle: &Handle) -> Result<(), ChangeError>
 }
 
 fn stored_operation(app: &App, row: &IdentityChange) -> Result<Operation, ChangeError> {
-    Operation::parse_text(&row.operation).map_err(|_| {
-        app.integrity.report(&integrity::repository(&row.did), "the stored change of its identity can't be read");
-        ChangeError::Read(ReadError::Corrupt { what: "identity_changes.operation" })
-    })
-}
-
-/// Asks the directory whether it has an operation.
-async fn is_accepted(app: &App, did: &Did, operation: &Operation) -> Result<bool, ChangeError> {
-    let wanted = operation.cid();
-    match app.plc.audit_log(did).await {
-        Ok(log) => Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified)),
-        Err(error) => {
-            tracing::warn!(%did, %error, "the directory could not be asked about a change");
-            Err(match error {
-                DirectoryError::Unavailable { .. } => ChangeError::Pending,
-                DirectoryError::Refused { .. } | DirectoryError::Invalid { .. } => ChangeError::LogUnreadable,
-            })
-        }
-    }
+    Ok(plc_operations::stored(&app.integrity, &row.did, &row.operation, "identity_changes.operation")?)
 }
 
 /// What became of a change.
@@ -365,14 +349,10 @@ enum Settled {
 /// Brings a change to its end whose driver is gone, or tells that it still waits for the directory.
 async fn settle(app: &Arc<App>, row: &IdentityChange) -> Result<Settled, ChangeError> {
     let operation = stored_operation(app, row)?;
-    let mut has_it = is_accepted(app, &row.did, &operation).await?;
+    let mut has_it = plc_operations::is_accepted(&app.plc, &row.did, &operation).await?;
     if !has_it && row.deadline > clock::to_store(app.clock.now_micros()) {
-        match app.plc.submit(&row.did, &operation).await {
-            Ok(()) => has_it = true,
-            // A directory that refuses what it already has, has it.
-            Err(SubmitError::Refused { .. }) => has_it = is_accepted(app, &row.did, &operation).await?,
-            Err(SubmitError::Unreachable { .. } | SubmitError::Unknown { .. }) => return Err(ChangeError::Pending),
-        }
+        let sent = plc_operations::send(&app.plc, &row.did, &operation, Attempt::Again).await?;
+        has_it = sent == Outcome::Accepted;
     }
     if has_it {
         finish(app, row, &operation).await?;
@@ -446,8 +426,7 @@ async fn reconcile(app: &Arc<App>, rows: Vec<IdentityChange>, reconciled: &mut R
 }
 
 async fn postpone(app: &App, row: &IdentityChange, error: &ChangeError) -> Result<(), ChangeError> {
-    let tries = u32::try_from(row.tries).unwrap_or(u32::MAX).min(10);
-    let pause_secs = (1_u64 << tries).min(RETRY_PAUSE_SECS_MAX);
+    let pause_secs = BACK_OFF.pause_secs(row.tries);
     let again = clock::to_store(app.clock.now_micros() + pause_secs * MICROS_PER_SEC);
     if matches!(error, ChangeError::Pending) {
         tracing::info!(did = %row.did, pause_secs, "an identity change waits for the directory");

@@ -1,11 +1,10 @@
 //! The state machine: reserve, submit, then only forward; or release and leave nothing.
 
-use allod_atproto::{Cid, Did, plc::Operation};
+use allod_atproto::{Did, plc::Operation};
 use allod_base::{
     clock::{self, MICROS_PER_SEC},
     randomness,
 };
-use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, Txn,
     tables::{
@@ -33,6 +32,7 @@ use crate::{
         identity::hosted::host_of,
         keys::Purpose,
         phone::{PhoneError, Verified},
+        plc_operations::{self, Attempt, Outcome},
         repos::genesis,
         sessions::{self, OpenError, Proof, TokenPair},
     },
@@ -79,13 +79,6 @@ async fn create(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError
     Ok(SignedUp { account, tokens, did_document: Some(submission.document.clone()) })
 }
 
-/// Whether the directory may have heard of the operation before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Attempt {
-    First,
-    Again,
-}
-
 /// Sends the operation, and finishes or undoes according to the answer.
 pub(super) async fn submit_and_finish(
     app: &App,
@@ -95,31 +88,17 @@ pub(super) async fn submit_and_finish(
     waiter: Waiter,
 ) -> Result<(Account, Option<TokenPair>), SignUpError> {
     pass(app, Failpoint::Submitting).await?;
-    let answer = app.plc.submit(&row.did, operation).await;
+    let sent = plc_operations::send(&app.plc, &row.did, operation, attempt).await;
     pass(app, Failpoint::Answered).await?;
-    let definite = match answer {
-        Ok(()) => None,
-        Err(SubmitError::Refused { message, .. }) => Some(SignUpError::DirectoryRefused(message)),
-        Err(SubmitError::Unreachable { .. }) if attempt == Attempt::First => Some(SignUpError::DirectoryUnreachable),
-        Err(SubmitError::Unreachable { reason }) => return Err(pending(&row.did, &reason)),
-        Err(SubmitError::Unknown { reason }) => match is_accepted(app, &row.did, operation).await {
-            Ok(true) => None,
-            Ok(false) | Err(_) => return Err(pending(&row.did, &reason)),
-        },
+    let error = match sent {
+        Ok(Outcome::Accepted) => None,
+        Ok(Outcome::Rejected(message)) => Some(SignUpError::DirectoryRefused(message)),
+        Ok(Outcome::NotSent(_)) => Some(SignUpError::DirectoryUnreachable),
+        Err(undecided) => return Err(pending(&row.did, &undecided.to_string())),
     };
-    if let Some(error) = definite {
-        // A directory that refuses what it already has, has it.
-        let refused = matches!(error, SignUpError::DirectoryRefused(_));
-        let has_it = refused
-            && match is_accepted(app, &row.did, operation).await {
-                // Nobody sent it before, so the refusal stands by itself.
-                Err(_) if attempt == Attempt::First => false,
-                answer => answer?,
-            };
-        if !has_it {
-            release(app, row).await?;
-            return Err(error);
-        }
+    if let Some(error) = error {
+        release(app, row).await?;
+        return Err(error);
     }
     let (account, tokens) = finish(app, row, waiter).await?;
     pass(app, Failpoint::Activated).await?;
@@ -129,18 +108,6 @@ pub(super) async fn submit_and_finish(
 pub(super) fn pending(did: &Did, reason: &str) -> SignUpError {
     tracing::warn!(%did, reason, "the directory's answer to a sign-up is not known yet");
     SignUpError::Pending
-}
-
-/// Asks the directory whether it has the operation.
-pub(super) async fn is_accepted(app: &App, did: &Did, operation: &Operation) -> Result<bool, SignUpError> {
-    has_operation(app, did, operation).await.map_err(|error| pending(did, &error.to_string()))
-}
-
-/// As [`is_accepted`]; tells why the directory could not be read.
-pub(super) async fn has_operation(app: &App, did: &Did, operation: &Operation) -> Result<bool, DirectoryError> {
-    let wanted: Cid = operation.cid();
-    let log = app.plc.audit_log(did).await?;
-    Ok(log.iter().flatten().any(|entry| entry.cid == wanted && !entry.nullified))
 }
 
 async fn reserve(app: &App, applicant: &Applicant, submission: &Submission) -> Result<SignUp, SignUpError> {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use allod_atproto::Did;
 use allod_base::clock::{self, MICROS_PER_SEC};
-use allod_plc::client::{ReadError as DirectoryError, SubmitError};
 use allod_store::{
     CommitError, ReadError, Txn,
     tables::{
@@ -22,7 +21,6 @@ use tokio::sync::Mutex;
 use super::{
     Driver, MOVE_IN_SECS, SignUpError,
     failpoint::{Failpoint, pass as pass_by},
-    machine, resume,
 };
 use crate::{
     app::App,
@@ -33,6 +31,7 @@ use crate::{
         },
         administration::{By, audit},
         mail::{self, Content, Letter},
+        plc_operations::{self, Attempt, BackOff, Outcome, Undecided},
         repos::{self, AnnounceError},
     },
 };
@@ -52,8 +51,8 @@ const LOOKS_PER_PASS_MAX: i64 = 50;
 const LATE_SECS_MAX: u64 = 60;
 /// How soon a pass looks at an account that is being let in, in seconds.
 const FIRST_LOOK_SECS: u64 = 30;
-/// The longest pause before letting an account in is tried again, in seconds.
-const RETRY_PAUSE_SECS_MAX: u64 = 10 * 60;
+/// The pauses before letting an account in is tried again.
+const BACK_OFF: BackOff = BackOff { first_secs: FIRST_LOOK_SECS, max_secs: 10 * 60 };
 
 /// Who waits, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,8 +291,7 @@ async fn carry_in(app: &Arc<App>, did: &Did) -> Result<(), QueueError> {
         | QueueError::Read(_)
         | QueueError::Commit(_)
         | QueueError::Internal(_) => {
-            let tries = u32::try_from(row.tries).unwrap_or(u32::MAX).min(10);
-            let pause_secs = (FIRST_LOOK_SECS << tries).min(RETRY_PAUSE_SECS_MAX);
+            let pause_secs = BACK_OFF.pause_secs(row.tries);
             let again = clock::to_store(app.clock.now_micros() + pause_secs * MICROS_PER_SEC);
             sign_up_queue::postpone(&mut txn, did, again, &error.to_string());
         }
@@ -307,28 +305,19 @@ async fn carry_in(app: &Arc<App>, did: &Did) -> Result<(), QueueError> {
 async fn send(app: &App, row: &Waiting) -> Result<(), QueueError> {
     pass_by(app, Failpoint::LettingIn).await.map_err(|error| internal(&error))?;
     let Some(operation) = &row.operation else { return Ok(()) };
-    let operation = resume::read_operation(app, &row.did, operation).map_err(|error| internal(&error))?;
-    let error = match app.plc.submit(&row.did, &operation).await {
-        Ok(()) => return Ok(()),
-        Err(error) => error,
-    };
-    // A directory that refuses what it already has, has it.
-    match machine::has_operation(app, &row.did, &operation).await {
-        Ok(true) => return Ok(()),
-        Ok(false) => {}
-        Err(unread @ DirectoryError::Unavailable { .. }) => {
-            tracing::warn!(did = %row.did, %unread, "the directory could not be asked about a sign-up");
-            return Err(QueueError::Pending);
+    let operation = plc_operations::stored(&app.integrity, &row.did, operation, "sign_up_queue.operation")?;
+    match plc_operations::send(&app.plc, &row.did, &operation, Attempt::Again).await {
+        Ok(Outcome::Accepted) => Ok(()),
+        Ok(Outcome::Rejected(message)) => Err(QueueError::Refused(message)),
+        Ok(Outcome::NotSent(reason)) | Err(Undecided::Outage(reason)) => {
+            tracing::warn!(did = %row.did, reason, "the directory's answer to an admission is not known yet");
+            Err(QueueError::Pending)
         }
-        Err(unread) => {
-            tracing::warn!(did = %row.did, %unread, "the directory could not be asked about a sign-up");
-            return Err(QueueError::LogUnreadable);
+        Err(Undecided::LogUnreadable(reason)) => {
+            tracing::warn!(did = %row.did, reason, "the directory's log of a DID that is admitted can't be read");
+            Err(QueueError::LogUnreadable)
         }
     }
-    Err(match error {
-        SubmitError::Refused { message, .. } => QueueError::Refused(message),
-        SubmitError::Unreachable { .. } | SubmitError::Unknown { .. } => QueueError::Pending,
-    })
 }
 
 /// Takes an account out of the queue, and into the network unless it moves in.

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use allod_base::clock::{self, MICROS_PER_SEC};
-use allod_plc::client::ReadError as DirectoryError;
 use allod_store::{
     CommitError, Txn,
     tables::sign_ups::{self, SIGN_UP_MOVED, SignUp, SignUpState},
 };
 
 use super::{Driver, SignUpError, Waiter, machine, resume};
-use crate::app::App;
+use crate::{
+    app::App,
+    domain::plc_operations::{self, BackOff, Undecided},
+};
 
 /// How long the reconciler rests between passes, in seconds.
 pub const PASS_EVERY_SECS: u64 = 30;
 /// How many sign-ups one pass looks at.
 const LOOKS_PER_PASS_MAX: i64 = 200;
-/// The longest pause before a sign-up is looked at again, in seconds.
-const RETRY_PAUSE_SECS_MAX: u64 = 60;
+/// The pauses before a sign-up is looked at again.
+const BACK_OFF: BackOff = BackOff { first_secs: 1, max_secs: 60 };
 
 /// What a pass did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -100,13 +102,14 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
         }
         SignUpState::Submitted => {
             let operation = resume::stored_operation(app, row)?;
-            let is_accepted = match machine::has_operation(app, &row.did, &operation).await {
+            let is_accepted = match plc_operations::is_accepted(&app.plc, &row.did, &operation).await {
                 Ok(is_accepted) => is_accepted,
-                Err(error) => {
-                    let pending = machine::pending(&row.did, &error.to_string());
-                    // What it answers about this DID says nothing of the others.
-                    let is_outage = matches!(error, DirectoryError::Unavailable { .. });
-                    return if is_outage { Ok(Outcome::Outage(pending)) } else { Err(pending) };
+                Err(undecided) => {
+                    let pending = machine::pending(&row.did, &undecided.to_string());
+                    return match undecided {
+                        Undecided::Outage(_) => Ok(Outcome::Outage(pending)),
+                        Undecided::LogUnreadable(_) => Err(pending),
+                    };
                 }
             };
             if is_accepted {
@@ -130,8 +133,7 @@ async fn look_at(app: &App, row: &SignUp) -> Result<Outcome, SignUpError> {
 }
 
 async fn postpone(app: &App, row: &SignUp, error: &SignUpError) -> Result<(), SignUpError> {
-    let tries = u32::try_from(row.tries).unwrap_or(u32::MAX).min(10);
-    let pause_secs = (1_u64 << tries).min(RETRY_PAUSE_SECS_MAX);
+    let pause_secs = BACK_OFF.pause_secs(row.tries);
     let again = clock::to_store(app.clock.now_micros() + pause_secs * MICROS_PER_SEC);
     if matches!(error, SignUpError::Pending) {
         tracing::info!(did = %row.did, pause_secs, "a sign-up waits for the directory");

@@ -2,22 +2,19 @@
 
 use allod_atproto::{Did, Handle, plc::Operation};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, Txn,
     tables::{
         accounts,
         sign_ups::{self, SignUp, SignUpState},
     },
 };
 
-use super::{
-    SignUpError, SignUpRequest, SignedUp, Waiter,
-    machine::{self, Attempt},
-    operation,
-};
+use super::{SignUpError, SignUpRequest, SignedUp, Waiter, machine, operation};
 use crate::{
     app::App,
     domain::{
-        emails, integrity,
+        emails,
+        plc_operations::{self, Attempt},
         sessions::{self, OpenError, Proof, TokenPair},
     },
 };
@@ -40,10 +37,11 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
     let (operation, waiter) = (stored_operation(app, &row)?, request.waiter());
     let (account, tokens) = match row.state {
         SignUpState::Reserved => return Ok(None),
-        SignUpState::Submitted if machine::is_accepted(app, &row.did, &operation).await? => {
-            machine::finish(app, &row, waiter).await?
-        }
-        SignUpState::Submitted => machine::submit_and_finish(app, &row, &operation, Attempt::Again, waiter).await?,
+        SignUpState::Submitted => match plc_operations::is_accepted(&app.plc, &row.did, &operation).await {
+            Ok(true) => machine::finish(app, &row, waiter).await?,
+            Ok(false) => machine::submit_and_finish(app, &row, &operation, Attempt::Again, waiter).await?,
+            Err(undecided) => return Err(machine::pending(&row.did, &undecided.to_string())),
+        },
         SignUpState::Active => claim(app, &row, waiter).await?,
     };
     drop(driving);
@@ -53,15 +51,7 @@ pub(super) async fn resume(app: &App, request: &SignUpRequest) -> Result<Option<
 
 /// Reads the operation of a stored sign-up.
 pub(super) fn stored_operation(app: &App, row: &SignUp) -> Result<Operation, SignUpError> {
-    read_operation(app, &row.did, &row.operation)
-}
-
-/// Reads the stored operation of a DID.
-pub(super) fn read_operation(app: &App, did: &Did, operation: &str) -> Result<Operation, SignUpError> {
-    Operation::parse_text(operation).map_err(|_| {
-        app.integrity.report(&integrity::repository(did), "the stored operation of its sign-up can't be read");
-        SignUpError::Read(ReadError::Corrupt { what: "operation of a sign-up" })
-    })
+    Ok(plc_operations::stored(&app.integrity, &row.did, &row.operation, "sign_ups.operation")?)
 }
 
 /// Nobody is driving it, and nobody in this run of the process has answered it.
