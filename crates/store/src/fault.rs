@@ -40,6 +40,7 @@ struct Plan {
     reads: u64,
     at_commit: BTreeMap<u64, Fault>,
     at_read: BTreeMap<u64, Fault>,
+    at_events: Option<Fault>,
     hanging: u64,
 }
 
@@ -63,11 +64,17 @@ impl Faulty {
         plan.at_read.insert(call, fault);
     }
 
+    /// Sets what happens to the next read of events.
+    pub fn at_events(&self, fault: Fault) {
+        self.plan.lock().at_events = Some(fault);
+    }
+
     /// Forgets every fault that has not happened yet.
     pub fn clear(&self) {
         let mut plan = self.plan.lock();
         plan.at_commit.clear();
         plan.at_read.clear();
+        plan.at_events = None;
     }
 
     /// Lets every call that hangs go on.
@@ -104,6 +111,11 @@ impl Faulty {
         plan.at_read.remove(&call)
     }
 
+    fn next_events(&self) -> Option<Fault> {
+        let next = self.next_read();
+        self.plan.lock().at_events.take().or(next)
+    }
+
     async fn hang(&self) {
         let mut released = self.released.subscribe();
         let hanging = Hanging::begin(self);
@@ -112,8 +124,8 @@ impl Faulty {
         drop(hanging);
     }
 
-    async fn before_read(&self) -> Result<(), ReadError> {
-        match self.next_read() {
+    async fn before_read(&self, fault: Option<Fault>) -> Result<(), ReadError> {
+        match fault {
             None => Ok(()),
             Some(Fault::Hang | Fault::HangApplied) => {
                 self.hang().await;
@@ -168,7 +180,7 @@ impl Drop for Hanging<'_> {
 impl Database for Faulty {
     fn read(&self, query: Statement) -> BoxFuture<'_, Result<Rows, ReadError>> {
         Box::pin(async move {
-            self.before_read().await?;
+            self.before_read(self.next_read()).await?;
             self.inner.read(query).await
         })
     }
@@ -179,7 +191,7 @@ impl Database for Faulty {
 
     fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
         Box::pin(async move {
-            self.before_read().await?;
+            self.before_read(self.next_events()).await?;
             self.inner.events(after, limit).await
         })
     }
