@@ -40,6 +40,7 @@ pub const SQLITE: &[Migration] = &[
     migration!(17, "0017_checksums"),
     migration!(18, "0018_canonical_emails"),
     migration!(19, "0019_earlier_events"),
+    migration!(20, "0020_account_states"),
 ];
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
         handles::{self, HandleError},
         identity::published,
         invites::{self, CreateInvitesError, ListError},
-        sign_up::{SignUpError, SignUpRequest, queue, sign_up},
+        sign_up::{SignUpError, SignUpRequest, sign_up},
     },
 };
 
@@ -102,7 +102,7 @@ async fn add_recovery_key(app: &Arc<App>, account: &Account, key: &str) -> Resul
 
 /// Tells one account, with what the operator should know of it.
 async fn show(app: &App, account: &Account) -> Result<AccountDetails, ControlError> {
-    let warnings = if queue::waits(app, account).await? {
+    let warnings = if account.is_queued {
         vec!["The account waits in the sign-up queue: allod queue admit, or allod queue refuse".to_owned()]
     } else {
         match published::advice(app, account).await {

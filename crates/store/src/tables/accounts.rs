@@ -48,6 +48,10 @@ pub struct Account {
     pub invites_disabled: bool,
     /// Why they are, or why they are no longer.
     pub invite_note: Option<String>,
+    /// Whether it ever took part in the network. One that moves in or is queued has not, until it is activated.
+    pub was_activated: bool,
+    /// Whether it waits in the sign-up queue, or is just being admitted.
+    pub is_queued: bool,
 }
 
 impl Account {
@@ -67,6 +71,8 @@ impl Account {
             email_auth_factor: false,
             invites_disabled: false,
             invite_note: None,
+            was_activated: true,
+            is_queued: false,
         }
     }
 }
@@ -76,7 +82,8 @@ macro_rules! columns {
     () => {
         "accounts.did, accounts.handle, accounts.email, accounts.password_hash, accounts.created_at, \
          accounts.email_confirmed_at, accounts.deactivated_at, accounts.delete_after, accounts.takedown_ref, \
-         accounts.invite_code, accounts.email_auth_factor, accounts.invites_disabled, accounts.invite_note"
+         accounts.invite_code, accounts.email_auth_factor, accounts.invites_disabled, accounts.invite_note, \
+         accounts.was_activated, accounts.is_queued"
     };
 }
 
@@ -95,6 +102,8 @@ fn account(row: &Row) -> Result<Account, ReadError> {
         email_auth_factor: row.get(10)?,
         invites_disabled: row.get(11)?,
         invite_note: row.get(12)?,
+        was_activated: row.get(13)?,
+        is_queued: row.get(14)?,
     })
 }
 
@@ -447,7 +456,8 @@ pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, d
         1,
         sql!(
             "UPDATE accounts SET takedown_ref = $2, deactivated_at = $3, \
-             delete_after = CASE WHEN $3 IS NULL THEN NULL ELSE delete_after END \
+             delete_after = CASE WHEN $3 IS NULL THEN NULL ELSE delete_after END, \
+             was_activated = CASE WHEN $3 IS NULL THEN 1 ELSE was_activated END \
              WHERE did = $1 AND COALESCE(takedown_ref, '') = $4 AND COALESCE(deactivated_at, -1) = $5",
             before.did.as_str(),
             takedown_ref,
@@ -509,7 +519,7 @@ pub async fn by_email_prefix(
         after,
         limit
     ));
-    all(&rows.await?, |row| Ok((row.get(13)?, account(row)?)))
+    all(&rows.await?, |row| Ok((row.get(15)?, account(row)?)))
 }
 
 /// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
@@ -520,8 +530,8 @@ pub fn insert(txn: &mut Txn, account: &Account) {
         sql!(
             "INSERT INTO accounts (did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, \
              delete_after, takedown_ref, invite_code, email_auth_factor, invites_disabled, invite_note, \
-             earlier_events_upto) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+             was_activated, is_queued, earlier_events_upto) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
              COALESCE((SELECT seq FROM event_counter WHERE id = 1), 0))",
             account.did.as_str(),
             account.handle.as_str(),
@@ -536,6 +546,8 @@ pub fn insert(txn: &mut Txn, account: &Account) {
             account.email_auth_factor,
             account.invites_disabled,
             account.invite_note.as_deref(),
+            account.was_activated,
+            account.is_queued,
         ),
     );
 }
@@ -612,7 +624,8 @@ pub fn activate(txn: &mut Txn, did: &Did) {
         ACCOUNT_CHANGED,
         1,
         sql!(
-            "UPDATE accounts SET deactivated_at = NULL, delete_after = NULL WHERE did = $1 AND takedown_ref IS NULL",
+            "UPDATE accounts SET deactivated_at = NULL, delete_after = NULL, was_activated = 1 \
+             WHERE did = $1 AND takedown_ref IS NULL",
             did.as_str()
         ),
     );

@@ -3,7 +3,7 @@
 use allod_atproto::Did;
 
 use super::{all, first, parsed, readable};
-use crate::{Database, ReadError, Row, Txn, sql};
+use crate::{Database, ReadError, Row, Touched, Txn, sql};
 
 /// The conflict when an account is not (any more) in the queue as was expected.
 pub const PLACE_MOVED: &str = "queue place moved";
@@ -162,6 +162,8 @@ pub fn remove(txn: &mut Txn, did: &Did) {
         1,
         sql!("DELETE FROM sign_up_queue WHERE did = $1 AND let_in_at IS NOT NULL", did.as_str()),
     );
+    txn.touch(Touched::Account(did.to_string()));
+    txn.run(sql!("UPDATE accounts SET is_queued = 0 WHERE did = $1", did.as_str()));
 }
 
 /// Adds: the account waits, and nothing was decided about it. Conflict: [`PLACE_MOVED`].

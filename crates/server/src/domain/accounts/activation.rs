@@ -15,7 +15,7 @@ use allod_store::{
     },
 };
 
-use super::{Status, was_ever_active};
+use super::Status;
 use crate::{
     app::App,
     domain::{
@@ -83,7 +83,7 @@ pub async fn deactivate(app: &App, account: &Account, delete_after: Option<&Date
     let earliest = clock::to_store(now_micros + DEACTIVATED_SECS_MIN * MICROS_PER_SEC);
     let delete_after = delete_after.map(|time| time.unix_micros().max(earliest));
     let mut txn = Txn::new();
-    if was_ever_active(account) {
+    if account.was_activated {
         accounts::deactivate(&mut txn, &account.did, clock::to_store(now_micros), delete_after);
         txn.event(inactive_event(account, now_micros));
     } else {
@@ -97,7 +97,7 @@ pub async fn deactivate(app: &App, account: &Account, delete_after: Option<&Date
 fn inactive_event(account: &Account, now_micros: u64) -> NewEvent {
     let status = match Status::of(account) {
         Status::TakenDown => AccountStatus::TakenDown,
-        Status::Active | Status::Deactivated => AccountStatus::Deactivated,
+        Status::Active | Status::Deactivated | Status::Queued => AccountStatus::Deactivated,
     };
     let time = Datetime::from_unix_micros(now_micros);
     let inactive = frame::Account { did: account.did.clone(), active: false, status: Some(status), time };

@@ -21,7 +21,6 @@ use allod_store::{
     },
 };
 
-use super::was_ever_active;
 use crate::{
     app::App,
     domain::{
@@ -136,7 +135,7 @@ pub async fn delete_due(app: &Arc<App>) -> Result<usize, DeleteError> {
     let mut removed = 0;
     for account in accounts::due_for_removal(&*app.db, now, REMOVALS_PER_PASS_MAX).await? {
         let mut txn = Txn::new();
-        if !was_ever_active(&account) {
+        if !account.was_activated {
             phones::give_back(&mut txn, &account.did);
             if let Some(code) = &account.invite_code {
                 invites::give_back_use(&mut txn, code, &account.did);
@@ -161,11 +160,11 @@ async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn:
     let until = handles::held_until(app, now_micros);
     accounts::end_holds(&mut txn, did, until.unwrap_or(clock::to_store(now_micros)));
     let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
-    if let Some(until) = until.filter(|_| is_ours && was_ever_active(account)) {
+    if let Some(until) = until.filter(|_| is_ours && account.was_activated) {
         accounts::keep_handle(&mut txn, did, until);
     }
     accounts::remove(&mut txn, did, due_at, clock::to_store(now_micros));
-    if was_ever_active(account) {
+    if account.was_activated {
         let time = Datetime::from_unix_micros(now_micros);
         let gone = frame::Account { did: did.clone(), active: false, status: Some(AccountStatus::Deleted), time };
         let EncodedFrame { before, after } = frame::account(&gone);

@@ -23,6 +23,8 @@ pub enum Status {
     Active,
     /// Its owner, or its not having moved in yet, keeps it out.
     Deactivated,
+    /// It waits in the sign-up queue, or is just being admitted.
+    Queued,
     /// A moderation decision keeps it out.
     TakenDown,
 }
@@ -30,7 +32,8 @@ pub enum Status {
 impl Status {
     /// Reads an account's status.
     pub fn of(account: &Account) -> Self {
-        Self::with(account.takedown_ref.is_some(), account.deactivated_at.is_some())
+        let status = Self::with(account.takedown_ref.is_some(), account.deactivated_at.is_some());
+        if status == Self::Deactivated && account.is_queued { Self::Queued } else { status }
     }
 
     /// Tells the status of an account that is taken down or not, deactivated or not.
@@ -53,15 +56,11 @@ impl Status {
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::Active => None,
-            Self::Deactivated => Some("deactivated"),
+            // Nobody else is to know of the queue.
+            Self::Deactivated | Self::Queued => Some("deactivated"),
             Self::TakenDown => Some("takendown"),
         }
     }
-}
-
-/// Whether an account ever took part in the network: one that moves in is deactivated from its first moment on.
-pub fn was_ever_active(account: &Account) -> bool {
-    account.deactivated_at != Some(account.created_at)
 }
 
 /// A page of accounts.

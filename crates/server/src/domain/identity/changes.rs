@@ -27,13 +27,11 @@ use super::published::{Misfit, PublishedError};
 use crate::{
     app::App,
     domain::{
-        accounts::was_ever_active,
         handles,
         keys::Purpose,
         plc_operations::{self, Attempt, BackOff, Outcome, Undecided},
         repos::{self, AnnounceError},
         reserved_keys::FindKeyError,
-        sign_up::queue,
     },
 };
 
@@ -155,7 +153,7 @@ impl Turn {
             settle(app, &earlier).await?;
         }
         let account = accounts::by_did(&*app.db, did).await?.ok_or(ChangeError::NotFound)?;
-        if queue::waits(app, &account).await? {
+        if account.is_queued {
             return Err(ChangeError::Waits);
         }
         Ok((turn, account))
@@ -296,7 +294,7 @@ fn set_handle(app: &App, txn: &mut Txn, account: &Account, handle: &Handle, now_
         accounts::set_handle(txn, &account.did, &account.handle, handle, until.filter(|_| is_ours));
     }
     // Nobody has heard yet of an account that moves in.
-    if was_ever_active(account) {
+    if account.was_activated {
         txn.event(identity_event(&account.did, handle, now_micros));
     }
 }

@@ -17,10 +17,9 @@ use allod_store::{
 };
 
 use super::{
-    accounts::{Status, was_ever_active},
+    accounts::Status,
     administration::{By, audit},
     repos::{self, AnnounceError},
-    sign_up::queue,
 };
 use crate::app::App;
 
@@ -207,7 +206,7 @@ async fn change_account(
     if is_to_be_active && takedown_ref.is_some() {
         return Err(ModerationError::TakenDown);
     }
-    if is_activated && queue::waits(app, &before).await? {
+    if is_activated && before.is_queued {
         return Err(ModerationError::Waits);
     }
     let mut txn = Txn::new();
@@ -225,7 +224,7 @@ async fn change_account(
         let activate = move |announced: &mut Txn| announced.append(txn);
         repos::announce(app, did, activate).await.map_err(ModerationError::Announce)?;
     } else {
-        if was_ever_active(&before) {
+        if before.was_activated {
             txn.event(account_event(app, &before, Status::with(takedown_ref.is_some(), deactivated_at.is_some())));
         }
         app.db.commit(txn).await?;
@@ -299,7 +298,7 @@ fn account_event(app: &App, account: &Account, status: Status) -> NewEvent {
     let now_micros = app.clock.now_micros();
     let told = match status {
         Status::Active => None,
-        Status::Deactivated => Some(AccountStatus::Deactivated),
+        Status::Deactivated | Status::Queued => Some(AccountStatus::Deactivated),
         Status::TakenDown => Some(AccountStatus::TakenDown),
     };
     let time = Datetime::from_unix_micros(now_micros);

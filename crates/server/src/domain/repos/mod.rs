@@ -144,8 +144,8 @@ pub async fn readable(app: &App, did: &Did, reader: &Reader) -> Result<(), RepoE
     };
     match Status::of(&account) {
         Status::TakenDown if !privileged => Err(RepoError::TakenDown(did.clone())),
-        Status::Deactivated if !privileged => Err(RepoError::Deactivated(did.clone())),
-        Status::Active | Status::TakenDown | Status::Deactivated => Ok(()),
+        Status::Deactivated | Status::Queued if !privileged => Err(RepoError::Deactivated(did.clone())),
+        Status::Active | Status::TakenDown | Status::Deactivated | Status::Queued => Ok(()),
     }
 }
 

@@ -251,7 +251,7 @@ pub async fn describe(app: &App, repo: &AtIdentifier) -> Result<Description, Sho
     match Status::of(&account) {
         Status::Active => {}
         Status::TakenDown => return Err(RepoError::TakenDown(account.did).into()),
-        Status::Deactivated => return Err(RepoError::Deactivated(account.did).into()),
+        Status::Deactivated | Status::Queued => return Err(RepoError::Deactivated(account.did).into()),
     }
     let document = match resolve_document(app, &account.did, Freshness::Cached).await {
         Ok(document) => document,

@@ -29,10 +29,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{
-        email_codes::{self, CodeError, Purpose, SendError},
-        sign_up::queue,
-    },
+    domain::email_codes::{self, CodeError, Purpose, SendError},
 };
 
 /// How often a rotation that lost a race is tried again; the second try finds the winner's row.
@@ -91,7 +88,7 @@ pub(in crate::domain) async fn open(
     proof: Proof<'_>,
     address: Option<IpAddr>,
 ) -> Result<TokenPair, OpenError> {
-    let scope = new_scope(app, account, proof).await?;
+    let scope = new_scope(account, proof)?;
     check_auth_factor(app, txn, account, proof).await?;
     let now = app.newest_time.now_micros();
     let app_password = match proof {
@@ -129,7 +126,7 @@ pub(in crate::domain) async fn open(
 }
 
 /// What the new session allows.
-async fn new_scope(app: &App, account: &Account, proof: Proof<'_>) -> Result<Scope, OpenError> {
+fn new_scope(account: &Account, proof: Proof<'_>) -> Result<Scope, OpenError> {
     if let Proof::SignUp { waits } = proof {
         return Ok(if waits { Scope::Queued } else { Scope::Full });
     }
@@ -137,7 +134,7 @@ async fn new_scope(app: &App, account: &Account, proof: Proof<'_>) -> Result<Sco
         let is_allowed = matches!(proof, Proof::Password { allow_taken_down: true, .. });
         return if is_allowed { Ok(Scope::TakenDown) } else { Err(OpenError::TakenDown) };
     }
-    if queue::waits(app, account).await? {
+    if account.is_queued {
         return Ok(Scope::Queued);
     }
     Ok(match proof {
@@ -188,7 +185,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
         if current.did != claims.sub {
             return Err(SessionError::Revoked);
         }
-        let scope = scope_now(app, &account, current.scope).await?;
+        let scope = scope_now(&account, current.scope);
         if current.expires_at <= clock::to_store(now) {
             if current.next_hash.is_some() {
                 end_if_replayed(app, Some(&current.family), &claims.sub).await?;
@@ -224,9 +221,8 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
 }
 
 /// What a session allows now: one from the time when its account waited allows everything once it was admitted.
-async fn scope_now(app: &App, account: &Account, scope: Scope) -> Result<Scope, ReadError> {
-    let is_admitted = scope == Scope::Queued && !queue::waits(app, account).await?;
-    Ok(if is_admitted { Scope::Full } else { scope })
+fn scope_now(account: &Account, scope: Scope) -> Scope {
+    if scope == Scope::Queued && !account.is_queued { Scope::Full } else { scope }
 }
 
 /// Ends the session of a token that was replaced longer ago than [`REFRESH_GRACE_SECS`]: either who shows it or who

@@ -285,6 +285,7 @@ fn account(row: &SignUp, now: u64) -> Account {
         email: row.email_key.clone(),
         password_hash: row.password_hash.clone(),
         deactivated_at: row.deactivated.then_some(clock::to_store(now)),
+        was_activated: !row.deactivated,
         delete_after: row.deactivated.then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         invite_code: row.invite_code.clone(),
         ..Account::new(row.did.clone(), row.handle.clone(), clock::to_store(now))
@@ -313,6 +314,8 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
         email: applicant.email.as_ref().map(|email| email.as_str().to_owned()),
         password_hash: Some(password_hash),
         deactivated_at: (!is_active).then_some(stored_now),
+        was_activated: is_active,
+        is_queued: applicant.waits,
         // Whoever waits has all the time that it takes.
         delete_after: (moves_in && !applicant.waits).then_some(clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC)),
         invite_code: applicant.invite_code.clone(),

@@ -201,7 +201,8 @@ async fn a_removed_account_leaves_no_blobs() {
     refer(&pds, &bob.did, "a", 1, &[cid]).await;
     let mut txn = Txn::new();
     txn.touch(Touched::Account(alice.did.to_string()));
-    let due = "UPDATE accounts SET deactivated_at = created_at, delete_after = created_at WHERE did = $1";
+    let due =
+        "UPDATE accounts SET deactivated_at = created_at, delete_after = created_at, was_activated = 0 WHERE did = $1";
     txn.expect("there", 1, sql!(due, alice.did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
     pds.advance(SECOND);

@@ -230,7 +230,7 @@ pub async fn authorise(app: &App, caller: &Account, repo: &AtIdentifier) -> Resu
     match Status::of(caller) {
         Status::Active => Ok(()),
         Status::TakenDown => Err(NotAllowed::TakenDown),
-        Status::Deactivated => Err(NotAllowed::Deactivated),
+        Status::Deactivated | Status::Queued => Err(NotAllowed::Deactivated),
     }
 }
 
