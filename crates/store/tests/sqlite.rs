@@ -492,7 +492,7 @@ async fn while_the_reserve_is_gone_only_revocations_are_written() {
         match outcome {
             Ok(_) => assert_eq!(n % 2, 1),
             Err(CommitError::Unavailable { reason }) => {
-                assert!(n % 2 == 0 && reason.contains("reserved for"), "{reason}")
+                assert!(n % 2 == 0 && reason.contains("reserved for"), "{reason}");
             }
             Err(error) => panic!("{error}"),
         }
