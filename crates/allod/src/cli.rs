@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 /// The exit codes, as `--help` tells them.
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 invalid usage or configuration.";
 
 /// Allod: an AT Protocol Personal Data Server.
 #[derive(Debug, Parser)]
@@ -34,31 +34,31 @@ impl ConfigFile {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a whole local network for development: a server and a did:plc directory, no configuration
+    /// Run a local development network: a server and a did:plc directory, without configuration
     Dev(Dev),
     /// Run the server
     Serve(ConfigFile),
-    /// Run a did:plc directory alone
+    /// Run only a did:plc directory
     Plc(Plc),
     /// Create, show, change and delete accounts
     #[command(subcommand)]
     Account(Account),
-    /// Take down accounts, records and blobs, and show them again
+    /// Take down accounts, records and blobs, or restore them
     #[command(subcommand)]
     Takedown(Takedown),
     /// Create and revoke tokens for the administration methods
     #[command(subcommand)]
     AdminToken(AdminToken),
-    /// Show what operators and moderators did, newest first
+    /// Show the audit log of operators and moderators, newest first
     Audit {
         #[command(flatten)]
         page: Page,
         #[command(flatten)]
         target: Target,
     },
-    /// Show whether the running server is well, and what to do if it is not
+    /// Show the health of the running server, with a remedy for each problem
     Status(Target),
-    /// Show the event stream, its subscribers and relays; raise its sequence after a restore
+    /// Show the status of the event stream, its subscribers and relays; raise the sequence after a restore
     #[command(subcommand)]
     Firehose(Firehose),
     /// Create, show and disable invite codes
@@ -70,19 +70,19 @@ pub(crate) enum Command {
     /// Admit or reject accounts in the sign-up queue
     #[command(subcommand)]
     Queue(Queue),
-    /// Show waiting e-mails, and send a test e-mail
+    /// Show the mail queue; send a test e-mail
     #[command(subcommand)]
     Mail(Mail),
     /// Verify repositories, export them to CAR files and import them
     #[command(subcommand)]
     Repo(Repo),
-    /// Show which keys and names the data belongs to, and confirm a change of them
+    /// Show the keys and names that the data belongs to; confirm a change
     #[command(subcommand)]
     Data(Data),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(Config),
-    /// Generate the secrets that a server needs
+    /// Generate the server's secrets
     #[command(subcommand)]
     Secrets(Secrets),
 }
@@ -90,22 +90,22 @@ pub(crate) enum Command {
 /// `allod dev`
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Where the data is kept
+    /// The data directory
     #[arg(long, value_name = "DIR", default_value = "./allod-dev", conflicts_with = "ephemeral")]
     pub(crate) data_dir: PathBuf,
-    /// Keep the data in a temporary directory and remove it at the end
+    /// Use a temporary data directory and delete it on exit
     #[arg(long)]
     pub(crate) ephemeral: bool,
-    /// The server's port, part of its accounts' DID documents; 0 takes a free one, and the same again with the same data
+    /// The server's port, part of the accounts' DID documents; 0 selects a free port, and the same one again for the same data
     #[arg(long, default_value_t = 2583)]
     pub(crate) port: u16,
-    /// The did:plc directory's port; 0 takes a free one
+    /// The did:plc directory's port; 0 selects a free port
     #[arg(long, default_value_t = 2582)]
     pub(crate) plc_port: u16,
-    /// The address that the server listens on; another one than 127.0.0.1 opens it to other machines
+    /// The address to listen on; any address other than 127.0.0.1 may expose the server to other machines
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) bind: std::net::IpAddr,
-    /// Serve the firehose as JSON too, at /subscribe, in the form of Jetstream
+    /// Also serve the firehose as JSON at /subscribe, in Jetstream format
     #[arg(long)]
     pub(crate) jetstream: bool,
 }
@@ -113,13 +113,13 @@ pub(crate) struct Dev {
 /// `allod plc`
 #[derive(Debug, Args)]
 pub(crate) struct Plc {
-    /// The port to listen on; 0 takes a free one
+    /// The port to listen on; 0 selects a free port
     #[arg(long, default_value_t = 2582)]
     pub(crate) port: u16,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) bind: std::net::IpAddr,
-    /// Where the data is kept
+    /// The data directory
     #[arg(long, value_name = "DIR", default_value = "./allod-plc")]
     pub(crate) data_dir: PathBuf,
 }
@@ -127,10 +127,10 @@ pub(crate) struct Plc {
 /// Which part of a list is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Page {
-    /// How many at most
+    /// The maximum number of entries
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
-    /// Continue after the previous page, which printed the cursor
+    /// Continue from this cursor, printed with the previous page
     #[arg(long)]
     pub(crate) cursor: Option<String>,
 }
@@ -138,10 +138,10 @@ pub(crate) struct Page {
 /// Which server an administrative command is for, and how it answers.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// The server's data directory [default: the configured one (see --config), else ./allod-dev]
+    /// The server's data directory [default: from the configuration (see --config), else ./allod-dev]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -151,17 +151,17 @@ pub(crate) struct Target {
 /// `allod account`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
-    /// Create an account; needs no invite code
+    /// Create an account, without an invite code
     Create {
         /// The handle, like alice.example.com
         handle: String,
-        /// Take a handle that is reserved, like admin.example.com
+        /// Allow a reserved handle, like admin.example.com
         #[arg(long)]
         allow_reserved: bool,
         /// The e-mail address
         #[arg(long)]
         email: Option<String>,
-        /// Read the password from standard input, instead of making and printing one
+        /// Read the password from standard input instead of generating and printing one
         #[arg(long)]
         password_stdin: bool,
         #[command(flatten)]
@@ -174,34 +174,34 @@ pub(crate) enum Account {
         #[command(flatten)]
         target: Target,
     },
-    /// Move an account from another server to this one; run it again after a failure
+    /// Migrate an account from another server to this one; run it again after a failure
     MigrateIn(Box<MigrateIn>),
     /// Show one account
     Show {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Replace the signing key of accounts, in their DID documents and for their next commits
+    /// Replace an account's signing key, first in the DID document and then for new commits
     RotateKey {
         /// The account's handle, DID or e-mail address
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         account: Option<String>,
-        /// Every account, oldest first; failures are reported and skipped
+        /// Process every account, oldest first; report failures and continue
         #[arg(long)]
         all: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Add an owner's key as an account's first rotation key, with which the owner can recover the identity without this server
+    /// Add an owner's key as the first rotation key, so that the owner can recover the identity without this server
     AddRecoveryKey {
         /// The account's handle, DID or e-mail address
         account: String,
         /// The owner's public key, a did:key
         #[arg(required_unless_present = "generate", conflicts_with = "generate")]
         key: Option<String>,
-        /// Make a key, and print its private half once for the owner to keep
+        /// Generate a key pair and print the private key once, for the owner
         #[arg(long)]
         generate: bool,
         #[command(flatten)]
@@ -209,50 +209,50 @@ pub(crate) enum Account {
     },
     /// Find accounts by the beginning of their e-mail address
     Search {
-        /// The beginning
+        /// The first characters of the address
         email: String,
-        /// How many at most
+        /// The maximum number of entries
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
-        /// Continue after the previous page, which printed the cursor
+        /// Continue from this cursor, printed with the previous page
         #[arg(long)]
         cursor: Option<String>,
         #[command(flatten)]
         target: Target,
     },
-    /// Set an account's password, which ends its sessions
+    /// Set an account's password and revoke its sessions
     SetPassword {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Read the password from standard input, instead of making and printing one
+        /// Read the password from standard input instead of generating and printing one
         #[arg(long)]
         password_stdin: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Set an account's e-mail address, which is not confirmed then
+    /// Set an account's e-mail address; the new address is unconfirmed
     SetEmail {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// The address
+        /// The new address
         email: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Show the DID document of an account on a did:web that was made here, or change where it points to
+    /// Show the DID document of a did:web created here, or change the server it points to
     DidWeb {
-        /// Its handle, DID or e-mail address; once the account is gone, the DID or its host name
+        /// The account's handle, DID or e-mail address; for a deleted account its DID or host name
         account: String,
-        /// Name this server in it from now on: the identity has moved there
+        /// The server to name in the document: the account has moved there
         #[arg(long, value_name = "URL", requires = "signing_key", conflicts_with = "reset")]
         pds: Option<String>,
-        /// The key that signs the repository there
+        /// The key that signs the repository at that server
         #[arg(long, value_name = "DID:KEY", requires = "pds")]
         signing_key: Option<String>,
-        /// The handle that it has there [default: the same]
+        /// The account's handle at that server [default: unchanged]
         #[arg(long, requires = "pds")]
         handle: Option<String>,
-        /// Name this server and the account's key again
+        /// Point the document back to this server and the account's key
         #[arg(long)]
         reset: bool,
         #[command(flatten)]
@@ -260,22 +260,22 @@ pub(crate) enum Account {
     },
     /// Delete an account permanently, with its repository and blobs, and emit an #account event
     Delete {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Free its handle at once, instead of holding it for its former owner
+        /// Release its handle at once instead of holding it for its former owner
         #[arg(long)]
         free_handle: bool,
-        /// Don't ask for confirmation
+        /// Skip the confirmation
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
         target: Target,
     },
-    /// Deactivate an account: it is hidden and takes no writes until it is activated again
+    /// Deactivate an account: it is hidden and rejects writes until it is activated again
     Deactivate {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Don't ask for confirmation
+        /// Skip the confirmation
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
@@ -283,16 +283,16 @@ pub(crate) enum Account {
     },
     /// Activate a deactivated account again
     Activate {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Disable an account's invites: it gets no codes, and its codes can't be used
+    /// Disable an account's invites: it gets no new codes, and its codes can't be used
     DisableInvites {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Why
+        /// The reason
         #[arg(long)]
         note: Option<String>,
         #[command(flatten)]
@@ -300,9 +300,9 @@ pub(crate) enum Account {
     },
     /// Enable an account's invites again
     EnableInvites {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Why
+        /// The reason
         #[arg(long)]
         note: Option<String>,
         #[command(flatten)]
@@ -313,33 +313,33 @@ pub(crate) enum Account {
 /// `allod account migrate-in`
 #[derive(Debug, Args)]
 pub(crate) struct MigrateIn {
-    /// Who it is at the old server: handle, DID or e-mail address. The password is read from standard input
+    /// The account's handle, DID or e-mail address at the old server. The password is read from standard input
     pub(crate) account: String,
-    /// The server that the account is at
+    /// The old server
     #[arg(long, value_name = "URL")]
     pub(crate) from: url::Url,
-    /// The server that it moves to
+    /// The new server
     #[arg(long, value_name = "URL", default_value = "http://localhost:2583")]
     pub(crate) to: url::Url,
-    /// The handle to have at the new server [default: the same]
+    /// The handle at the new server [default: unchanged]
     #[arg(long)]
     pub(crate) handle: Option<String>,
-    /// The e-mail address to have at the new server [default: the same]
+    /// The e-mail address at the new server [default: unchanged]
     #[arg(long)]
     pub(crate) email: Option<String>,
-    /// An invite code of the new server
+    /// An invite code for the new server
     #[arg(long, value_name = "CODE")]
     pub(crate) invite: Option<String>,
-    /// The sign-in code that the old server mailed, if it asks for one
+    /// The sign-in code that the old server sent by e-mail, if it requires one
     #[arg(long, value_name = "CODE")]
     pub(crate) auth_factor_code: Option<String>,
-    /// The code that the old server mailed for the change of the identity
+    /// The code that the old server sent by e-mail to confirm the identity change
     #[arg(long, value_name = "CODE")]
     pub(crate) plc_code: Option<String>,
-    /// Only look whether it would work, and how much there is
+    /// Only check whether the migration is possible, and count records and blobs
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Answer in JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -347,10 +347,10 @@ pub(crate) struct MigrateIn {
 /// How something is taken down.
 #[derive(Debug, Args)]
 pub(crate) struct Decision {
-    /// The decision, e.g. the number of a report
+    /// A reference to the decision, e.g. a report number
     #[arg(long = "ref", value_name = "REF", conflicts_with = "undo")]
     pub(crate) reference: Option<String>,
-    /// Show it again
+    /// Undo the takedown
     #[arg(long)]
     pub(crate) undo: bool,
 }
@@ -358,29 +358,29 @@ pub(crate) struct Decision {
 /// `allod takedown`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Takedown {
-    /// An account with everything in it; ends its sessions
+    /// Take down an account with all its content, and revoke its sessions
     Account {
-        /// Its handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
         #[command(flatten)]
         decision: Decision,
         #[command(flatten)]
         target: Target,
     },
-    /// A record
+    /// Take down a record
     Record {
-        /// Its URI: `at://DID/COLLECTION/RKEY`
+        /// The record's URI: `at://DID/COLLECTION/RKEY`
         uri: String,
         #[command(flatten)]
         decision: Decision,
         #[command(flatten)]
         target: Target,
     },
-    /// A blob: its bytes are hidden in every account and can't be uploaded again
+    /// Take down a blob in every account; the same bytes can't be uploaded again
     Blob {
-        /// Its account's handle, DID or e-mail address
+        /// The account's handle, DID or e-mail address
         account: String,
-        /// Its CID
+        /// The blob's CID
         cid: String,
         #[command(flatten)]
         decision: Decision,
@@ -394,12 +394,12 @@ pub(crate) enum Takedown {
 pub(crate) enum AdminToken {
     /// Create a token and print it once
     Create {
-        /// Its name, also in the audit log
+        /// The token's name, which also appears in the audit log
         name: String,
-        /// Allow only what moderators need
+        /// Limit the token to the moderator scope
         #[arg(long)]
         moderator: bool,
-        /// After how many days it expires [default: never]
+        /// The number of days until the token expires [default: never]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
         expires_days: Option<u32>,
         #[command(flatten)]
@@ -412,7 +412,7 @@ pub(crate) enum AdminToken {
     },
     /// Revoke a token at once
     Revoke {
-        /// Its name
+        /// The token's name
         name: String,
         #[command(flatten)]
         target: Target,
@@ -422,14 +422,14 @@ pub(crate) enum AdminToken {
 /// `allod firehose`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Firehose {
-    /// Show the newest and oldest event, the subscribers, the relays, and whose cursor is ahead of the events
+    /// Show the newest and oldest event, subscribers, relays, and cursors ahead of the newest event
     Status {
         #[command(flatten)]
         target: Target,
     },
-    /// Number events above N from now on, so that subscribers whose cursor is ahead get them again
+    /// Continue event numbers above N, so that subscribers with a cursor ahead receive events again
     RaiseSequence {
-        /// The number [default: a million above the newest]
+        /// The number N [default: the newest event number plus a million]
         #[arg(value_parser = clap::value_parser!(i64).range(1..))]
         number: Option<i64>,
         #[command(flatten)]
@@ -440,12 +440,12 @@ pub(crate) enum Firehose {
 /// `allod data`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Show the keys and names that the data was made with, and what is configured
+    /// Show the keys and names that the data was created with, and the configured ones
     Show {
         #[command(flatten)]
         target: Target,
     },
-    /// Confirm that the configured names or keys take the place of those that the data was made with
+    /// Confirm that the configured names or keys replace those that the data was created with
     #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
     Accept {
         /// The host name and the service DID
@@ -454,7 +454,7 @@ pub(crate) enum Data {
         /// The did:plc rotation key
         #[arg(long, group = "what")]
         rotation_key: bool,
-        /// Don't ask for confirmation
+        /// Skip the confirmation
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
@@ -465,7 +465,7 @@ pub(crate) enum Data {
 /// `allod mail`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mail {
-    /// Show how many e-mails wait, and why the last failed one was not sent
+    /// Show how many e-mails are queued, and the error of the last failed attempt
     Status {
         #[command(flatten)]
         target: Target,
@@ -484,13 +484,13 @@ pub(crate) enum Mail {
 pub(crate) enum Invite {
     /// Create invite codes
     Create {
-        /// How many accounts each code makes
+        /// The number of accounts that each code can create
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         uses: u32,
-        /// How many codes
+        /// The number of codes
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
         count: u32,
-        /// The DID of the account the codes are given to
+        /// The DID of the account that owns the codes
         #[arg(long, value_name = "DID")]
         for_account: Option<String>,
         #[command(flatten)]
@@ -503,7 +503,7 @@ pub(crate) enum Invite {
         #[command(flatten)]
         target: Target,
     },
-    /// Show one invite code and who used it, oldest first
+    /// Show an invite code and its uses, oldest first
     Show {
         /// The code
         code: String,
@@ -528,14 +528,14 @@ pub(crate) enum Invite {
 /// `allod handle`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Handle {
-    /// List handles that are held for the account that had them, or reserved
+    /// List handles that are held for their former account, and reserved handles
     List {
         #[command(flatten)]
         page: Page,
         #[command(flatten)]
         target: Target,
     },
-    /// Release a handle that is held or reserved, so that anybody can have it
+    /// Release a held or reserved handle, so that anyone can use it
     Release {
         /// The handle
         handle: String,
@@ -559,14 +559,15 @@ pub(crate) enum Queue {
         /// Their handles, DIDs or e-mail addresses
         #[arg(required_unless_present = "next", conflicts_with = "next")]
         accounts: Vec<String>,
-        /// The COUNT accounts that wait longest
+        /// Admit the COUNT oldest accounts in the queue
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
         next: Option<u32>,
         #[command(flatten)]
         target: Target,
     },
-    /// Reject accounts: delete them, with their handles and e-mail addresses; no event is emitted
-    Refuse {
+    /// Reject accounts: delete them and free their handles and e-mail addresses; no event is emitted
+    #[command(alias = "refuse")]
+    Reject {
         /// Their handles, DIDs or e-mail addresses
         #[arg(required = true)]
         accounts: Vec<String>,
@@ -578,18 +579,18 @@ pub(crate) enum Queue {
 /// `allod repo`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
-    /// Verify that what is stored of a repository is consistent; changes nothing
+    /// Verify that the stored data of a repository is consistent; read-only
     Verify {
         /// The account's DID, handle or e-mail address
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         account: Option<String>,
-        /// Check every repository
+        /// Verify every repository
         #[arg(long)]
         all: bool,
-        /// Read the bytes of blobs, too, and check them
+        /// Also read and verify the bytes of blobs
         #[arg(long)]
         blobs: bool,
-        /// Read the event log, too, and check it
+        /// Also read and verify the event log
         #[arg(long)]
         events: bool,
         #[command(flatten)]
@@ -619,9 +620,9 @@ pub(crate) enum Repo {
 /// `allod config`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Show what is wrong, or the effective settings; check the data too
+    /// Show the problems of the configuration, or the effective settings; check the data too
     Check {
-        /// Answer in JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -629,7 +630,7 @@ pub(crate) enum Config {
     },
     /// List every setting
     List {
-        /// As the page docs/configuration.md
+        /// In Markdown, as in docs/configuration.md
         #[arg(long)]
         markdown: bool,
     },
@@ -638,12 +639,12 @@ pub(crate) enum Config {
 /// `allod secrets`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Secrets {
-    /// Print new secrets in the form of a pds.env file
+    /// Print new secrets in the format of a pds.env file
     Generate {
-        /// In the form of a configuration file (allod.toml) instead
+        /// Use the format of a configuration file (allod.toml) instead
         #[arg(long)]
         toml: bool,
     },
-    /// Print the master key in use, to be set as `master_key_hex` where it was derived so far
+    /// Print the current master key; set it as `master_key_hex` if it is derived from the rotation key
     MasterKey(ConfigFile),
 }

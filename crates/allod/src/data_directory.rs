@@ -41,7 +41,7 @@ pub(crate) enum DataDirectoryError {
     },
     /// It is of another program.
     #[error(
-        "the data directory {} is one of the reference distribution (it has {found}), which Allod can't read so far. \
+        "the data directory {} belongs to the reference distribution (it contains {found}). Allod can't read that format. \
          Nothing was changed. Choose an empty directory; accounts move with `allod account migrate-in` while the \
          reference server runs",
         path.display()
@@ -54,8 +54,8 @@ pub(crate) enum DataDirectoryError {
     },
     /// It belongs to another user, and what is made in it now could not be opened by that user.
     #[error(
-        "the data in {} belongs to the user with the number {owner}: files that root makes there could not be opened by \
-         the server. Run the command as that user (sudo -u '#{owner}' allod …)",
+        "the data in {} belongs to the user with ID {owner}: the server could not open files that root creates there. \
+         Run the command as that user (sudo -u '#{owner}' allod …)",
         path.display()
     )]
     OtherUser {

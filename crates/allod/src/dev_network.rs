@@ -66,12 +66,13 @@ impl DevNetwork {
         let path = data.path().join(SECRETS_FILE);
         if data.database().exists() {
             return Err(Failure::Usage(format!(
-                "{} is the data of a server that `allod dev` has not made; choose another directory with --data-dir",
+                "the data in {} was not created by `allod dev`; use --data-dir for another directory",
                 data.path().display()
             )));
         }
         let secrets = toml_fragment(&new_token_secret(), &new_token_secret(), &new_rotation_key(), &new_master_key());
-        let text = format!("# Made by `allod dev`; the data beside it can't be read without it.\n{secrets}");
+        let text =
+            format!("# Created by `allod dev`. Without this file the data in this directory can't be read.\n{secrets}");
         write_private(&path, &text)
             .map_err(|reason| Failure::Failed(format!("can't write {}: {reason}", path.display())))?;
         Ok(Self { data: data.clone(), secrets: ConfigFile { path, text } })

@@ -112,8 +112,8 @@ pub(crate) async fn open_unchecked(config: Config, data: &DataDirectory) -> Resu
                 stored,
                 given = mark.given(),
                 next = *db.watch().borrow() + 1,
-                "the database is older than the file event-sequence: it seems to be restored from a copy. New events \
-                 get numbers above all that were published"
+                "the database is older than the file event-sequence, so it was probably restored from a copy; new event \
+                 numbers start above all published ones"
             );
         }
     }
@@ -179,7 +179,7 @@ fn disposable_domains(path: &Path) -> Result<DisposableDomains, Failure> {
         Failure::Failed(format!("disposable_email_domains_file: can't read {}: {reason}", path.display()))
     };
     let bytes = read_bounded(path, DISPOSABLE_DOMAINS_FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("the file is not UTF-8".to_owned()))?;
     DisposableDomains::parse(&text).map_err(|error| failed(error.to_string()))
 }
 
@@ -189,7 +189,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     if u64::try_from(read).is_ok_and(|read| read <= bytes_max) {
         Ok(bytes)
     } else {
-        Err(std::io::Error::other(format!("it has more than {bytes_max} bytes")))
+        Err(std::io::Error::other(format!("the file has more than {bytes_max} bytes")))
     }
 }
 
@@ -214,7 +214,7 @@ pub(crate) async fn run(
     let control = match control::Listener::bind(data.path()) {
         Ok(listener) => Some(tokio::spawn(listener.serve(Arc::clone(&app)))),
         Err(error) => {
-            tracing::warn!(%error, "administrative commands are not taken while this server runs");
+            tracing::warn!(%error, "the control socket is not available: `allod` commands can't reach this server");
             None
         }
     };

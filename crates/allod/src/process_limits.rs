@@ -18,7 +18,7 @@ pub(crate) fn raise_open_files() -> usize {
         tracing::warn!(
             files_max = files,
             connections_max,
-            "few files may be open (RLIMIT_NOFILE, LimitNOFILE= under systemd): fewer connections than {} are held",
+            "the limit of open files is low (RLIMIT_NOFILE; LimitNOFILE= under systemd): the server accepts fewer than {} connections",
             limits::CONNECTIONS_MAX
         );
     }

@@ -34,12 +34,12 @@ impl SequenceMark {
         let path = data.event_sequence();
         let (reserved, given) = match fs::read_to_string(&path) {
             Ok(text) => parse(&text).unwrap_or_else(|| {
-                tracing::warn!(file = %path.display(), "the file event-sequence has no valid number; it is ignored");
+                tracing::warn!(file = %path.display(), "ignoring the file event-sequence: it has no valid number");
                 (0, 0)
             }),
             Err(reason) => {
                 if reason.kind() != std::io::ErrorKind::NotFound {
-                    tracing::warn!(file = %path.display(), %reason, "the file of event numbers can't be read");
+                    tracing::warn!(file = %path.display(), %reason, "can't read the file event-sequence");
                 }
                 (0, 0)
             }
@@ -78,7 +78,7 @@ impl SequenceMark {
                 Ok(()) => (self, is_failing) = (next, false),
                 Err(reason) if !is_failing => {
                     is_failing = true;
-                    tracing::warn!(file = %self.path.display(), %reason, "the file of event numbers can't be written");
+                    tracing::warn!(file = %self.path.display(), %reason, "can't write the file event-sequence");
                 }
                 Err(_) => {}
             }

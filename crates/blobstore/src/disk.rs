@@ -71,7 +71,7 @@ pub trait DiskFaults: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// A folder can't be created or read.
-    #[error("blobs can't be kept in {}: {reason}", path.display())]
+    #[error("can't store blobs in {}: {reason}", path.display())]
     Unusable {
         /// The folder.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum DiskError {
         reason: io::Error,
     },
     /// The temporary folder is on another file system, so that files can't be renamed into place.
-    #[error("the folder for unfinished uploads, {}, is on another file system than {}", temporary.display(), location.display())]
+    #[error("the directory for unfinished uploads, {}, is not on the same file system as {}", temporary.display(), location.display())]
     TwoFileSystems {
         /// The folder of kept objects.
         location: PathBuf,
@@ -120,7 +120,7 @@ impl Disk {
         }
         let left_over = remove_temporary(&temporary).map_err(unusable(&temporary))?;
         if left_over > 0 {
-            tracing::info!(left_over, "removed unfinished uploads of an earlier run");
+            tracing::info!(left_over, "removed unfinished uploads of a previous run");
         }
         let location = location.to_owned();
         Ok(Self(Arc::new(Inner { location, temporary, next_temporary: AtomicU64::new(0), faults })))

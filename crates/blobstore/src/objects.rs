@@ -57,16 +57,16 @@ pub fn object_name(cid: &Cid, nonce: [u8; 8]) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// The store is full.
-    #[error("there is no room left for blobs: {0}")]
+    #[error("no space left for blobs: {0}")]
     Full(#[source] io::Error),
     /// The stored bytes are not those that were written.
-    #[error("the bytes from {position} on are damaged")]
+    #[error("data is damaged from byte {position}")]
     Damaged {
         /// The offset of the damaged piece.
         position: u64,
     },
     /// Any other failure.
-    #[error("blobs can't be kept or read: {0}")]
+    #[error("blob storage failed: {0}")]
     Failed(#[source] io::Error),
 }
 
@@ -87,10 +87,10 @@ pub type Decode = Box<dyn FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send> +
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// They are not valid in this coding.
-    #[error("the bytes can't be decoded: {0}")]
+    #[error("decompression failed: {0}")]
     Undecodable(#[source] io::Error),
     /// They decode to more bytes than allowed.
-    #[error("the bytes decode to too many")]
+    #[error("the decompressed data is too large")]
     TooLarge,
     /// The object store failed.
     #[error(transparent)]

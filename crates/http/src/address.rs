@@ -117,7 +117,9 @@ fn networks_in(listed: &[&str]) -> impl Iterator<Item = IpNet> {
 fn network_of(text: &str) -> Result<IpNet, String> {
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().map_err(|_| format!("{text:?} is no IP address, no network and no word"))?,
+        Err(_) => text
+            .parse::<IpNet>()
+            .map_err(|_| format!("{text:?} is not an IP address, a network, or one of loopback, private and none"))?,
     };
     // An IPv4 address written as IPv6 is compared as what it is.
     let network = match (network.addr().to_canonical(), network.prefix_len().checked_sub(96), network) {
@@ -127,7 +129,7 @@ fn network_of(text: &str) -> Result<IpNet, String> {
         _ => network,
     };
     if network.prefix_len() == 0 {
-        return Err(format!("{text} trusts every address: each client could then forge its own address"));
+        return Err(format!("{text} trusts every address, so each client could forge its own address"));
     }
     Ok(network)
 }

@@ -22,10 +22,10 @@ use crate::{connection::InFlight, limits, outgoing::Outgoing};
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The client sent less than the minimum rate, or took longer than allowed in all.
-    #[error("the request body came too slowly")]
+    #[error("the request body arrived too slowly")]
     TooSlow,
     /// The connection broke, or the body's framing was wrong.
-    #[error("the request body broke off")]
+    #[error("the request body ended early")]
     Broken(#[source] hyper::Error),
 }
 

@@ -145,7 +145,7 @@ impl<S: Service> Connections<S> {
                     biased;
                     ended = connection.as_mut() => {
                         if let Err(error) = ended {
-                            tracing::debug!(%peer, error, "connection ended badly");
+                            tracing::debug!(%peer, error, "connection failed");
                         }
                         return;
                     }

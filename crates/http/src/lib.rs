@@ -122,7 +122,7 @@ impl<S: Service> Server<S> {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     if let Some(failures) = failures.count() {
-                        tracing::warn!(%error, failures, "connections can't be accepted");
+                        tracing::warn!(%error, failures, "can't accept connections");
                     }
                     time::sleep(Duration::from_millis(limits::ACCEPT_RETRY_MILLIS)).await;
                     continue;
@@ -156,7 +156,7 @@ impl<S: Service> Server<S> {
         self.tasks.close();
         self.stopping.cancel();
         if time::timeout(Duration::from_secs(limits::SHUTDOWN_SECS), self.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.tasks.len(), "ending connections that did not close in time");
+            tracing::warn!(connections = self.tasks.len(), "aborting connections that did not close in time");
             self.aborting.cancel();
             self.tasks.wait().await;
         }

@@ -37,16 +37,16 @@ const CONFIGURATION_FILE: &str = "/etc/resolv.conf";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
     /// The text is not a valid DNS name.
-    #[error("{0:?} is not a DNS name")]
+    #[error("{0:?} is not a valid DNS name")]
     Name(String),
     /// The name has no address.
     #[error("{0} has no address")]
     NoAddress(String),
     /// No answer within the deadline.
-    #[error("DNS timed out")]
+    #[error("the DNS query timed out")]
     Timeout,
     /// The nameservers could not be reached, or returned an error.
-    #[error("DNS failed: {0}")]
+    #[error("the DNS query failed: {0}")]
     Failed(String),
 }
 
@@ -175,7 +175,7 @@ impl Dns {
         let (config, mut options) = match &self.nameservers {
             Nameservers::OfTheSystem => read_system_conf().unwrap_or_else(|error| {
                 // resolv.conf(5): the default nameserver is this machine.
-                tracing::warn!(%error, "/etc/resolv.conf names no nameserver; asking 127.0.0.1");
+                tracing::warn!(%error, "/etc/resolv.conf has no nameserver; using 127.0.0.1");
                 let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
                 (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
             }),

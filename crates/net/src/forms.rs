@@ -34,7 +34,7 @@ impl Answer {
 
 /// Why there is no answer: connection, timeout or size.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer: {0}")]
+#[error("no response: {0}")]
 pub struct Unanswered(String);
 
 /// A client that posts forms.
@@ -68,7 +68,7 @@ impl Forms {
         let mut body = BytesMut::new();
         while let Some(piece) = response.chunk().await.map_err(unanswered)? {
             if body.len() + piece.len() > FORM_ANSWER_BYTES_MAX {
-                return Err(Unanswered(format!("it is longer than {FORM_ANSWER_BYTES_MAX} bytes")));
+                return Err(Unanswered(format!("the response is longer than {FORM_ANSWER_BYTES_MAX} bytes")));
             }
             body.extend_from_slice(&piece);
         }

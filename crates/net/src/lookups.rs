@@ -65,7 +65,7 @@ impl Site {
 
 /// There is no free slot for a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many identities are being looked up")]
+#[error("too many identity lookups are in progress")]
 pub struct Busy;
 
 #[derive(Default)]

@@ -35,16 +35,16 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
     /// The URL or address may not be requested.
-    #[error("{0} is not an address this server asks")]
+    #[error("{0} is not a permitted address for outbound requests")]
     Forbidden(String),
     /// The answer was longer than allowed.
-    #[error("the answer is longer than {bytes_max} bytes")]
+    #[error("the response is longer than {bytes_max} bytes")]
     TooLarge {
         /// The limit.
         bytes_max: usize,
     },
     /// No answer came.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Failed(String),
     /// Too many lookups are running; the request was not sent.
     #[error(transparent)]

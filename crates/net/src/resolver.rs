@@ -34,7 +34,7 @@ const DID_WEB_BANNED_TLDS: &[&str] =
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The DID is neither a did:plc nor a did:web that may be requested.
-    #[error("{0} is of a kind this server does not resolve")]
+    #[error("{0} uses a DID method that this server does not resolve")]
     Unsupported(Did),
     /// The directory or host has no document for this DID, or returned the document of another DID.
     #[error("{0} has no DID document")]
@@ -188,7 +188,7 @@ impl Resolver {
             Ok(did) => did,
             Err(OutboundError::Busy(busy)) => return Err(busy),
             Err(error) => {
-                tracing::info!(%handle, %error, "a handle could not be looked up");
+                tracing::info!(%handle, %error, "handle lookup failed");
                 None
             }
         };

@@ -63,7 +63,7 @@ pub struct PlcClient {
 pub enum SubmitError {
     /// The directory answered that it does not take the operation (a 4xx). This attempt changed nothing, and sending
     /// the same again will not help.
-    #[error("the directory refused the operation ({status}): {message}")]
+    #[error("the did:plc directory rejected the operation ({status}): {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -72,13 +72,13 @@ pub enum SubmitError {
     },
     /// The directory did not take the operation up: there was no connection, or it asked to come back later (429).
     /// This attempt changed nothing; the same may be sent again.
-    #[error("the directory could not be reached: {reason}")]
+    #[error("the did:plc directory is unreachable: {reason}")]
     Unreachable {
         /// For the log.
         reason: String,
     },
     /// The operation was sent, and no answer or no sensible one came back: it may have been taken.
-    #[error("the directory's answer is not known: {reason}")]
+    #[error("the outcome at the did:plc directory is unknown: {reason}")]
     Unknown {
         /// For the log.
         reason: String,
@@ -89,19 +89,19 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// No answer, or one that says to ask another time.
-    #[error("the directory could not be read: {reason}")]
+    #[error("can't read from the did:plc directory: {reason}")]
     Unavailable {
         /// For the log.
         reason: String,
     },
     /// An answer about this DID that gives nothing (a 4xx); asking about another one may help.
-    #[error("the directory refused to answer: {status}")]
+    #[error("the did:plc directory rejected the request: {status}")]
     Refused {
         /// The HTTP status.
         status: u16,
     },
     /// An answer that is not what the endpoint gives, or larger than it may be.
-    #[error("the directory's answer is not valid: {reason}")]
+    #[error("invalid response from the did:plc directory: {reason}")]
     Invalid {
         /// For the log.
         reason: String,

@@ -132,7 +132,7 @@ pub enum CommitError {
         which: &'static str,
     },
     /// The engine could not take the write (closed, poisoned, full queue, full disk). Nothing was applied.
-    #[error("the store takes no writes: {reason}")]
+    #[error("the store does not accept writes: {reason}")]
     Unavailable {
         /// For the log.
         reason: String,
@@ -144,7 +144,7 @@ pub enum CommitError {
         reason: String,
     },
     /// The transaction itself is wrong (bad SQL, a constraint outside an assertion). Nothing was applied; a bug of ours.
-    #[error("the write was refused by the engine: {reason}")]
+    #[error("the engine rejected the write: {reason}")]
     Refused {
         /// For the log.
         reason: String,
@@ -167,7 +167,7 @@ pub enum ReadError {
         reason: String,
     },
     /// The query is wrong; a bug of ours.
-    #[error("the query was refused by the engine: {reason}")]
+    #[error("the engine rejected the query: {reason}")]
     Refused {
         /// For the log.
         reason: String,
@@ -179,7 +179,7 @@ pub enum ReadError {
         index: usize,
     },
     /// A stored value does not parse as what the schema says it is.
-    #[error("stored {what} is not valid")]
+    #[error("invalid stored {what}")]
     Corrupt {
         /// What was read.
         what: &'static str,

@@ -388,7 +388,10 @@ async fn a_failed_sync_stops_all_writes_until_opened_again() {
     for _ in 0..3 {
         // The disk is well again, and still nothing may be written.
         let error = db.commit(put("after", b"")).await.unwrap_err();
-        assert!(matches!(&error, CommitError::Unavailable { reason } if reason.contains("opened again")), "{error:?}");
+        assert!(
+            matches!(&error, CommitError::Unavailable { reason } if reason.contains("restart required")),
+            "{error:?}"
+        );
     }
     let error = db.raise_sequence(50).await.unwrap_err();
     assert!(matches!(error, CommitError::Unavailable { .. }), "{error:?}");
@@ -488,7 +491,9 @@ async fn while_the_reserve_is_gone_only_revocations_are_written() {
     for (n, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Ok(_) => assert_eq!(n % 2, 1),
-            Err(CommitError::Unavailable { reason }) => assert!(n % 2 == 0 && reason.contains("kept for"), "{reason}"),
+            Err(CommitError::Unavailable { reason }) => {
+                assert!(n % 2 == 0 && reason.contains("reserved for"), "{reason}");
+            }
             Err(error) => panic!("{error}"),
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             set_password(account, password, generated.as_deref(), &target)?;
         }
         Account::SetEmail { account, email, target } => {
-            done(&target, Administration::AccountEmail { account, email }, "has the address")?;
+            done(&target, Administration::AccountEmail { account, email }, "e-mail address set")?;
         }
         Account::DidWeb { account, pds, signing_key, handle, reset, target } => {
             let elsewhere = pds.zip(signing_key);
@@ -64,7 +64,7 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
             did_web(account, publish, &target)?;
         }
         Account::Delete { account, free_handle, yes, target } => {
-            confirm(yes, &format!("Delete the account {account} for good, with its repository and blobs?"))?;
+            confirm(yes, &format!("Permanently delete the account {account} with its repository and blobs?"))?;
             done(&target, Administration::AccountDelete { account, free_handle }, "deleted")?;
         }
         Account::Deactivate { account, yes, target } => {
@@ -76,11 +76,11 @@ pub(super) fn run(command: Account) -> Result<(), Failure> {
         }
         Account::DisableInvites { account, note, target } => {
             let action = Administration::AccountInvites { account, disabled: true, note };
-            done(&target, action, "invites are disabled")?;
+            done(&target, action, "invites disabled")?;
         }
         Account::EnableInvites { account, note, target } => {
             let action = Administration::AccountInvites { account, disabled: false, note };
-            done(&target, action, "invites are enabled")?;
+            done(&target, action, "invites enabled")?;
         }
     }
     Ok(())
@@ -110,7 +110,7 @@ fn did_web(account: String, publish: Option<DidWebPublish>, target: &Target) -> 
         output::json(&shown);
         return Ok(());
     }
-    let account = if shown.account { "here" } else { "gone" };
+    let account = if shown.account { "exists" } else { "deleted" };
     output::text(output::fields(&[
         ("did", Some(shown.did)),
         ("account", Some(account.to_owned())),
@@ -159,7 +159,7 @@ fn add_recovery_key(target: &Target, account: String, key: Option<String>) -> Re
         ("private key", private_key.clone()),
     ]));
     if private_key.is_some() {
-        output::remark(format_args!("the private key (K-256, hexadecimal) is stored nowhere: give it to the owner"));
+        output::remark(format_args!("the private key (K-256, hexadecimal) is not stored: give it to the owner now"));
     }
     Ok(())
 }
@@ -182,13 +182,13 @@ fn rotate_all_keys(target: &Target) -> Result<(), Failure> {
     }
     match failed {
         0 => Ok(()),
-        failed => Err(Failure::Failed(format!("{failed} accounts keep their keys, see above"))),
+        failed => Err(Failure::Failed(format!("the key rotation failed for {failed} accounts, see above"))),
     }
 }
 
 /// The answer to another command came back: the running server is of another version.
 pub(super) fn unexpected() -> Failure {
-    Failure::Failed("the running server answered with something else; is it another version?".to_owned())
+    Failure::Failed("unexpected response from the running server; it may be another version".to_owned())
 }
 
 fn made_password() -> (String, Option<String>) {
@@ -205,14 +205,14 @@ pub(super) fn confirm(is_said: bool, question: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("{question} Nobody can be asked here: confirm with --yes")));
+        return Err(Failure::Usage(format!("{question} Standard input is not a terminal: confirm with --yes")));
     }
     output::question(format_args!("{question} [y/N] "));
     let mut answer = String::new();
     BufReader::new(std::io::stdin().lock().take(ANSWER_BYTES_MAX)).read_line(&mut answer).map_err(Failure::failed)?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::Failed("nothing was changed".to_owned())),
+        _ => Err(Failure::Failed("cancelled; nothing was changed".to_owned())),
     }
 }
 
@@ -222,14 +222,14 @@ pub(super) fn read_password() -> Result<String, Failure> {
     std::io::stdin().lock().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).map_err(Failure::failed)?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(Failure::Usage("there is no password on standard input".to_owned()));
+        return Err(Failure::Usage("no password on standard input".to_owned()));
     }
     Ok(password.to_owned())
 }
 
 fn show_created(created: &AccountCreated, password: Option<&str>, json: bool) {
     if created.is_reserved {
-        output::remark(format_args!("{} is a reserved handle, which nobody gets by signing up", created.handle));
+        output::remark(format_args!("{} is a reserved handle, not available at sign-up", created.handle));
     }
     if json {
         let mut value = json!({ "did": created.did, "handle": created.handle });
@@ -278,7 +278,7 @@ fn show_details(account: &AccountDetails, json: bool) {
         ("email", account.email.as_ref().map(|email| format!("{email} ({confirmed})"))),
         ("created", Some(account.created_at.clone())),
         ("invite code", account.invite_code.clone()),
-        ("removed after", account.delete_after.clone()),
+        ("deleted after", account.delete_after.clone()),
     ]));
     for warning in &account.warnings {
         output::text(format_args!("{warning}\n"));

@@ -62,7 +62,7 @@ impl Place {
             let path = loaded.data_directory.clone().ok_or_else(|| Failure::Config(loaded.problems.clone()))?;
             let from = loaded.effective.iter().find(|setting| setting.key == DATA_DIRECTORY.entry.key);
             if from.is_some_and(|setting| setting.source.starts_with(SYSTEM_CONFIG_FILE)) {
-                output::remark(format_args!("using the data in {}, by {SYSTEM_CONFIG_FILE}", path.display()));
+                output::remark(format_args!("using the data in {} (from {SYSTEM_CONFIG_FILE})", path.display()));
             }
             return Ok(Self { data: DataDirectory::at(path), loaded: Some(loaded) });
         }
@@ -71,17 +71,17 @@ impl Place {
             return Ok(Self { data: DataDirectory::at(path), loaded: Some(loaded) });
         }
         if let Some(path) = &loaded.data_directory {
-            looked.push(format!("{} is not there", path.display()));
+            looked.push(format!("{} does not exist", path.display()));
         }
         let dev = Path::new(DEV_DATA_DIRECTORY);
         if DevNetwork::is_at(dev) {
             output::remark(format_args!("using the data in {DEV_DATA_DIRECTORY}"));
             return Ok(Self { data: DataDirectory::at(dev), loaded: Some(loaded) });
         }
-        looked.push(format!("{DEV_DATA_DIRECTORY} is not there"));
+        looked.push(format!("{DEV_DATA_DIRECTORY} does not exist"));
         Err(Failure::Usage(format!(
-            "no server's data was found:\n  {}\nName its directory with --data-dir, or its configuration with --config. \
-             Settings in an environment file are read by: set -a; . /etc/allod/pds.env",
+            "no data directory was found:\n  {}\nUse --data-dir for the directory, or --config for the configuration file. \
+             To load settings from an environment file: set -a; . /etc/allod/pds.env",
             looked.join("\n  ")
         )))
     }
@@ -105,7 +105,7 @@ fn load_found(looked: &mut Vec<String>) -> Result<Loaded, Failure> {
                 looked.push(format!("{path} does not set data_directory"));
                 return Ok(loaded);
             }
-            Err(reason) if reason.kind() == ErrorKind::NotFound => looked.push(format!("{path} is not there")),
+            Err(reason) if reason.kind() == ErrorKind::NotFound => looked.push(format!("{path} does not exist")),
             Err(reason) if path == SYSTEM_CONFIG_FILE => looked.push(format!("{path} can't be read: {reason}")),
             Err(reason) => {
                 return Err(Failure::Config(vec![Problem::at(path, format!("can't be read: {reason}"))]));
@@ -142,7 +142,7 @@ impl Opened {
         place.data.check_format()?;
         if !place.data.database().is_file() {
             return Err(Failure::Usage(format!(
-                "there is no server's data in {}; name its directory with --data-dir",
+                "no Allod data in {}; use --data-dir for the data directory",
                 place.data.path().display()
             )));
         }

@@ -16,11 +16,11 @@ use crate::{
 
 /// What a change of the name breaks, said before it is confirmed.
 const RENAMING: &str = "\
-What stops working for accounts that exist, until it is changed for each of them:
-  - DID documents name the old address: other servers and apps look for the accounts there.
+This breaks for each existing account until its DID document is updated:
+  - DID documents name the old address: other servers and apps look for the account there.
   - Handles below the old name no longer resolve; accounts on a did:web below it lose their identity.
-  - Everybody is signed out, and tokens for other services end.
-Keep the old name leading here until the DID documents name the new one.
+  - All sessions and all tokens for other services become invalid.
+Keep the old name pointing at this server until the DID documents name the new one.
 ";
 
 /// Carries out the command.
@@ -74,10 +74,10 @@ async fn accept(parts: &[Part], is_confirmed: bool, target: &Target) -> Result<(
         );
         output::json(&changed.collect::<Vec<_>>());
     } else if changed.is_empty() {
-        output::text("nothing differs\n");
+        output::text("no difference\n");
     } else {
         for Mismatch { part, stored, configured } in &changed {
-            output::text(format_args!("{}: {stored} is now {configured}\n", part.name()));
+            output::text(format_args!("{}: changed from {stored} to {configured}\n", part.name()));
         }
     }
     Ok(())
@@ -95,7 +95,7 @@ async fn accept_in(opened: &Opened, parts: &[Part], is_confirmed: bool) -> Resul
         output::remark(RENAMING.trim_end());
     }
     for Mismatch { part, stored, configured } in &mismatches {
-        output::remark(format_args!("{}: {stored} becomes {configured}", part.name()));
+        output::remark(format_args!("{}: will change from {stored} to {configured}", part.name()));
     }
     confirm(is_confirmed, "Confirm the change?")?;
     installation::accept(&opened.app, &configured, parts).await.map_err(Failure::failed)

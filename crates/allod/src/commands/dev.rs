@@ -81,7 +81,7 @@ fn tell_what_is_not_as_usual(arguments: &Dev, data: &DataDirectory) {
     let ignored = ignored_names(surroundings::environment().into_iter().map(|(name, _)| name));
     if !ignored.is_empty() {
         output::remark(format_args!(
-            "set, but without effect for `allod dev`: {} (`allod serve` takes settings; `allod dev --help` names flags)",
+            "`allod dev` ignores these settings: {} (see `allod dev --help` for its options; `allod serve` reads settings)",
             ignored.join(", ")
         ));
     }

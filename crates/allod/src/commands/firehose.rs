@@ -25,7 +25,7 @@ pub(super) fn run(command: Firehose) -> Result<(), Failure> {
             } else {
                 let SequenceRaised { before, newest_seq } = raised;
                 output::text(format_args!(
-                    "the sequence is raised from {before}: the next event is {}\n",
+                    "sequence raised from {before}; the next event gets number {}\n",
                     newest_seq + 1
                 ));
             }
@@ -35,10 +35,10 @@ pub(super) fn run(command: Firehose) -> Result<(), Failure> {
 }
 
 fn show(status: &FirehoseStatus) {
-    let oldest = status.oldest_seq.zip(status.oldest_at.as_ref()).map(|(seq, at)| format!("{seq} of {at}"));
+    let oldest = status.oldest_seq.zip(status.oldest_at.as_ref()).map(|(seq, at)| format!("{seq} at {at}"));
     output::text(output::fields(&[
         ("newest event", Some(status.newest_seq.to_string())),
-        ("oldest event", Some(oldest.unwrap_or_else(|| "none is kept".to_owned()))),
+        ("oldest event", Some(oldest.unwrap_or_else(|| "none".to_owned()))),
         ("in memory", Some(format!("{} bytes", status.ring_bytes))),
         ("subscribers", Some(status.subscribers.len().to_string())),
         ("relays", Some(status.relays.len().to_string())),
@@ -73,7 +73,7 @@ fn show(status: &FirehoseStatus) {
             output::table(["ADDRESS", "FORM", "CURSOR", "TIMES", "LAST"], &rows)
         ));
         output::remark(format_args!(
-            "if one of these is a relay, the data was restored from an older copy: allod firehose raise-sequence N, with N \
+            "if one of these is a relay, the data was restored from an older copy: run allod firehose raise-sequence N, with N \
              above its cursor"
         ));
     }
@@ -82,11 +82,11 @@ fn show(status: &FirehoseStatus) {
         output::text("\n");
         output::text(output::fields(&[
             ("relay", Some(relay.url.clone())),
-            ("last asked", relay.last_try_at.clone().or_else(never)),
-            ("last agreed", relay.last_success_at.clone().or_else(never)),
+            ("last attempt", relay.last_try_at.clone().or_else(never)),
+            ("last success", relay.last_success_at.clone().or_else(never)),
             ("last error", relay.last_error.clone()),
-            ("told up to", Some(relay.told_seq.to_string())),
-            ("asked again after", relay.next_try_at.clone()),
+            ("notified up to", Some(relay.told_seq.to_string())),
+            ("next attempt after", relay.next_try_at.clone()),
         ]));
     }
 }

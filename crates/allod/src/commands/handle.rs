@@ -32,7 +32,7 @@ fn show(page: &HeldHandlePage, json: bool) {
         .map(|held| {
             let until = match (&held.did, &held.until) {
                 (_, Some(until)) => until.clone(),
-                (Some(_), None) => "the account is deleted".to_owned(),
+                (Some(_), None) => "account deletion".to_owned(),
                 (None, None) => "released".to_owned(),
             };
             [held.handle.clone(), held.did.clone().unwrap_or_else(|| "(reserved)".to_owned()), until]

@@ -48,7 +48,7 @@ fn show(shown: &InviteShown, json: bool) {
         ("uses", Some(format!("{} of {} left", invite.uses_left, invite.uses))),
         ("disabled", invite.disabled.then(|| "yes".to_owned())),
         ("for", Some(invite.for_account.clone())),
-        ("made by", Some(invite.created_by.clone())),
+        ("created by", Some(invite.created_by.clone())),
         ("created", Some(invite.created_at.clone())),
     ]));
     let rows: Vec<[String; 2]> = shown.used.iter().map(|used| [used.by.clone(), used.at.clone()]).collect();

@@ -22,7 +22,7 @@ pub(super) fn run(command: Mail) -> Result<(), Failure> {
             if target.json {
                 output::json(&tested);
             } else {
-                output::text(format_args!("the mail server took an e-mail to {}\n", tested.to));
+                output::text(format_args!("the mail server accepted an e-mail to {}\n", tested.to));
             }
         }
     }
@@ -31,9 +31,9 @@ pub(super) fn run(command: Mail) -> Result<(), Failure> {
 
 fn show(report: &MailReport) {
     output::text(output::fields(&[
-        ("e-mails are", Some(report.letters_are.clone())),
-        ("waiting", Some(report.waiting.to_string())),
-        ("failed", Some(report.tried.to_string())),
+        ("delivery", Some(report.letters_are.clone())),
+        ("queued", Some(report.waiting.to_string())),
+        ("failed attempts", Some(report.tried.to_string())),
         ("oldest", report.oldest_at.clone()),
         ("last sent", report.last_sent_at.clone()),
         ("last error", report.last_error.clone()),

@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn run(arguments: MigrateIn) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() {
         output::remark(
-            "The account's password at the old server, and its end with Ctrl-D (it becomes the one at the new server too):",
+            "Enter the account's password at the old server, then Ctrl-D (the new server gets the same password):",
         );
     }
     let remote = |url| Remote::new(url).map_err(Failure::failed);
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: MigrateIn) -> Result<(), Failure> {
     let moved = moved.map_err(Failure::failed)?;
     show(&moved, is_json);
     if moved.state == State::Impossible {
-        Err(Failure::Failed("the account can't move like this".to_owned()))
+        Err(Failure::Failed("the migration is not possible, see above".to_owned()))
     } else {
         Ok(())
     }
@@ -53,10 +53,10 @@ fn show(moved: &Moved, is_json: bool) {
         return output::json(moved);
     }
     let state = match moved.state {
-        State::Possible => "nothing was done; it can move",
-        State::Impossible => "nothing was done",
-        State::WaitsForCode => "everything is at the new server; a code is needed",
-        State::Done => "the account has moved",
+        State::Possible => "migration possible; nothing was changed",
+        State::Impossible => "migration not possible; nothing was changed",
+        State::WaitsForCode => "data copied; the identity change needs a code",
+        State::Done => "migration complete",
     };
     output::text(output::fields(&[
         ("state", Some(state.to_owned())),

@@ -87,7 +87,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) | Self::Failed(message) => f.write_str(message),
             Self::Config(problems) => {
-                write!(f, "the configuration is not usable")?;
+                write!(f, "the configuration is invalid")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }

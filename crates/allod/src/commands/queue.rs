@@ -19,13 +19,13 @@ pub(super) fn run(command: Queue) -> Result<(), Failure> {
             Ok(())
         }
         Queue::Admit { accounts, next: None, target } => {
-            each(&target, accounts, "let in", |account| Administration::QueueAdmit { account })
+            each(&target, accounts, "admitted", |account| Administration::QueueAdmit { account })
         }
         Queue::Admit { next: Some(count), target, .. } => {
-            each(&target, oldest(&target, count)?, "let in", |account| Administration::QueueAdmit { account })
+            each(&target, oldest(&target, count)?, "admitted", |account| Administration::QueueAdmit { account })
         }
-        Queue::Refuse { accounts, target } => {
-            each(&target, accounts, "refused", |account| Administration::QueueRefuse { account })
+        Queue::Reject { accounts, target } => {
+            each(&target, accounts, "rejected", |account| Administration::QueueRefuse { account })
         }
     }
 }
@@ -79,7 +79,7 @@ fn each(
     }
     match failed {
         0 => Ok(()),
-        failed => Err(Failure::Failed(format!("{failed} were not {said}, see above"))),
+        failed => Err(Failure::Failed(format!("{failed} accounts were not {said}, see above"))),
     }
 }
 
@@ -95,7 +95,7 @@ fn show(page: &QueuePage, json: bool) {
                 waiting.handle.clone(),
                 waiting.did.clone(),
                 waiting.since.clone(),
-                if waiting.being_let_in { "being let in" } else { "waits" }.to_owned(),
+                if waiting.being_let_in { "being admitted" } else { "queued" }.to_owned(),
                 waiting.email.clone().unwrap_or_default(),
                 waiting.last_error.clone().unwrap_or_default(),
             ]

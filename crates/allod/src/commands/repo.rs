@@ -86,7 +86,7 @@ impl Peer for Findings {
 
 fn shown(report: &RepoReport) -> String {
     let RepoReport { did, handle, records, unreadable, blobs, problems, further_problems, .. } = report;
-    let state = if problems.is_empty() { "sound  " } else { "damaged" };
+    let state = if problems.is_empty() { "valid  " } else { "damaged" };
     let further = (*further_problems > 0).then(|| format!("and {further_problems} more"));
     let lines = problems.iter().chain(&further).map(|line| format!("  {line}\n"));
     let unreadable = if *unreadable > 0 { format!(", {unreadable} of them not valid") } else { String::new() };
@@ -96,9 +96,9 @@ fn shown(report: &RepoReport) -> String {
 
 fn shown_events(report: &EventsReport) -> String {
     let EventsReport { events, damaged, further_damaged } = report;
-    let state = if damaged.is_empty() { "sound  " } else { "damaged" };
+    let state = if damaged.is_empty() { "valid  " } else { "damaged" };
     let further = (*further_damaged > 0).then(|| format!("  and {further_damaged} more\n"));
-    let lines = damaged.iter().map(|seq| format!("  event {seq}: not what was appended\n")).chain(further);
+    let lines = damaged.iter().map(|seq| format!("  event {seq}: checksum mismatch\n")).chain(further);
     format!("{state}  {events} events\n{}", lines.collect::<String>())
 }
 
@@ -106,7 +106,7 @@ fn export(account: &str, out: Option<&Path>, target: &Target) -> Result<(), Fail
     let command = Command::RepoExport { account: account.to_owned() };
     let Some(path) = out else {
         if io::stdout().is_terminal() {
-            return Err(Failure::Usage("a CAR file is not for the terminal; name a file with --out".to_owned()));
+            return Err(Failure::Usage("a CAR file can't be printed to a terminal; use --out FILE".to_owned()));
         }
         let mut sink = Sink { file: Box::new(io::stdout()) };
         return exported(administer_with(target, &command, &mut sink)?).map(drop);
@@ -195,7 +195,7 @@ fn import(account: &str, path: &Path, target: &Target) -> Result<(), Failure> {
     output::text(output::fields(&[
         ("did", Some(did)),
         ("records", Some(records.to_string())),
-        ("not valid", (unreadable > 0).then(|| unreadable.to_string())),
+        ("invalid records", (unreadable > 0).then(|| unreadable.to_string())),
         ("rev", Some(rev)),
         ("commit", Some(commit)),
     ]));

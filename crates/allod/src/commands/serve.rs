@@ -36,7 +36,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let ready = || {
         tracing::info!(
             trusted_proxies = %config.trusted_proxies,
-            "client addresses are taken from X-Forwarded-For or Forwarded of these proxies"
+            "trusting X-Forwarded-For and Forwarded from these proxies"
         );
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

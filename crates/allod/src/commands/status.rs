@@ -12,7 +12,7 @@ pub(super) fn run(target: &Target) -> Result<(), Failure> {
         match control::call(&data.control_socket(), &Command::Status {}, &mut Silent).await {
             Ok(answer) => Ok(answer),
             Err(CallError::NoServer) => Err(Failure::Failed(format!(
-                "no server runs on the data in {}; start it, or name another directory with --data-dir",
+                "no running server uses the data in {}; start it, or use --data-dir for another directory",
                 data.path().display()
             ))),
             Err(error) => Err(Failure::failed(error)),
@@ -28,22 +28,22 @@ pub(super) fn run(target: &Target) -> Result<(), Failure> {
         return Ok(());
     }
     let problems: Vec<String> =
-        status.problems.iter().map(|found| format!("{}\n  to do: {}", found.problem, found.remedy)).collect();
+        status.problems.iter().map(|found| format!("{}\n  remedy: {}", found.problem, found.remedy)).collect();
     Err(Failure::Failed(problems.join("\n")))
 }
 
 fn show(status: &ServerStatus) {
     let scrub = status.scrub.as_ref().map(|scrub| match (&scrub.ended_at, &scrub.account) {
-        (Some(ended_at), _) => format!("the last round ended at {ended_at}"),
-        (None, Some(account)) => format!("since {}, at {account}", scrub.started_at),
-        (None, None) => format!("since {}", scrub.started_at),
+        (Some(ended_at), _) => format!("last run ended at {ended_at}"),
+        (None, Some(account)) => format!("running since {}, at {account}", scrub.started_at),
+        (None, None) => format!("running since {}", scrub.started_at),
     });
     let damaged = status.damaged_places.len() + status.damaged_data.len();
     output::text(output::fields(&[
         ("version", Some(status.version.clone())),
-        ("takes writes", Some(if status.takes_writes { "yes" } else { "no" }.to_owned())),
+        ("accepts writes", Some(if status.takes_writes { "yes" } else { "no" }.to_owned())),
         ("damaged", Some((damaged as u64 + status.further_damage).to_string())),
-        ("scrub", Some(scrub.unwrap_or_else(|| "no round yet".to_owned()))),
+        ("scrub", Some(scrub.unwrap_or_else(|| "not run yet".to_owned()))),
     ]));
     for place in &status.damaged_places {
         let page = place.page.map(|page| format!(", page {page}")).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(super) fn run(command: Takedown) -> Result<(), Failure> {
         Takedown::Blob { account, cid, decision, target } => (TakedownSubject::Blob(account, cid), decision, target),
     };
     let Decision { reference, undo } = decision;
-    let said = if undo { "shown again" } else { "taken down" };
+    let said = if undo { "takedown undone" } else { "taken down" };
     done(&target, Administration::Takedown { subject, applied: !undo, reference }, said)
 }
 

@@ -290,22 +290,22 @@ fn read_mail(reader: &mut Reader, dev_mode: Option<bool>, email_required: Option
             return Some(mail);
         }
         (true, false) => {
-            let text = "must be set too when there is a mail server (email_smtp_url)";
+            let text = "is required when a mail server is set (email_smtp_url)";
             reader.problem(Problem::at(s::EMAIL_FROM_ADDRESS.entry.key.to_owned(), text));
         }
         (false, true) => {
-            let text = "must be set too when there is a sender (email_from_address)";
+            let text = "is required when a sender is set (email_from_address)";
             reader.problem(Problem::at(s::EMAIL_SMTP_URL.entry.key.to_owned(), text));
         }
         (false, false) if dev_mode == Some(false) => {
             let needed = if email_required == Some(true) {
-                ". Sign-ups need an address (email_required) that nobody can confirm then"
+                ". Sign-ups require an address (email_required), which can't be confirmed without a mail server"
             } else {
                 ""
             };
             reader.warning(Problem::general(format!(
-                "no mail server is configured (email_smtp_url): e-mails are kept back, and nobody can reset a password or \
-                 confirm an address{needed}"
+                "no mail server is configured (email_smtp_url): e-mails are not delivered, and users can't reset a password \
+                 or confirm an address{needed}"
             )));
         }
         (false, false) => {}
@@ -341,7 +341,7 @@ fn read_sign_up(reader: &mut Reader, hostname: Option<&Hostname>) -> Option<Sign
         });
         reader.problem(Problem::at(
             place,
-            format!("passwords of {shortest} to {longest} characters make no sense: 1 <= min <= max <= {PASSWORD_CHARS_CEILING}"),
+            format!("invalid password length {shortest} to {longest}: 1 <= min <= max <= {PASSWORD_CHARS_CEILING} is required"),
         ));
     }
     let (is_queueing, queue) = queue?;
@@ -370,7 +370,7 @@ fn read_queue(reader: &mut Reader, invite_required: Option<bool>) -> Option<(boo
         let place = reader.place(&s::SIGN_UP_QUEUE);
         reader.problem(Problem::at(
             place,
-            "nobody would ever wait: who has an invite code is let in at once, and invite_required asks everybody for one",
+            "has no effect with invite_required: a sign-up with an invite code is admitted at once, and every sign-up needs one",
         ));
     }
     let per_hour = u32::try_from(per_hour?).ok().filter(|per_hour| *per_hour <= PER_HOUR_MAX);
@@ -400,13 +400,14 @@ fn read_verification(reader: &mut Reader, dev_mode: Option<bool>) -> Option<Veri
     })();
     if twilio.is_none() && (any_given || (phone_required == Some(true) && dev_mode == Some(false))) {
         let place = reader.place(&s::PHONE_VERIFICATION_REQUIRED);
-        let message = "codes are sent by Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
+        let message =
+            "phone verification needs Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
         reader.problem(Problem::at(place, message));
     }
     let captcha = read_captcha(reader);
     if phone_required == Some(true) && captcha.is_some() {
         let place = reader.place(&s::PHONE_VERIFICATION_REQUIRED);
-        let message = "a sign-up can't show a captcha and a telephone number: there is one verificationCode";
+        let message = "captchas and phone verification exclude each other: a sign-up has only one verificationCode";
         reader.problem(Problem::at(place, message));
     }
     if phone_required? {
@@ -428,7 +429,8 @@ fn read_captcha(reader: &mut Reader) -> Option<CaptchaConfig> {
         (hcaptcha, _) => {
             let is_hcaptcha = hcaptcha.0.is_some() || hcaptcha.1.is_some();
             let place = reader.place(if is_hcaptcha { &s::HCAPTCHA_SITE_KEY } else { &s::TURNSTILE_SITE_KEY });
-            let message = "captchas need the site key and the secret key of one provider, hCaptcha or Turnstile";
+            let message =
+                "captchas need the site key and the secret key of exactly one provider, hCaptcha or Turnstile";
             reader.problem(Problem::at(place, message));
             return None;
         }
@@ -498,7 +500,7 @@ fn check_hash_cost(reader: &mut Reader, cost: Option<HashCost>, dev_mode: Option
             &s::PASSWORD_HASH_MEMORY_KIB
         });
         let (memory_kib, passes) = (least.memory_kib, least.passes);
-        let message = format!("less than {memory_kib} KiB and {passes} passes is for development mode only");
+        let message = format!("less than {memory_kib} KiB and {passes} passes is allowed in development mode only");
         reader.problem(Problem::at(place, message));
     }
 }
@@ -569,7 +571,8 @@ fn check_relays(reader: &mut Reader, firehose: Option<&FirehoseConfig>, dev_mode
     }
     if let Some(relay) = firehose.relays.iter().find(|relay| relay.scheme() != "https" || relay.port().is_some()) {
         let place = reader.place(&s::CRAWLERS);
-        reader.problem(Problem::at(place, format!("{relay} is not https on its own port, as relays must be")));
+        reader
+            .problem(Problem::at(place, format!("{relay} is not a relay URL: it must use https and the default port")));
     }
 }
 
@@ -578,7 +581,7 @@ fn check_dev_mode(reader: &mut Reader, hostname: Option<&Hostname>, dev_mode: Op
     if dev_mode == Some(true) && !hostname.is_private() {
         let place = reader.place(&s::DEV_MODE);
         let message = format!(
-            "development mode is refused with the public hostname {}: it shows mail to everyone and reaches into this machine's network",
+            "development mode is not allowed with the public hostname {}: it shows e-mails to everyone and can reach this machine's network",
             hostname.0
         );
         reader.problem(Problem::at(place, message));

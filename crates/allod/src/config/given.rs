@@ -131,7 +131,7 @@ impl Given {
                 }
                 if let Some((entry, from_file)) = by_environment_name(name) {
                     if let Some(other) = seen.insert(entry.key, name) {
-                        self.problems.push(Problem::at(name, format!("{other} is set as well; set one of them")));
+                        self.problems.push(Problem::at(name, format!("{other} is also set; set only one of them")));
                     }
                     let origin = Origin::Environment(name.to_owned());
                     let raw = Raw::Text(text.to_owned());
@@ -149,7 +149,8 @@ impl Given {
         }
         if !unhonoured.is_empty() {
             let names = unhonoured.join(", ");
-            self.warnings.push(Problem::general(format!("set, but without effect so far: {names}")));
+            self.warnings
+                .push(Problem::general(format!("these settings are not supported yet and have no effect: {names}")));
         }
     }
 

@@ -64,10 +64,10 @@ impl FromRaw for SmtpUrl {
         let credentials = match url.password() {
             Some(password) if !user.is_empty() => Some((user, Secret::new(decoded(password)?))),
             None if user.is_empty() => None,
-            Some(_) | None => return Err("user and password go together".to_owned()),
+            Some(_) | None => return Err("user and password must be set together".to_owned()),
         };
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
-            return Err("nothing belongs behind the host and the port but `?tls=`".to_owned());
+            return Err("only `?tls=` may follow the host and the port".to_owned());
         }
         let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let usual = match (is_implicit, &credentials) {
@@ -80,9 +80,9 @@ impl FromRaw for SmtpUrl {
             ("tls", "none") | ("ignoreTLS", "true") if !is_implicit => Ok(SmtpTls::None),
             ("tls", "opportunistic") if !is_implicit => Ok(SmtpTls::Opportunistic),
             ("secure", "true") => Ok(SmtpTls::Implicit),
-            _ => Err(format!(
-                "`?{key}=` can only be tls=required, tls=opportunistic or tls=none, which is for smtp alone"
-            )),
+            _ => {
+                Err(format!("`?{key}=` is not supported: use tls=required, or with smtp tls=opportunistic or tls=none"))
+            }
         })?;
         let port = url.port().unwrap_or(if tls == SmtpTls::Implicit { SMTPS_PORT } else { SMTP_PORT });
         Ok(Self::Server(SmtpServer { host, port, tls, credentials }))
@@ -97,7 +97,7 @@ impl FromRaw for SmtpUrl {
         let tls = match server.tls {
             SmtpTls::Implicit => "TLS",
             SmtpTls::Required => "STARTTLS",
-            SmtpTls::Opportunistic => "STARTTLS if there is",
+            SmtpTls::Opportunistic => "STARTTLS if available",
             SmtpTls::None => "no TLS",
         };
         format!("{}:{}, {tls}{user}", server.host, server.port)
@@ -107,14 +107,14 @@ impl FromRaw for SmtpUrl {
 /// Reads `smtp:///?sendmail=true`, and `&path=` behind it.
 fn sendmail(url: &Url) -> Result<SmtpUrl, String> {
     if url.host_str().is_some_and(|host| !host.is_empty()) || !matches!(url.path(), "" | "/") {
-        return Err("sendmail has no host: write smtp:///?sendmail=true".to_owned());
+        return Err("sendmail takes no host: write smtp:///?sendmail=true".to_owned());
     }
     let mut command = PathBuf::from(SENDMAIL);
     for (key, value) in url.query_pairs() {
         match (&*key, &*value) {
             ("sendmail", "true") => {}
             ("path", path) if path.starts_with('/') => command = path.into(),
-            _ => return Err(format!("beside sendmail=true there can only be path=/path/of/sendmail, not {key}=")),
+            _ => return Err(format!("with sendmail=true only path=/path/of/sendmail is allowed, not {key}=")),
         }
     }
     Ok(SmtpUrl::Sendmail(command))

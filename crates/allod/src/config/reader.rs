@@ -123,7 +123,7 @@ fn missing<T>(setting: &Setting<T>, how: &str) -> String {
     let mut names = vec![entry.allod_name()];
     names.extend(entry.pds.map(str::to_owned));
     format!(
-        "{} is not set: give {} ({}, or {} in the file, or a path to it as {}_FILE). `allod secrets generate` makes one.",
+        "{} is not set: set {} ({}, or {} in the file, or a path to a file as {}_FILE). `allod secrets generate` creates one.",
         entry.key,
         how,
         names.join(" or "),

@@ -70,4 +70,5 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", DISK_ONLY),
 ];
 
-const DISK_ONLY: &str = "blobs can't be kept in S3 so far; unset it, and set PDS_BLOBSTORE_DISK_LOCATION if they are not to be in the data directory";
+const DISK_ONLY: &str =
+    "S3 is not supported yet: unset it; use PDS_BLOBSTORE_DISK_LOCATION to store blobs outside the data directory";

@@ -35,7 +35,7 @@ pub(super) fn read_secrets(reader: &mut Reader, dev_mode: Option<bool>) -> Optio
     let jwt_secret = reader.read(&s::JWT_SECRET);
     if let Some(weakness) = jwt_secret.as_ref().and_then(|secret| jwt_secret_weakness(secret.expose())) {
         let place = reader.place(&s::JWT_SECRET);
-        reader.problem(Problem::at(place, format!("{weakness}; `allod secrets generate` makes one")));
+        reader.problem(Problem::at(place, format!("{weakness}; `allod secrets generate` creates one")));
     }
     let admin_password = reader.read(&s::ADMIN_PASSWORD);
     if dev_mode == Some(false)
@@ -44,14 +44,14 @@ pub(super) fn read_secrets(reader: &mut Reader, dev_mode: Option<bool>) -> Optio
         let place = reader.place(&s::ADMIN_PASSWORD);
         let message = format!(
             "{weakness}: anyone who guesses the administration password controls every account; `allod secrets generate` \
-             makes one"
+             creates one"
         );
         reader.warning(Problem::at(place, message));
     }
     let plc_rotation_key = reader.read(&s::PLC_ROTATION_KEY);
     if plc_rotation_key.as_ref().is_some_and(|key| SigningKey::from_bytes(Curve::K256, key.expose()).is_err()) {
         let place = reader.place(&s::PLC_ROTATION_KEY);
-        reader.problem(Problem::at(place, "is not a secp256k1 private key; `allod secrets generate` makes one"));
+        reader.problem(Problem::at(place, "is not a secp256k1 private key; `allod secrets generate` creates one"));
     }
     let mut is_derived = false;
     let master_key = reader.read_or(&s::MASTER_KEY, || {
@@ -79,10 +79,10 @@ fn distinct_chars(text: &str) -> usize {
 /// Why a token secret could be guessed. Anyone who guesses it can sign in as any account.
 fn jwt_secret_weakness(secret: &str) -> Option<String> {
     if secret.chars().count() < JWT_SECRET_CHARS_MIN {
-        return Some(format!("is too short: {JWT_SECRET_CHARS_MIN} random hexadecimal digits or more are needed"));
+        return Some(format!("is too short: use at least {JWT_SECRET_CHARS_MIN} random hexadecimal digits"));
     }
     let is_repetitive = distinct_chars(secret) < JWT_SECRET_DISTINCT_MIN;
-    is_repetitive.then(|| "is not random: it has few different characters".to_owned())
+    is_repetitive.then(|| "is not random: it has too few different characters".to_owned())
 }
 
 /// Why an administration password could be guessed.
@@ -92,9 +92,9 @@ fn password_weakness(password: &str) -> Option<&'static str> {
     if password.chars().count() < ADMIN_PASSWORD_CHARS_SAFE {
         Some("is short (fewer than 12 characters)")
     } else if rest.chars().count() < ADMIN_PASSWORD_CHARS_SAFE && rest.len() < password.len() {
-        Some("is made of a word that examples use")
+        Some("contains a word that is common in examples")
     } else if distinct_chars(password) < ADMIN_PASSWORD_DISTINCT_SAFE {
-        Some("has few different characters")
+        Some("has too few different characters")
     } else {
         None
     }

@@ -310,7 +310,7 @@ fn handle_domain(text: &str) -> Result<String, String> {
     let bare = domain.strip_prefix('.').ok_or_else(|| format!("every domain must start with a dot, not {text:?}"))?;
     // A handle below it must be one: `.test` is fine, `.1` or `.-x` is not.
     if Handle::parse(&format!("a.{bare}")).is_err() {
-        return Err(format!("{text:?} is not a domain that handles can be given under"));
+        return Err(format!("{text:?} is not a valid domain for handles"));
     }
     Ok(domain)
 }
@@ -366,7 +366,7 @@ impl Networks {
     fn from_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let network = |part: &str| {
             let address = part.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-            address.or_else(|_| part.parse::<IpNet>()).map_err(|_| format!("{part:?} is no IP address or network"))
+            address.or_else(|_| part.parse::<IpNet>()).map_err(|_| format!("{part:?} is not an IP address or network"))
         };
         parts.filter(|part| !part.is_empty()).map(network).collect::<Result<_, _>>().map(Self)
     }

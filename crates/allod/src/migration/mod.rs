@@ -107,17 +107,20 @@ async fn look(plan: &Plan, old: &Session, handle: String) -> Result<Moved, MoveE
     if is_old_servers && !domains.iter().any(|domain| handle.ends_with(domain)) {
         let choose = domains.join(", ");
         remarks
-            .push(format!("the handle {handle} belongs to the old server: choose one with --handle, under {choose}"));
+            .push(format!("the handle {handle} belongs to the old server: use --handle for a handle under {choose}"));
     }
     if server.at("inviteCodeRequired") == true && plan.invite_code.is_none() {
-        remarks.push("the new server asks for an invite code: give one with --invite".to_owned());
+        remarks.push("the new server requires an invite code: use --invite".to_owned());
     }
     if plan.email.is_none() && old.email.is_none() {
-        remarks.push("the account has no e-mail address: give one with --email".to_owned());
+        remarks.push("the account has no e-mail address: use --email".to_owned());
     }
     let state = if remarks.is_empty() { State::Possible } else { State::Impossible };
     if !old.did.starts_with("did:plc:") {
-        remarks.push("the identity is not a did:plc: its owner changes the document, and runs this again".to_owned());
+        remarks.push(
+            "the identity is not a did:plc: its owner must update the DID document and run this command again"
+                .to_owned(),
+        );
     }
     let status = plan.from.query(old, "com.atproto.server.checkAccountStatus", &[]).await?;
     let count = |name: &str| status.at(name).as_u64().unwrap_or(0);
@@ -139,7 +142,7 @@ async fn arrive(
     tell: &mut (dyn FnMut(String) + Send),
 ) -> Result<Session, MoveError> {
     if let Ok(session) = plan.to.sign_in(&old.did, &plan.password, None).await {
-        tell("the account is at the new server already".to_owned());
+        tell("the account already exists at the new server".to_owned());
         return Ok(session);
     }
     let server = plan.to.describe().await?;
@@ -157,7 +160,7 @@ async fn arrive(
     }
     let token = token.at("token").as_str().unwrap_or_default().to_owned();
     let session = plan.to.create_account(&token, &body).await?;
-    tell(format!("made the account at {}", plan.to));
+    tell(format!("created the account at {}", plan.to));
     Ok(session)
 }
 
@@ -170,7 +173,7 @@ async fn bring(
 ) -> Result<(), MoveError> {
     plan.to.import(new, plan.from.export(old).await?).await?;
     let status = plan.to.query(new, "com.atproto.server.checkAccountStatus", &[]).await?;
-    tell(format!("brought {} records", status.at("indexedRecords")));
+    tell(format!("copied {} records", status.at("indexedRecords")));
     let mut cursor: Option<String> = None;
     let mut brought = 0_u64;
     loop {
@@ -180,7 +183,7 @@ async fn bring(
         for cid in page.at("blobs").as_array().into_iter().flatten().filter_map(|blob| blob.at("cid").as_str()) {
             plan.to.upload(new, plan.from.blob(old, cid).await?).await?;
             brought += 1;
-            tell(format!("brought {brought} blobs"));
+            tell(format!("copied {brought} blobs"));
         }
         cursor = page.at("cursor").as_str().map(str::to_owned);
         if cursor.is_none() {
@@ -191,7 +194,7 @@ async fn bring(
     if let Ok(preferences) = plan.from.query(old, "app.bsky.actor.getPreferences", &[]).await {
         let body = json!({ "preferences": preferences.at("preferences") });
         plan.to.procedure(new, "app.bsky.actor.putPreferences", Some(body)).await?;
-        tell("brought the preferences".to_owned());
+        tell("copied the preferences".to_owned());
     }
     Ok(())
 }
@@ -205,7 +208,7 @@ async fn change_identity(
 ) -> Result<bool, MoveError> {
     let Some(code) = &plan.plc_code else {
         plan.from.procedure(old, "com.atproto.identity.requestPlcOperationSignature", None).await?;
-        tell("the old server mails a code for the change of the identity".to_owned());
+        tell("the old server sends a code by e-mail to confirm the identity change".to_owned());
         return Ok(false);
     };
     let mut wanted = plan.to.query(new, "com.atproto.identity.getRecommendedDidCredentials", &[]).await?;
@@ -225,10 +228,11 @@ async fn told(plan: &Plan, new: &Session, did: String, handle: String, state: St
     let mut remarks = Vec::new();
     if count("importedBlobs") < count("expectedBlobs") {
         let missing = count("expectedBlobs") - count("importedBlobs");
-        remarks.push(format!("{missing} blobs are missing: the old server does not have them either"));
+        remarks.push(format!("{missing} blobs are missing: the old server does not have them"));
     }
     if state == State::WaitsForCode {
-        remarks.push("say the same again with --plc-code and the code that the old server has mailed".to_owned());
+        remarks
+            .push("run the command again with --plc-code and the code that the old server sent by e-mail".to_owned());
     }
     Ok(Moved { did, handle, state, records: count("indexedRecords"), blobs: count("importedBlobs"), remarks })
 }

@@ -28,7 +28,7 @@ pub(crate) enum MoveError {
         reason: String,
     },
     /// The server refused, with its own name and words.
-    #[error("{server} refused {method}: {name}: {message}")]
+    #[error("{server} rejected {method}: {name}: {message}")]
     Refused {
         /// Which.
         server: String,
@@ -199,7 +199,7 @@ impl Remote {
     fn session(&self, method: &str, answer: &Value) -> Result<Session, MoveError> {
         let field = |name: &str| answer.at(name).as_str().map(str::to_owned);
         let (Some(did), Some(handle), Some(access)) = (field("did"), field("handle"), field("accessJwt")) else {
-            return Err(self.unreachable(format!("{method} answered without a session")));
+            return Err(self.unreachable(format!("the response to {method} has no session")));
         };
         Ok(Session { did, handle, access, email: field("email") })
     }
@@ -223,14 +223,14 @@ impl Remote {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        json::parse(&body, &ANSWER).map_err(|_| self.unreachable(format!("{method} did not answer JSON")))
+        json::parse(&body, &ANSWER).map_err(|_| self.unreachable(format!("the response to {method} is not JSON")))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, MoveError> {
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| self.unreachable(error.without_url()))? {
             if body.len() + piece.len() > JSON_BYTES_MAX {
-                return Err(self.unreachable("the answer is too long"));
+                return Err(self.unreachable("the response is too long"));
             }
             body.extend_from_slice(&piece);
         }

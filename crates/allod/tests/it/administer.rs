@@ -39,11 +39,11 @@ async fn an_operator_lets_in_who_waits() {
     let names: Vec<&Value> = waiting.iter().map(|waiting| &waiting["handle"]).collect();
     assert_eq!(names, ["alice.test", "bob.test", "carol.test", "dora.test"]);
     assert!(allod.run(&["account", "show", "bob.test"]).ok().contains("waits in the sign-up queue"));
-    assert_eq!(allod.run(&["queue", "admit", "bob.test"]).ok(), "bob.test: let in\n");
-    assert_eq!(allod.run(&["queue", "refuse", "carol.test"]).ok(), "carol.test: refused\n");
+    assert_eq!(allod.run(&["queue", "admit", "bob.test"]).ok(), "bob.test: admitted\n");
+    assert_eq!(allod.run(&["queue", "reject", "carol.test"]).ok(), "carol.test: rejected\n");
     assert_eq!(allod.run(&["queue", "admit", "--next", "1", "--json"]).json(), json!([{ "subject": "alice.test" }]));
     let again = allod.run(&["queue", "admit", "bob.test", "dora.test"]);
-    assert_eq!((again.code, again.stdout.as_str()), (1, "dora.test: let in\n"));
+    assert_eq!((again.code, again.stdout.as_str()), (1, "dora.test: admitted\n"));
     assert!(again.stderr.contains("bob.test: the account does not wait to be let in"), "{}", again.stderr);
     assert_eq!(allod.run(&["queue", "admit"]).code, 2);
     assert!(allod.run(&["queue", "list"]).ok().starts_with("HANDLE"));
@@ -163,7 +163,7 @@ async fn an_operator_moderates_from_the_command_line_with_a_server_and_without()
     assert_eq!(taken, json!({ "subject": did }));
     assert_eq!(status(&allod), "takendown");
     let undone = allod.run(&["takedown", "account", did, "--undo"]).ok();
-    assert_eq!(undone, format!("{did}: shown again\n"));
+    assert_eq!(undone, format!("{did}: takedown undone\n"));
     assert_eq!(status(&allod), "active");
 
     let uri = format!("at://{did}/com.example.note/one");

@@ -39,7 +39,9 @@ fn names_of_the_reference_without_effect_are_one_warning() {
     ];
     let outcome = check(SECRETS, &environment);
     assert!(
-        outcome.contains("warning: set, but without effect so far: PDS_BSKY_APP_VIEW_URL, PDS_HOME_URL\n"),
+        outcome.contains(
+            "warning: these settings are not supported yet and have no effect: PDS_BSKY_APP_VIEW_URL, PDS_HOME_URL\n"
+        ),
         "{outcome}"
     );
     assert!(outcome.contains("warning: PDS_HOSTNAM: unknown name; did you mean PDS_HOSTNAME?"), "{outcome}");
@@ -50,7 +52,7 @@ fn names_of_the_reference_without_effect_are_one_warning() {
 fn blobs_in_s3_are_refused_rather_than_kept_elsewhere() {
     let outcome = check(SECRETS, &[("PDS_BLOBSTORE_S3_BUCKET", "blobs")]);
     assert!(outcome.starts_with("exit code 2"), "{outcome}");
-    assert!(outcome.contains("PDS_BLOBSTORE_S3_BUCKET: blobs can't be kept in S3 so far"), "{outcome}");
+    assert!(outcome.contains("PDS_BLOBSTORE_S3_BUCKET: S3 is not supported yet"), "{outcome}");
     let outcome = check(SECRETS, &[("PDS_BLOBSTORE_DISK_LOCATION", "/pds/blocks")]);
     assert!(outcome.starts_with("exit code 0"), "{outcome}");
     assert!(outcome.contains("/pds/blocks"), "{outcome}");
@@ -137,7 +139,7 @@ fn secrets_come_from_files_too() {
     let both = [("PDS_JWT_SECRET_FILE", "jwt"), ("PDS_JWT_SECRET", "x"), ("ALLOD_CONFIG", "c.toml")];
     let outcome = allod.run_with(&["config", "check"], &both);
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("PDS_JWT_SECRET_FILE: PDS_JWT_SECRET is set as well"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("PDS_JWT_SECRET_FILE: PDS_JWT_SECRET is also set"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -173,8 +175,8 @@ fn relays_are_https_outside_development() {
     assert!(good.starts_with("exit code 0"), "{good}");
     assert!(good.contains("https://relay.example.com/,https://b.example.com/"), "{good}");
     for (value, reason) in [
-        ("http://relay.example.com", "is not https on its own port"),
-        ("https://relay.example.com:8443", "is not https on its own port"),
+        ("http://relay.example.com", "must use https and the default port"),
+        ("https://relay.example.com:8443", "must use https and the default port"),
         ("relay.example.com", "must be an http or https URL"),
         ("https://relay.example.com/xrpc", "must be base URLs"),
     ] {
@@ -195,8 +197,8 @@ fn mail_is_set_up_whole_or_told_to_be_missing() {
     let none = check(SECRETS, &[]);
     assert!(none.starts_with("exit code 0") && none.contains("no mail server is configured"), "{none}");
     for (environment, told) in [
-        (vec![url], "email_from_address: must be set too"),
-        (vec![from], "email_smtp_url: must be set too"),
+        (vec![url], "email_from_address: is required"),
+        (vec![from], "email_smtp_url: is required"),
         (vec![("PDS_EMAIL_SMTP_URL", "http://user:hunter2@smtp.example.com"), from], "not http"),
         (vec![url, ("PDS_EMAIL_FROM_ADDRESS", "a@example.com\r\nBcc: b@example.com")], "PDS_EMAIL_FROM_ADDRESS"),
     ] {
@@ -211,7 +213,7 @@ fn a_gate_that_is_half_up_is_told_before_the_start() {
     let twilio =
         [("ALLOD_TWILIO_ACCOUNT_SID", "AC1"), ("ALLOD_TWILIO_AUTH_TOKEN", "t"), ("ALLOD_TWILIO_SERVICE_SID", "VA1")];
     let required = ("ALLOD_PHONE_VERIFICATION_REQUIRED", "true");
-    let missing = "codes are sent by Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
+    let missing = "phone verification needs Twilio: set twilio_account_sid, twilio_auth_token and twilio_service_sid";
     for environment in [vec![required], vec![required, twilio[0], twilio[1]], vec![twilio[2]]] {
         let bad = check(SECRETS, &environment);
         assert!(bad.starts_with("exit code 2") && bad.contains(missing), "{bad}");
@@ -228,7 +230,7 @@ fn a_gate_that_is_half_up_is_told_before_the_start() {
 fn a_queue_that_nobody_would_wait_in_is_told_before_the_start() {
     let queue = ("ALLOD_SIGN_UP_QUEUE", "true");
     let bad = check(SECRETS, &[queue]);
-    assert!(bad.starts_with("exit code 2") && bad.contains("nobody would ever wait"), "{bad}");
+    assert!(bad.starts_with("exit code 2") && bad.contains("has no effect with invite_required"), "{bad}");
     let open = ("PDS_INVITE_REQUIRED", "false");
     let too_many = check(SECRETS, &[queue, open, ("ALLOD_SIGN_UP_QUEUE_PER_HOUR", "5001")]);
     assert!(too_many.starts_with("exit code 2") && too_many.contains("must be 0 to 5000"), "{too_many}");
@@ -244,10 +246,13 @@ fn captchas_are_of_one_provider_and_instead_of_a_telephone_number() {
         let good = check(SECRETS, &environment);
         assert!(good.starts_with("exit code 0") && !good.contains("hidden"), "{good}");
         let both = check(SECRETS, &[environment[0], environment[1], ("ALLOD_PHONE_VERIFICATION_REQUIRED", "true")]);
-        assert!(both.starts_with("exit code 2") && both.contains("there is one verificationCode"), "{both}");
+        assert!(both.starts_with("exit code 2") && both.contains("only one verificationCode"), "{both}");
     }
     for environment in [vec![hcaptcha[0]], vec![turnstile[1]], [hcaptcha, turnstile].concat()] {
         let bad = check(SECRETS, &environment);
-        assert!(bad.starts_with("exit code 2") && bad.contains("of one provider, hCaptcha or Turnstile"), "{bad}");
+        assert!(
+            bad.starts_with("exit code 2") && bad.contains("of exactly one provider, hCaptcha or Turnstile"),
+            "{bad}"
+        );
     }
 }

@@ -104,5 +104,5 @@ async fn the_firehose_is_seen_with_a_server_and_without() {
     assert_eq!((&seen["subscribers"], &seen["relays"]), (&json!([]), &json!([])));
     assert_eq!(server.interrupt(), 0);
     let text = allod.run(&["firehose", "status"]).ok();
-    assert!(text.contains("newest event  4") && text.contains("oldest event  1 of "), "{text}");
+    assert!(text.contains("newest event  4") && text.contains("oldest event  1 at "), "{text}");
 }

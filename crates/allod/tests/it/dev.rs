@@ -119,11 +119,11 @@ fn no_data_is_wrong_usage() {
     let allod = Allod::new();
     let outcome = allod.run(&["account", "list"]);
     assert_eq!(outcome.code, 2);
-    for place in ["--data-dir", "ALLOD_DATA_DIRECTORY", "allod.toml is not", "/etc/allod/allod.toml", "./allod-dev"] {
+    for place in ["--data-dir", "ALLOD_DATA_DIRECTORY", "allod.toml does not", "/etc/allod/allod.toml", "./allod-dev"] {
         assert!(outcome.stderr.contains(place), "{place}: {}", outcome.stderr);
     }
     let outcome = allod.run(&["account", "list", "--data-dir", "nowhere"]);
-    assert_eq!((outcome.code, outcome.stderr.contains("there is no server's data in nowhere")), (2, true));
+    assert_eq!((outcome.code, outcome.stderr.contains("no Allod data in nowhere")), (2, true));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn flags_choose_the_address_and_jetstream_and_ignored_names_are_told() {
     let allod = Allod::new();
     let arguments = ["dev", "--ephemeral", "--port", "0", "--plc-port", "0", "--bind", "0.0.0.0", "--jetstream"];
     let mut server = allod.start(&arguments, &[("ALLOD_JETSTREAM", "true"), ("PDS_HOSTNAME", "x.test")]);
-    server.wait_for("without effect for `allod dev`: ALLOD_JETSTREAM, PDS_HOSTNAME");
+    server.wait_for("`allod dev` ignores these settings: ALLOD_JETSTREAM, PDS_HOSTNAME");
     server.wait_for("warning: the server listens on 0.0.0.0");
     let origin = server.wait_for("  Server ");
     assert!(server.wait_for("  Jetstream ").ends_with("/subscribe"));

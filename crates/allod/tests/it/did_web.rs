@@ -29,7 +29,7 @@ async fn an_operator_moves_an_identity_out_with_a_server_and_without() {
         "document": created["didDoc"] });
     assert_eq!(shown, ours);
     let text = allod.run(&["account", "did-web", "did:web:alice.test"]).ok();
-    assert!(text.starts_with("did        did:web:alice.test\naccount    here\npublished  here\n{\n"), "{text}");
+    assert!(text.starts_with("did        did:web:alice.test\naccount    exists\npublished  here\n{\n"), "{text}");
 
     let moved = ["account", "did-web", "alice.test", "--pds", "https://new.example.com", "--signing-key", KEY];
     let shown = allod.run(&[&moved[..], &["--handle", "alice.example.com", "--json"]].concat()).json();

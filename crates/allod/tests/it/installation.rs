@@ -90,7 +90,7 @@ async fn a_wrong_key_stops_the_start_and_the_right_one_does_not() {
     assert_eq!(shown["hostname"]["data"], shown["hostname"]["configuration"]);
     assert_eq!(allod.run_with(&["data", "accept", "--rotation-key"], &bad).code, 2, "nobody can be asked");
     let accepted = allod.run_with(&["data", "accept", "--rotation-key", "--yes"], &bad).ok();
-    assert!(accepted.contains("did:plc rotation key: did:key:"), "{accepted}");
+    assert!(accepted.contains("did:plc rotation key: changed from did:key:"), "{accepted}");
     assert_refused(&allod.run_with(&["serve"], &bad), &["another master key"]);
 }
 
@@ -114,7 +114,7 @@ async fn another_name_stops_the_start_until_it_is_confirmed() {
     );
     let outcome = allod.run_with(&["data", "accept", "--hostname", "--yes"], &new);
     assert!(outcome.stderr.contains("DID documents name the old address"), "{}", outcome.stderr);
-    assert!(outcome.ok().contains("hostname: localhost is now second.test"));
+    assert!(outcome.ok().contains("hostname: changed from localhost to second.test"));
     starts(&allod, &new);
     assert_refused(&allod.run_with(&["serve"], &old), &["another hostname"]);
     assert!(allod.run_with(&["audit"], &new).ok().contains("data accept"));
@@ -141,7 +141,7 @@ async fn a_development_network_keeps_its_port_and_to_its_own_data() {
     let (_plc, url) = plc(&allod);
     fill(&allod, &serve_environment(&url, "pds")).await;
     let outcome = allod.run(&["dev", "--data-dir", "pds", "--port", "0", "--plc-port", "0"]);
-    assert_refused(&outcome, &["pds is the data of a server that `allod dev` has not made"]);
+    assert_refused(&outcome, &["pds was not created by `allod dev`"]);
     assert!(!allod.path("pds/dev-secrets.toml").exists());
 }
 
@@ -155,7 +155,7 @@ fn data_of_others_is_refused_as_it_is() {
         let outcome = allod.run_with(command, &environment);
         assert_eq!(outcome.code, code, "{}", outcome.stderr);
         assert!(
-            outcome.stderr.contains("one of the reference distribution (it has account.sqlite)"),
+            outcome.stderr.contains("belongs to the reference distribution (it contains account.sqlite)"),
             "{}",
             outcome.stderr
         );
@@ -170,7 +170,7 @@ fn data_of_others_is_refused_as_it_is() {
     let environment = serve_environment("http://127.0.0.1:1", "other");
     assert_eq!(allod.run_with(&["serve"], &environment).code, 1);
     let checked = allod.run_with(&["config", "check"], &environment);
-    assert!(checked.stderr.contains("it was not checked whether the data fits"), "{}", checked.stderr);
+    assert!(checked.stderr.contains("could not check whether the data belongs"), "{}", checked.stderr);
 }
 
 #[test]
@@ -217,5 +217,5 @@ async fn root_makes_no_files_in_the_data_of_another_user() {
     }
     std::os::unix::fs::chown(&database, Some(12_345), None).unwrap();
     let outcome = allod.run_with(&["account", "list"], &environment);
-    assert_refused(&outcome, &["belongs to the user with the number 12345", "sudo -u '#12345'"]);
+    assert_refused(&outcome, &["belongs to the user with ID 12345", "sudo -u '#12345'"]);
 }

@@ -75,7 +75,7 @@ fn a_test_letter_gets_through_with_a_server_and_without() {
     let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
     assert_eq!((&status["letters_are"], &status["waiting"]), (&"sent".into(), &0.into()));
     let told = allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
-    assert!(told.contains("the mail server took an e-mail to jo@example.com"), "{told}");
+    assert!(told.contains("the mail server accepted an e-mail to jo@example.com"), "{told}");
     let letter = taken.recv().unwrap();
     assert!(letter.contains("To: jo@example.com") && letter.contains("Subject: Test letter from"), "{letter}");
     let status = allod.run_with(&["mail", "status", "--json"], &environment).json();
@@ -84,7 +84,7 @@ fn a_test_letter_gets_through_with_a_server_and_without() {
     allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
     assert!(taken.recv().unwrap().contains("To: jo@example.com"));
     let status = allod.run_with(&["mail", "status"], &environment).ok();
-    assert!(status.contains("e-mails are") && status.contains("sent"), "{status}");
+    assert!(status.contains("delivery") && status.contains("sent"), "{status}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_letter_goes_out_by_sendmail_and_one_that_hangs_holds_nothing_up() {
     let mut server = allod.start(&["serve"], &environment);
     server.wait_for("address=");
     let told = allod.run_with(&["mail", "test", "jo@example.com"], &environment).ok();
-    assert!(told.contains("took an e-mail to jo@example.com"), "{told}");
+    assert!(told.contains("accepted an e-mail to jo@example.com"), "{told}");
     let arguments = std::fs::read_to_string(allod.path("arguments")).unwrap();
     assert_eq!(arguments, "-i -f noreply@pds.example.com -- jo@example.com\n");
     let letter = std::fs::read_to_string(allod.path("letter")).unwrap();
@@ -160,7 +160,7 @@ fn authorities_that_are_not_there_are_told_at_the_start() {
     std::fs::write(allod.path("large.pem"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
     for (file, complaint) in [
         ("missing.pem", "email_smtp_ca_file: can't read missing.pem"),
-        ("large.pem", "it has more than 1048576 bytes"),
+        ("large.pem", "the file has more than 1048576 bytes"),
         ("empty.pem", "empty.pem: the file of certificate authorities holds no PEM certificate"),
     ] {
         let mut environment = environment("smtps://mail.example.com:465");

@@ -125,7 +125,7 @@ async fn a_new_server_that_is_killed_again_and_again_has_the_account_in_the_end(
         migrating.output();
         new = start_at(&allod, plc_url, "new", &port);
     };
-    for mark in ["made the account at", "brought 10 records", "brought 1 blobs", "brought the preferences"] {
+    for mark in ["created the account at", "copied 10 records", "copied 1 blobs", "copied the preferences"] {
         killed_after(mark, &[]);
     }
     let again =

@@ -52,7 +52,7 @@ async fn a_repository_goes_out_and_comes_back_in() {
         post(&origin, &alice, number).await;
     }
     let verified = repo(&allod, &["verify", "--all"]).ok();
-    assert_eq!(verified, format!("sound    {did}  alice.test  3 records\n"));
+    assert_eq!(verified, format!("valid    {did}  alice.test  3 records\n"));
     repo(&allod, &["export", "alice.test", "--out", "alice.car"]).ok();
     let whole = fs::read(allod.path("alice.car")).unwrap();
     let read = client().get(format!("{origin}/xrpc/com.atproto.sync.getRepo?did={did}")).send().await.unwrap();

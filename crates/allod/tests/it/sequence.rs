@@ -92,7 +92,7 @@ async fn numbers_go_on_above_all_that_may_have_been_seen() {
     // The database is from before; the file beside it is not.
     copy(&allod, "copy", "pds");
     let mut server = allod.start(&["serve"], &environment);
-    server.wait_for("seems to be restored from a copy");
+    server.wait_for("probably restored from a copy");
     let address = server.wait_for("\"address\":\"");
     assert!(newest(&allod, &environment) >= seen, "no number is given out again");
     let origin = format!("ws://{}", address.split('"').next().unwrap());

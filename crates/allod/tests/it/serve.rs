@@ -13,7 +13,7 @@ async fn the_names_of_the_reference_start_a_working_server() {
     let mut environment = serve_environment(plc_url, "pds");
     environment.push(("PDS_REDIS_SCRATCH_ADDRESS", "localhost:6379"));
     let mut server = allod.start(&["serve"], &environment);
-    server.wait_for("set, but without effect so far: PDS_REDIS_SCRATCH_ADDRESS");
+    server.wait_for("these settings are not supported yet and have no effect: PDS_REDIS_SCRATCH_ADDRESS");
     let address = server.wait_for("\"address\":\"");
     let origin = format!("http://{}", address.split('"').next().unwrap());
 
@@ -57,7 +57,7 @@ fn as_many_files_as_allowed_are_opened_and_no_core_is_dumped() {
     assert_eq!(server.interrupt(), 0);
 
     let mut server = allod.start_limited("-n 600", &["serve"], &environment);
-    server.wait_for("few files may be open");
+    server.wait_for("the limit of open files is low");
     assert!(server.output_so_far().contains("\"connections_max\":300"), "{}", server.output_so_far());
     server.wait_for("\"serving\"");
     assert_eq!(server.interrupt(), 0);
@@ -75,5 +75,9 @@ fn a_start_tells_which_proxies_are_trusted() {
     environment.push(("ALLOD_TRUSTED_PROXIES", "everybody"));
     let refused = allod.run_with(&["serve"], &environment);
     assert_eq!(refused.code, 2);
-    assert!(refused.stderr.contains("\"everybody\" is no IP address, no network and no word"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("\"everybody\" is not an IP address, a network, or one of loopback"),
+        "{}",
+        refused.stderr
+    );
 }

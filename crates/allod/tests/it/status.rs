@@ -24,7 +24,11 @@ async fn says_whether_the_server_is_well_and_what_to_do() {
     let allod = Allod::new();
     let none = status(&allod, &[]);
     assert_eq!(none.code, 1);
-    assert!(none.stderr.starts_with("error: no server runs on the data in allod-dev; start it"), "{}", none.stderr);
+    assert!(
+        none.stderr.starts_with("error: no running server uses the data in allod-dev; start it"),
+        "{}",
+        none.stderr
+    );
 
     let (mut server, origin) = start(&allod);
     let alice = create_account(&origin, "alice.test").await;
@@ -35,7 +39,7 @@ async fn says_whether_the_server_is_well_and_what_to_do() {
         client().post(url).bearer_auth(alice["accessJwt"].as_str().unwrap()).json(&body).send().await.unwrap();
     assert_eq!(created.status(), 200);
     let well = status(&allod, &[]).ok();
-    assert!(well.contains("takes writes") && well.contains("yes"), "{well}");
+    assert!(well.contains("accepts writes") && well.contains("yes"), "{well}");
     let well = status(&allod, &["--json"]).json();
     assert_eq!((&well["takes_writes"], &well["problems"]), (&json!(true), &json!([])));
     assert_eq!(server.interrupt(), 0);
@@ -52,7 +56,7 @@ async fn says_whether_the_server_is_well_and_what_to_do() {
     let ill = status(&allod, &[]);
     assert_eq!(ill.code, 1);
     assert!(ill.stdout.contains(&format!("at://{did}/com.example.note/a: its bytes are not those of its CID")));
-    assert!(ill.stderr.contains("to do: "), "{}", ill.stderr);
+    assert!(ill.stderr.contains("remedy: "), "{}", ill.stderr);
     let ill = status(&allod, &["--json"]);
     let found: Value = serde_json::from_str(&ill.stdout).unwrap();
     assert_eq!((ill.code, &found["damaged_data"][0]["count"]), (1, &json!(1)));

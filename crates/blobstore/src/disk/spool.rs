@@ -157,7 +157,7 @@ impl Drop for Temporary {
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                tracing::warn!(%error, "an unfinished upload could not be removed; the next start does it");
+                tracing::warn!(%error, "could not remove an unfinished upload; the next start will");
             }
         };
         // Removing a large file takes long.

@@ -84,7 +84,7 @@ impl Handshake {
                         () = guard.aborting.cancelled() => {}
                     }
                 }
-                Err(error) => tracing::debug!(%error, "a connection ended before it became a WebSocket"),
+                Err(error) => tracing::debug!(%error, "the connection closed before the WebSocket upgrade"),
             }
         };
         tasks.spawn(serve.in_current_span());

@@ -91,7 +91,7 @@ async fn health(State(service): State<Service>) -> Response {
     match plc::newest_seq(&*service.directory.shared.db).await {
         Ok(_) => json_response(StatusCode::OK, &json!({ "version": version })),
         Err(error) => {
-            tracing::error!(%error, "the directory's store can't be read");
+            tracing::error!(%error, "can't read the directory's store");
             let body = json!({ "version": version, "error": "Service Unavailable" });
             json_response(StatusCode::SERVICE_UNAVAILABLE, &body)
         }
@@ -217,7 +217,7 @@ impl IntoResponse for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        tracing::error!(%error, "the directory's store can't be read");
+        tracing::error!(%error, "can't read the directory's store");
         match error {
             ReadError::Unavailable { .. }
             | ReadError::Damaged { .. }
@@ -235,7 +235,7 @@ impl From<SubmitError> for Failure {
             SubmitError::Contended => Self::new(StatusCode::CONFLICT, error.to_string()),
             SubmitError::Read(error) => error.into(),
             SubmitError::Commit(error) => {
-                tracing::error!(%error, "an operation could not be written");
+                tracing::error!(%error, "could not write an operation");
                 match error {
                     CommitError::Unavailable { .. } | CommitError::Unknown { .. } => {
                         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")

@@ -67,7 +67,7 @@ pub async fn serve(
             Err(error) => {
                 if warned_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
                     warned_at = Some(Instant::now());
-                    tracing::warn!(%error, "connections can't be accepted");
+                    tracing::warn!(%error, "can't accept connections");
                 }
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
@@ -77,7 +77,7 @@ pub async fn serve(
     let all_ended =
         async { (slots.acquire_many(CONNECTIONS_MAX).await.is_ok(), streams.acquire_many(STREAMS_MAX).await.is_ok()) };
     if tokio::time::timeout(Duration::from_secs(DRAIN_SECS_MAX), all_ended).await.is_err() {
-        tracing::warn!("the directory ends with connections still open");
+        tracing::warn!("the directory stopped with open connections");
     }
     Ok(())
 }
@@ -108,7 +108,7 @@ async fn serve_connection(stream: Impatient, router: Router, mut stopped: watch:
         connection.await
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, "connection failed");
     }
 }
 

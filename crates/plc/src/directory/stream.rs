@@ -81,7 +81,7 @@ pub(super) async fn stream(
     Ok(upgrade.on_upgrade(async move |mut socket| {
         let end = follow(&service, cursor, &mut socket).await;
         if let End::Failed(error) = &end {
-            tracing::error!(%error, "a stream of the directory's log ended");
+            tracing::error!(%error, "an export stream failed");
         }
         if let Some((code, reason)) = end.close_frame() {
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };

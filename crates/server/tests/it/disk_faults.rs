@@ -117,7 +117,7 @@ impl Site {
     /// The store must have been given up, and say so.
     async fn gave_up(&self) {
         let refused = self.pds.app().db.commit(Txn::new()).await.unwrap_err();
-        assert!(refused.to_string().contains("must be opened again"), "{refused}");
+        assert!(refused.to_string().contains("restart required"), "{refused}");
         let (status, body) = self.health().await;
         assert_eq!((status, &body["reason"]), (503, &json!("The store takes no writes until the server is restarted")));
     }

@@ -20,11 +20,11 @@ use super::{
 pub(super) enum BackupError {
     #[error("{0}")]
     Open(#[from] OpenError),
-    #[error("copying: {0}")]
+    #[error("can't copy: {0}")]
     Copy(#[from] rusqlite::Error),
-    #[error("writing the copy: {0}")]
+    #[error("can't write the copy: {0}")]
     Io(#[from] io::Error),
-    #[error("the copy was not finished")]
+    #[error("the copy is incomplete")]
     Unfinished,
 }
 

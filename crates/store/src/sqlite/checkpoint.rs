@@ -136,7 +136,7 @@ fn pass(connection: &Connection, mode: CheckpointMode, health: &Arc<Health>) {
             Kind::Broken(cause) => health.break_with(cause, &format!("checkpoint: {error}")),
             Kind::Busy => {}
             Kind::Constraint | Kind::Full | Kind::Resource | Kind::Statement => {
-                tracing::warn!(%error, "a checkpoint failed");
+                tracing::warn!(%error, "checkpoint failed");
             }
         }
     }

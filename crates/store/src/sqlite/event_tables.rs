@@ -80,16 +80,16 @@ impl EventLog {
         let refused = |reason: &str| Failure::Transaction(CommitError::Refused { reason: reason.to_owned() });
         let day = EventDay::of_micros(event.time_micros).ok_or_else(|| refused("the event's time is out of range"))?;
         if event.kind == EventKind::Damaged {
-            return Err(refused("a damaged event is not appended"));
+            return Err(refused("a damaged event can't be appended"));
         }
         let seq = self.seq + 1;
         if seq > SEQ_MAX {
-            return Err(refused("the event log has used up its numbers"));
+            return Err(refused("the event log has no numbers left"));
         }
         if !self.days.contains_key(&day) {
             self.create_day(connection, day, seq).map_err(|error| failure::of_statement(&error, None))?;
         }
-        let table = self.days.get(&day).ok_or_else(|| refused("the day has no table"))?;
+        let table = self.days.get(&day).ok_or_else(|| refused("there is no event table for the day"))?;
         let insert = || {
             connection.prepare_cached(&table.insert)?.execute(params![
                 seq,

@@ -62,9 +62,9 @@ impl Health {
 
     /// Stops all further writes. The first reason is kept.
     pub(super) fn break_with(self: &Arc<Self>, cause: Cause, reason: &str) {
-        if self.broken.set(format!("it stopped after an error and must be opened again: {reason}")).is_ok() {
+        if self.broken.set(format!("the engine stopped after an error, restart required: {reason}")).is_ok() {
             let file = self.file().display();
-            tracing::error!(reason, %file, "the database failed; no further writes until it is opened again");
+            tracing::error!(reason, %file, "the database failed; it rejects all writes until a restart");
             if cause == Cause::Damage {
                 self.search();
             }
@@ -117,7 +117,7 @@ impl Health {
         drop(found);
         if is_power_of_ten(count) {
             let file = self.file().display();
-            tracing::error!(%file, page, what, count, "the database is damaged; `allod status` says what to do");
+            tracing::error!(%file, page, what, count, "the database is damaged; run `allod status` for the remedy");
         }
     }
 
@@ -144,7 +144,7 @@ impl Health {
         match spawn("store-search", search) {
             Ok(thread) => found.search = Some(thread),
             Err(error) => {
-                tracing::warn!(%error, "damaged pages can't be searched for");
+                tracing::warn!(%error, "can't start the search for damaged pages");
                 found.is_searching = false;
             }
         }

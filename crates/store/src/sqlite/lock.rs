@@ -36,7 +36,7 @@ impl Drop for FileLock {
     fn drop(&mut self) {
         // Explicitly, because a child process between fork and exec still holds a copy of the descriptor.
         if let Err(error) = self.file.unlock() {
-            tracing::warn!(%error, "the database's lock file could not be unlocked");
+            tracing::warn!(%error, "could not unlock the database's lock file");
         }
     }
 }

@@ -158,13 +158,13 @@ pub enum OpenError {
         known: i64,
     },
     /// A step that was applied to the file differs from the one in this build.
-    #[error("the schema step {name} is not the one this database was made with")]
+    #[error("the migration {name} differs from the one that was applied to this database")]
     MigrationChanged {
         /// The step's name.
         name: &'static str,
     },
     /// A step failed; the file is as it was before it.
-    #[error("the schema step {name} failed: {source}")]
+    #[error("the migration {name} failed: {source}")]
     Migration {
         /// The step's name.
         name: &'static str,
@@ -235,7 +235,7 @@ impl Sqlite {
         let checkpointer = Checkpointer::new(options.checkpoint_pages, options.wal_pages_max);
         let (newest_sender, newest) = watch::channel(log.seq);
         let reserve = Reserve::take(&options.path, options.disk_reserve_bytes).map_err(|source| OpenError::Io {
-            what: "make the disk reserve of",
+            what: "create the disk reserve of",
             path: options.path.clone(),
             source,
         })?;
@@ -278,14 +278,16 @@ impl Sqlite {
         self.writes
             .push(Job { work, reply })
             .map_err(|error| CommitError::Unavailable { reason: format!("the writer: {error}") })?;
-        answer.await.unwrap_or_else(|_| Err(CommitError::Unknown { reason: "the writer is gone".to_owned() }))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(CommitError::Unknown { reason: "the writer thread has stopped".to_owned() }))
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, ReadError>>) -> ReadJob) -> Result<T, ReadError> {
         let (reply, answer) = oneshot::channel();
         let unavailable = |reason| ReadError::Unavailable { reason };
         self.reads.push(job(reply)).map_err(|error| unavailable(format!("the readers: {error}")))?;
-        answer.await.unwrap_or_else(|_| Err(unavailable("the readers are gone".to_owned())))
+        answer.await.unwrap_or_else(|_| Err(unavailable("the reader threads have stopped".to_owned())))
     }
 }
 
@@ -333,7 +335,7 @@ impl Database for Sqlite {
                 .map_err(|error| unavailable(error.to_string()))?;
             match answer.await {
                 Ok(copied) => copied.map_err(|error| unavailable(format!("backup: {error}"))),
-                Err(_) => Err(unavailable("the backup's thread is gone".to_owned())),
+                Err(_) => Err(unavailable("the backup thread has stopped".to_owned())),
             }
         })
     }
@@ -356,7 +358,7 @@ impl Database for Sqlite {
             };
             match spawn("store-close", end) {
                 Ok(_) => drop(answer.await),
-                Err(error) => tracing::error!(%error, "the database could not be closed in order"),
+                Err(error) => tracing::error!(%error, "could not close the database cleanly"),
             }
         })
     }
@@ -375,7 +377,7 @@ impl Threads {
     fn end(self, writes: &Queue<Job>, reads: &Queue<ReadJob>, checkpointer: &Checkpointer, health: &Health) {
         let join = |thread: JoinHandle<()>| {
             if thread.join().is_err() {
-                tracing::error!("a thread of the database has panicked");
+                tracing::error!("a database thread panicked");
             }
         };
         writes.close();

@@ -20,10 +20,10 @@ struct State<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PushError {
     /// As many as the bound are waiting.
-    #[error("its queue is full")]
+    #[error("the queue is full")]
     Full,
     /// The queue takes nothing any more.
-    #[error("it is closed")]
+    #[error("the queue is closed")]
     Closed,
 }
 

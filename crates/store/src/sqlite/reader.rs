@@ -42,7 +42,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<ReadJob>, health: &Arc<
     let _abandon = AbandonOnDrop(queue);
     while let Some(job) = queue.pop() {
         if std::panic::catch_unwind(AssertUnwindSafe(|| read(connection, job, health))).is_err() {
-            tracing::error!("a read of the database panicked");
+            tracing::error!("a database read panicked");
         }
     }
 }
@@ -71,7 +71,7 @@ fn read(connection: &Connection, job: ReadJob, health: &Arc<Health>) {
                 failed
             });
             for event in events.iter().flatten().filter(|event| event.kind == EventKind::Damaged) {
-                health.event_failed(&format!("event {} of the log is not what was appended", event.seq));
+                health.event_failed(&format!("event {} of the log has a wrong checksum", event.seq));
             }
             drop(reply.send(events));
         }

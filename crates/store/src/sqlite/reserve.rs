@@ -21,7 +21,8 @@ use crate::DiskReserveUse;
 use super::lock::beside;
 
 /// What writes are refused with while the space is given up.
-pub(super) const REFUSED: &str = "the disk is full; what is left is kept for sign-outs, revocations and takedowns";
+pub(super) const REFUSED: &str =
+    "the disk is full; the remaining space is reserved for sign-outs, revocations and takedowns";
 /// How many writes that may use some of the space are taken until it is kept back again. Each fills about eight pages of
 /// 4 KiB of the log, so they leave half of 32 MiB.
 const SOME_WRITES_MAX: u32 = 500;
@@ -54,7 +55,7 @@ impl Reserve {
         if !reserve.hold() {
             tracing::error!(
                 bytes,
-                "no space for the disk reserve: the store only takes sign-outs, revocations, new passwords, takedowns and deletions"
+                "no space for the disk reserve: the store accepts only sign-outs, revocations, new passwords, takedowns and deletions"
             );
         }
         Ok(reserve)
@@ -66,7 +67,7 @@ impl Reserve {
             return false;
         }
         if self.hold() {
-            tracing::info!("there is room for the disk reserve again; all writes are taken");
+            tracing::info!("the disk reserve is restored; the store accepts all writes");
             return false;
         }
         self.file.is_some()
@@ -89,12 +90,12 @@ impl Reserve {
     pub(super) fn give_up(&mut self) -> bool {
         let Some(file) = self.file.as_ref().filter(|_| self.is_held) else { return false };
         if let Err(error) = file.set_len(0) {
-            tracing::error!(%error, "the disk reserve could not be given up");
+            tracing::error!(%error, "could not release the disk reserve");
             return false;
         }
         self.is_held = false;
         tracing::error!(
-            "the disk is full: until there is space the store only takes sign-outs, revocations, new passwords, takedowns and deletions"
+            "the disk is full: until there is space the store accepts only sign-outs, revocations, new passwords, takedowns and deletions"
         );
         true
     }
@@ -105,7 +106,7 @@ impl Reserve {
         match fallocate(file, FallocateFlags::empty(), 0, self.bytes) {
             Ok(()) => (self.is_held, self.some_left) = (true, SOME_WRITES_MAX),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                tracing::warn!("the file system can't reserve space: there is no disk reserve");
+                tracing::warn!("the file system can't reserve space: running without a disk reserve");
                 self.file = None;
             }
             Err(_) => {
