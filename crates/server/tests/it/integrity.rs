@@ -73,7 +73,7 @@ impl Site {
     /// Runs a statement behind the server's back.
     async fn run(&self, sql: &str, params: Vec<SqlValue>) {
         let mut txn = Txn::new();
-        txn.run(Statement { sql: sql.to_owned().into(), ..Statement::new("", params) });
+        txn.run(Statement::new(sql.to_owned().leak(), params));
         self.pds.app().db.commit(txn).await.unwrap();
     }
 
