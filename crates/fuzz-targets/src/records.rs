@@ -1,5 +1,7 @@
 //! JSON, records, CBOR and lexicons.
 
+use std::sync::LazyLock;
+
 use allod_atproto::{
     cbor,
     json::{self, Limits, from_value, parse, to_cbor, to_map, to_value, write_json},
@@ -7,10 +9,16 @@ use allod_atproto::{
 use allod_lexicon::{
     MethodInfo,
     com_atproto::repo::{apply_writes, create_record, put_record},
-    schema::{self, Document, SchemaSet},
+    schema::{Document, SchemaSet},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// The built-in lexicons, which are parsed once and not for each input.
+pub(crate) fn schemas() -> &'static SchemaSet {
+    static SCHEMAS: LazyLock<SchemaSet> = LazyLock::new(SchemaSet::built_in);
+    &SCHEMAS
+}
 
 const LIMITS: Limits = Limits::bytes(1_000_000);
 
@@ -41,7 +49,7 @@ fn has_duplicates(data: &[u8]) -> bool {
 pub(crate) fn record(data: &[u8]) {
     let Ok(value) = parse(data, &LIMITS) else { return };
     if let Some(nsid) = value.get("$type").and_then(Value::as_str) {
-        let _ = schema::set().validate_record(nsid, &value);
+        let _ = schemas().validate_record(nsid, &value);
     }
     carried(&value);
 }
@@ -65,7 +73,7 @@ fn carried(value: &Value) {
 pub(crate) fn request_body(data: &[u8]) {
     let Ok(value) = parse(data, &LIMITS) else { return };
     for method in MethodInfo::all().iter().filter(|method| method.input_encoding == Some("application/json")) {
-        let _ = schema::set().validate_input(method.nsid, &value);
+        let _ = schemas().validate_input(method.nsid, &value);
     }
     typed::<create_record::Input>("com.atproto.repo.createRecord", &value);
     typed::<put_record::Input>("com.atproto.repo.putRecord", &value);
@@ -76,7 +84,7 @@ pub(crate) fn request_body(data: &[u8]) {
 }
 
 fn typed<T: DeserializeOwned>(nsid: &str, value: &Value) {
-    if schema::set().validate_input(nsid, value).is_ok() {
+    if schemas().validate_input(nsid, value).is_ok() {
         let complaint = serde_json::from_value::<T>(value.clone()).err().map(|error| error.to_string());
         // A field that is a CID here may name any kind of content in the lexicon.
         let is_about_a_cid = complaint.as_ref().is_some_and(|complaint| complaint.starts_with("Invalid CID"));

@@ -12,6 +12,8 @@ use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use crate::records::schemas;
+
 const SECRET: &[u8] = b"the secret of tokens that are made here";
 const AUDIENCE: &str = "did:web:pds.test";
 
@@ -41,7 +43,7 @@ pub(crate) fn media_type(data: &[u8]) {
 /// A query string, for methods with parameters of each kind.
 pub(crate) fn query(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = fuzzing::query(text);
+    let _ = fuzzing::query(schemas(), text);
 }
 
 /// A line on the control socket.

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use allod_atproto::{cbor, json};
-use allod_lexicon::schema;
+use allod_lexicon::schema::SchemaSet;
 use serde_json::{Value, json};
 
 /// How often each piece of work is measured; the fastest round counts, as others share the machine.
@@ -29,7 +29,7 @@ fn main() {
 
 fn measure(record: &Value) -> Value {
     let nsid = record["$type"].as_str().unwrap();
-    let set = schema::set();
+    let set = SchemaSet::built_in();
     set.validate_record(nsid, record).unwrap();
     let cbor = json::to_cbor(record).unwrap();
     let text = record.to_string();

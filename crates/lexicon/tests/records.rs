@@ -8,7 +8,7 @@ use std::path::Path;
 
 use allod_atproto::repo::Tree;
 use allod_atproto::{RecordKey, car, cbor, json};
-use allod_lexicon::schema::set;
+use allod_lexicon::schema::SchemaSet;
 use serde_json::{Value, json};
 
 const CID: &str = "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua";
@@ -506,16 +506,18 @@ fn records_of_others() {
 
 #[test]
 fn what_is_no_record_is_not_known_as_one() {
+    let schemas = SchemaSet::built_in();
     for nsid in ["com.example.unknown", "app.bsky.authFullApp", "app.bsky.richtext.facet", "com.atproto.repo.getRecord"]
     {
-        assert!(set().record_key(nsid).is_none(), "{nsid}");
-        assert!(set().validate_record(nsid, &json!({"$type": nsid})).is_err(), "{nsid}");
+        assert!(schemas.record_key(nsid).is_none(), "{nsid}");
+        assert!(schemas.validate_record(nsid, &json!({"$type": nsid})).is_err(), "{nsid}");
     }
 }
 
 /// Records written years ago. Of those that no longer fit, each says why.
 #[test]
 fn records_found_in_the_wild() {
+    let schemas = SchemaSet::built_in();
     let (mut valid, mut invalid) = (0, BTreeSet::new());
     for name in ["greenground.repo.car", "fakermaker.repo.car", "paul_staging.repo.car", "divy.repo"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../atproto/tests/vectors/indigo/testing/testdata");
@@ -526,12 +528,12 @@ fn records_found_in_the_wild() {
         for (path, cid) in tree.entries() {
             let record = json::from_value(&cbor::decode(blocks.get(&cid).unwrap()).unwrap());
             let (nsid, key) = path.split_once('/').unwrap();
-            let Some(rule) = set().record_key(nsid) else {
+            let Some(rule) = schemas.record_key(nsid) else {
                 invalid.insert(format!("{nsid} is not known"));
                 continue;
             };
             assert!(rule.accepts(&RecordKey::parse(key).unwrap()), "{path}");
-            match set().validate_record(nsid, &record) {
+            match schemas.validate_record(nsid, &record) {
                 Ok(()) => valid += 1,
                 Err(error) => drop(invalid.insert(format!("{nsid}: {error}"))),
             }
@@ -555,10 +557,11 @@ fn blob(media_type: &str, size: u64) -> Value {
 /// Checks the record, its key against one that fits and one that does not (if not empty), and the record's changes.
 fn check(key: &str, wrong_key: &str, record: &Value, changes: &[Change]) {
     let nsid = record["$type"].as_str().unwrap();
-    let rule = set().record_key(nsid).unwrap();
+    let schemas = SchemaSet::built_in();
+    let rule = schemas.record_key(nsid).unwrap();
     assert!(rule.accepts(&RecordKey::parse(key).unwrap()), "{nsid}: {key}");
     assert!(RecordKey::parse(wrong_key).is_ok_and(|key| !rule.accepts(&key)) || wrong_key.is_empty(), "{nsid}");
-    let validate = |record: &Value| set().validate_record(nsid, record).err().map(|invalid| invalid.to_string());
+    let validate = |record: &Value| schemas.validate_record(nsid, record).err().map(|invalid| invalid.to_string());
     assert_eq!(validate(record), None, "{nsid}");
     for (pointer, value, message) in changes {
         let mut changed = record.clone();

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use allod_atproto::crypto::{Curve, SigningKey};
 use allod_base::{clock::Clock, randomness::Randomness};
 use allod_blobstore::objects::ObjectStore;
+use allod_lexicon::schema::SchemaSet;
 use allod_net::{forms::Forms, resolver::Resolver};
 use allod_plc::client::PlcClient;
 use allod_store::Db;
@@ -68,6 +69,8 @@ pub struct App {
     pub db: Db,
     /// Blobs.
     pub blobs: Blobs,
+    /// The lexicons that requests and records are checked against.
+    pub schemas: Arc<SchemaSet>,
     /// The damage that was found in what is stored.
     pub integrity: Arc<Integrity>,
     /// The time.
@@ -175,6 +178,7 @@ impl App {
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
             blobs: Blobs::new(objects),
+            schemas: Arc::new(SchemaSet::built_in()),
             integrity: Arc::default(),
             rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),

@@ -1,5 +1,6 @@
 //! Ways in that nobody outside needs but those who fuzz them. No code of the server uses this module.
 
+use allod_lexicon::schema::SchemaSet;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -20,6 +21,6 @@ pub fn media_type(value: &[u8]) -> Option<String> {
 }
 
 /// Reads a query string as the parameters of some methods; tells for how many it is taken.
-pub fn query(text: &str) -> usize {
-    xrpc::fuzzing::query(text)
+pub fn query(schemas: &SchemaSet, text: &str) -> usize {
+    xrpc::fuzzing::query(schemas, text)
 }

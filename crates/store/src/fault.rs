@@ -8,7 +8,10 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{CommitError, Committed, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, StoreState, Txn};
+use crate::{
+    CommitError, Committed, ConflictKey, Database, Db, Event, EventDay, ReadError, Rows, Seq, Statement, StoreState,
+    Txn,
+};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Fault {
     UnknownApplied,
     /// A commit is not applied, and the answer is `Unknown`. A read answers `Unavailable`.
     UnknownLost,
+    /// A commit is not applied, and the answer is `Conflict` of this key. A read answers `Unavailable`.
+    Conflict(ConflictKey),
     /// The caller panics; nothing is applied.
     Panic,
 }
@@ -132,7 +137,7 @@ impl Faulty {
                 Ok(())
             }
             Some(Fault::Panic) => panic!("{FAULT}"),
-            Some(Fault::Fail | Fault::UnknownApplied | Fault::UnknownLost) => {
+            Some(Fault::Fail | Fault::UnknownApplied | Fault::UnknownLost | Fault::Conflict(_)) => {
                 Err(ReadError::Unavailable { reason: FAULT.to_owned() })
             }
         }
@@ -154,6 +159,7 @@ impl Faulty {
             }
             Some(Fault::UnknownApplied) => apply.await.and_then(|_| Err(unknown())),
             Some(Fault::UnknownLost) => Err(unknown()),
+            Some(Fault::Conflict(key)) => Err(CommitError::Conflict(key)),
             Some(Fault::Panic) => panic!("{FAULT}"),
         }
     }

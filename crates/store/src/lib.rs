@@ -5,6 +5,7 @@
 //! *non-interactive* transaction ([`Txn`]): assertions, statements and events are
 //! handed over together, and engines group waiting transactions into one durable write.
 
+mod conflict;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod database;
@@ -17,6 +18,7 @@ mod state;
 pub mod tables;
 mod txn;
 
+pub use conflict::ConflictKey;
 pub use database::{Database, Db};
 pub use event::{Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq};
 pub use sql::{DamageLog, FromValue, Row, Rows, SqlValue, Statement};

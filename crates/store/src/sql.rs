@@ -58,7 +58,7 @@ impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The SQL text.
-    pub sql: std::borrow::Cow<'static, str>,
+    pub sql: &'static str,
     /// The parameters, in order.
     pub params: Vec<SqlValue>,
     /// How many bytes of texts and blobs make a query's answer long enough; the row that reaches them is its last.
@@ -68,7 +68,7 @@ pub struct Statement {
 impl Statement {
     /// Pairs a static SQL text with its parameters.
     pub fn new(sql: &'static str, params: impl Into<Vec<SqlValue>>) -> Self {
-        Self { sql: std::borrow::Cow::Borrowed(sql), params: params.into(), bytes_max: None }
+        Self { sql, params: params.into(), bytes_max: None }
     }
 
     /// Bounds a query's answer: behind the row with which it has `bytes_max` bytes of texts and blobs, it ends.

@@ -1,6 +1,6 @@
 //! A write: what must hold, what to change, what to tell, handed over as one.
 
-use crate::{NewEvent, Seq, Statement};
+use crate::{ConflictKey, NewEvent, Seq, Statement};
 
 /// One step of a transaction, carried out in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,19 +8,19 @@ pub enum Step {
     /// Runs the statement; how many rows it touches is not looked at. A constraint violation is a bug: the commit fails.
     Run(Statement),
     /// Runs the statement, which must touch exactly `rows` rows and violate no constraint;
-    /// otherwise the whole transaction is refused with [`CommitError::Conflict`] naming `which`.
+    /// otherwise the whole transaction is refused with [`CommitError::Conflict`] of `key`.
     Expect {
-        /// The conflict's name.
-        which: &'static str,
+        /// What it conflicts with otherwise.
+        key: ConflictKey,
         /// How many rows must be touched.
         rows: u64,
         /// What to run.
         statement: Statement,
     },
-    /// The query must give no row; otherwise the transaction is refused with [`CommitError::Conflict`] naming `which`.
+    /// The query must give no row; otherwise the transaction is refused with [`CommitError::Conflict`] of `key`.
     Absent {
-        /// The conflict's name.
-        which: &'static str,
+        /// What it conflicts with otherwise.
+        key: ConflictKey,
         /// What must find nothing.
         query: Statement,
     },
@@ -75,13 +75,13 @@ impl Txn {
     }
 
     /// Adds a statement that must touch exactly `rows` rows and violate no constraint.
-    pub fn expect(&mut self, which: &'static str, rows: u64, statement: Statement) {
-        self.steps.push(Step::Expect { which, rows, statement });
+    pub fn expect(&mut self, key: ConflictKey, rows: u64, statement: Statement) {
+        self.steps.push(Step::Expect { key, rows, statement });
     }
 
     /// Adds a query that must find nothing.
-    pub fn absent(&mut self, which: &'static str, query: Statement) {
-        self.steps.push(Step::Absent { which, query });
+    pub fn absent(&mut self, key: ConflictKey, query: Statement) {
+        self.steps.push(Step::Absent { key, query });
     }
 
     /// Says that it changes something which may be remembered.
@@ -126,11 +126,8 @@ pub struct Committed {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// An assertion failed. Nothing was applied.
-    #[error("assertion {which} failed")]
-    Conflict {
-        /// The assertion's name.
-        which: &'static str,
-    },
+    #[error("assertion {0} failed")]
+    Conflict(ConflictKey),
     /// The engine could not take the write (closed, poisoned, full queue, full disk). Nothing was applied.
     #[error("the store does not accept writes: {reason}")]
     Unavailable {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use allod_store::{
-    CommitError, Db, Seq,
+    CommitError, ConflictKey, Db, Seq,
     sqlite::{self, SqliteOptions},
 };
 use rig::{Ack, Rng};
@@ -147,7 +147,7 @@ async fn write(db: Db, writer: i64, first: i64) {
     for n in first.. {
         if n % 7 == 3 {
             let refused = db.commit(rig::conflicting(writer)).await;
-            assert!(matches!(refused, Err(CommitError::Conflict { which: "head" })), "{refused:?}");
+            assert!(matches!(refused, Err(CommitError::Conflict(ConflictKey::Test("head")))), "{refused:?}");
         }
         let committed = db.commit(rig::write(writer, n)).await.unwrap();
         report(&format!("ack {writer} {n} {}\n", committed.first_seq.unwrap()));

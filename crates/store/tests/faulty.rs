@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use allod_store::{
-    CommitError, Database as _, ReadError, Txn,
+    CommitError, ConflictKey, Database as _, ReadError, Txn,
     fault::{Fault, Faulty},
     sql,
     sqlite::{self, SqliteOptions},
@@ -20,7 +20,7 @@ fn faulty() -> (TempDir, Arc<Faulty>) {
 
 fn put(name: &str) -> Txn {
     let mut txn = Txn::new();
-    txn.expect("taken", 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", name, &b""[..]));
+    txn.expect(ConflictKey::Test("taken"), 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", name, &b""[..]));
     txn
 }
 
@@ -50,7 +50,7 @@ async fn an_applied_unknown_keeps_a_definite_refusal() {
     let (_folder, db) = faulty();
     db.commit(put("0")).await.unwrap();
     db.at_commit(1, Fault::UnknownApplied);
-    assert!(matches!(db.commit(put("0")).await, Err(CommitError::Conflict { which: "taken" })));
+    assert!(matches!(db.commit(put("0")).await, Err(CommitError::Conflict(ConflictKey::Test("taken")))));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
 
 use allod_sqlite_recorder::{Call, Failure, FileKind, Op, Recorder};
 use allod_store::{
-    CommitError, Db, EventKind, NewEvent, ReadError, Txn, sql,
+    CommitError, ConflictKey, Db, EventKind, NewEvent, ReadError, Txn, sql,
     sqlite::{self, OpenError, SqliteOptions},
 };
 use bytes::Bytes;
@@ -38,7 +38,7 @@ impl Store {
 
 fn put(name: &str, value: &[u8]) -> Txn {
     let mut txn = Txn::new();
-    txn.expect("taken", 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", name, value));
+    txn.expect(ConflictKey::Test("taken"), 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", name, value));
     txn
 }
 
@@ -138,7 +138,11 @@ async fn a_value_of_the_wrong_type_is_refused_even_in_an_assertion() {
     let store = Store::new();
     let db = store.open();
     let mut txn = Txn::new();
-    txn.expect("taken", 1, sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", "a", "text, not bytes"));
+    txn.expect(
+        ConflictKey::Test("taken"),
+        1,
+        sql!("INSERT INTO meta (name, value) VALUES ($1, $2)", "a", "text, not bytes"),
+    );
     assert!(matches!(db.commit(txn).await, Err(CommitError::Refused { .. })));
 }
 

@@ -1,8 +1,9 @@
 //! XRPC calls from a test, with the answer checked against the method's lexicon.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use allod_atproto::json::{self, Limits};
+use allod_lexicon::schema::SchemaSet;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use futures_util::Stream;
@@ -16,11 +17,19 @@ use crate::{canaries::canaries, options::ADMIN_PASSWORD};
 pub struct Call {
     nsid: String,
     request: reqwest::RequestBuilder,
+    schemas: Arc<SchemaSet>,
 }
 
 impl Call {
-    pub(crate) fn new(client: &reqwest::Client, origin: &str, method: Method, nsid: &str) -> Self {
-        Self { nsid: nsid.to_owned(), request: client.request(method, format!("{origin}/xrpc/{nsid}")) }
+    pub(crate) fn new(
+        client: &reqwest::Client,
+        origin: &str,
+        method: Method,
+        nsid: &str,
+        schemas: &Arc<SchemaSet>,
+    ) -> Self {
+        let request = client.request(method, format!("{origin}/xrpc/{nsid}"));
+        Self { nsid: nsid.to_owned(), request, schemas: Arc::clone(schemas) }
     }
 
     /// Adds a query parameter.
@@ -93,7 +102,7 @@ impl Call {
             body: response.bytes().await?,
             nsid: self.nsid,
         };
-        reply.check();
+        reply.check(&self.schemas);
         if let Some(canaries) = canaries().filter(|_| reply.is_json()) {
             canaries.note_body(&reply.json());
         }
@@ -156,11 +165,11 @@ impl Reply {
     }
 
     /// Every success with JSON is as the lexicon says, every failure is an error body.
-    fn check(&self) {
+    fn check(&self, schemas: &SchemaSet) {
         if self.status == StatusCode::OK {
             if self.is_json()
                 && self.nsid.contains('.')
-                && let Err(invalid) = allod_lexicon::schema::set().validate_output(&self.nsid, &self.json())
+                && let Err(invalid) = schemas.validate_output(&self.nsid, &self.json())
             {
                 panic!("{} answered against its lexicon: {invalid}\n{}", self.nsid, self.text());
             }

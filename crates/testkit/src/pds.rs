@@ -187,12 +187,12 @@ impl TestPds {
 
     /// Starts putting a query together.
     pub fn xrpc_get(&self, nsid: &str) -> Call {
-        Call::new(&self.client, &self.url(), Method::GET, nsid)
+        Call::new(&self.client, &self.url(), Method::GET, nsid, &self.app().schemas)
     }
 
     /// Starts putting a procedure call together.
     pub fn xrpc_post(&self, nsid: &str) -> Call {
-        Call::new(&self.client, &self.url(), Method::POST, nsid)
+        Call::new(&self.client, &self.url(), Method::POST, nsid, &self.app().schemas)
     }
 
     /// Listens to the firehose, from a cursor on or from now on.

@@ -10,7 +10,6 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    nearest::nearest,
     problem::Problem,
     reference_names,
     settings::{self, Entry},
@@ -243,6 +242,16 @@ fn unknown_environment_name(name: &str, prefix: &str) -> String {
     with_hint("unknown name", nearest(name, known.iter().map(String::as_str)))
 }
 
+/// The known name that takes the fewest edits, when they are few enough for a typing mistake.
+fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let edits_max = (typed.chars().count() / 3).clamp(2, 6);
+    known
+        .map(|name| (strsim::osa_distance(typed, name), name))
+        .filter(|(edits, _)| *edits <= edits_max)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, name)| name)
+}
+
 fn with_hint(message: &str, hint: Option<&str>) -> String {
     match hint {
         Some(hint) => format!("{message}; did you mean {hint}?"),
@@ -268,4 +277,21 @@ fn raw_of(value: &DeValue<'_>) -> Option<Raw> {
 
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_nearest_or_nothing() {
+        let known = ["hostname", "port", "jwt_secret"];
+        let near = |typed| nearest(typed, known.into_iter());
+        assert_eq!(near("hostnam"), Some("hostname"));
+        assert_eq!(near("prot"), Some("port"));
+        assert_eq!(near("entirely_else"), None);
+        // Swapped neighbours are one edit; two are always tolerated, and more in longer names.
+        assert_eq!((near("prto"), near("xyz")), (Some("port"), None));
+        assert_eq!((near("jwtsercet"), near("jwt_secret_x")), (Some("jwt_secret"), Some("jwt_secret")));
+    }
 }

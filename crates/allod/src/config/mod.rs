@@ -6,7 +6,6 @@
 mod assemble;
 mod given;
 mod mail_value;
-mod nearest;
 mod problem;
 mod reader;
 mod reference_names;

@@ -37,7 +37,7 @@ fn repo(allod: &Allod, arguments: &[&str]) -> Outcome {
 async fn damage(allod: &Allod, sql: String) {
     let db = sqlite::open(SqliteOptions::new(allod.path("allod-dev/allod.sqlite"))).unwrap();
     let mut txn = Txn::new();
-    txn.run(Statement { sql: sql.into(), ..Statement::new("", []) });
+    txn.run(Statement::new(sql.leak(), []));
     db.commit(txn).await.unwrap();
     db.close().await;
 }

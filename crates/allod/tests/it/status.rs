@@ -47,7 +47,7 @@ async fn says_whether_the_server_is_well_and_what_to_do() {
     let db = sqlite::open(SqliteOptions::new(allod.path("allod-dev/allod.sqlite"))).unwrap();
     let mut txn = Txn::new();
     let damage = "UPDATE records SET block = x'a0' WHERE path = 'com.example.note/a'";
-    txn.run(Statement { sql: damage.into(), ..Statement::new("", []) });
+    txn.run(Statement::new(damage, []));
     db.commit(txn).await.unwrap();
     db.close().await;
     let (mut server, origin) = start(&allod);

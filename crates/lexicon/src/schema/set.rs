@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 use allod_atproto::json::{self, Limits};
 use serde_json::{Map, Value};
@@ -13,16 +13,6 @@ use super::document::Document;
 use super::invalid::Invalid;
 use super::parameters;
 use crate::generated::documents::DOCUMENTS;
-
-/// Gives the set of the lexicons that Allod knows: all of `com.atproto`, and of the others each record type with what
-/// it refers to.
-pub fn set() -> &'static SchemaSet {
-    static SET: LazyLock<SchemaSet> = LazyLock::new(|| {
-        let entry = |(nsid, json)| Entry { nsid: Cow::Borrowed(nsid), json, document: OnceLock::new() };
-        SchemaSet { entries: DOCUMENTS.into_iter().map(entry).collect() }
-    });
-    &SET
-}
 
 /// A set of lexicons that may refer to each other.
 #[derive(Debug, Default)]
@@ -48,6 +38,13 @@ impl Entry {
 }
 
 impl SchemaSet {
+    /// Gives the lexicons that Allod is built with: all of `com.atproto`, and of the others each record type with what
+    /// it refers to.
+    pub fn built_in() -> Self {
+        let entry = |(nsid, json)| Entry { nsid: Cow::Borrowed(nsid), json, document: OnceLock::new() };
+        Self { entries: DOCUMENTS.into_iter().map(entry).collect() }
+    }
+
     /// Collects parsed lexicons; of two with one NSID the later counts.
     pub fn new(documents: impl IntoIterator<Item = Document>) -> Self {
         let sorted: BTreeMap<String, Document> =

@@ -240,7 +240,7 @@ impl From<SubmitError> for Failure {
                     CommitError::Unavailable { .. } | CommitError::Unknown { .. } => {
                         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     }
-                    CommitError::Conflict { .. } | CommitError::Refused { .. } => {
+                    CommitError::Conflict(_) | CommitError::Refused { .. } => {
                         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
                     }
                 }

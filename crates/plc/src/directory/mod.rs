@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use allod_atproto::{Did, plc::Operation};
 use allod_store::{
-    CommitError, Db, ReadError, Txn,
-    tables::plc::{self, NewPlcOperation, PLC_LOG_MOVED, PlcRow},
+    CommitError, ConflictKey, Db, ReadError, Txn,
+    tables::plc::{self, NewPlcOperation, PlcRow},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -101,7 +101,7 @@ impl Directory {
                     self.shared.taken.send_modify(|taken| *taken = taken.wrapping_add(1));
                     return Ok(());
                 }
-                Err(CommitError::Conflict { which: PLC_LOG_MOVED }) => {}
+                Err(CommitError::Conflict(ConflictKey::PlcLogMoved)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

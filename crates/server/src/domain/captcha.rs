@@ -131,7 +131,7 @@ pub struct Solved {
 }
 
 impl Solved {
-    /// Adds: the token is used up. Conflict: [`used_tokens::TOKEN_USED`].
+    /// Adds: the token is used up. Conflict: [`allod_store::ConflictKey::TokenUsed`].
     pub fn use_up(&self, txn: &mut Txn) {
         used_tokens::use_up(txn, &self.token_hash, self.ends_at);
     }

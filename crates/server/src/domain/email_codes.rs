@@ -9,17 +9,17 @@ use allod_base::{
     secret::Secret,
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         accounts::Account,
-        email_codes::{self, CODE_GONE, EmailCode},
+        email_codes::{self, EmailCode},
     },
 };
 use subtle::ConstantTimeEq;
 
 use super::{
     keyed_hash::HashUse,
-    mail::{self, Content, Letter, TOO_MANY_LETTERS},
+    mail::{self, Content, Letter},
 };
 use crate::app::App;
 
@@ -94,7 +94,11 @@ pub enum CodeError {
 
 impl From<CommitError> for CodeError {
     fn from(error: CommitError) -> Self {
-        if matches!(error, CommitError::Conflict { which: CODE_GONE }) { Self::Invalid } else { Self::Commit(error) }
+        if matches!(error, CommitError::Conflict(ConflictKey::EmailCodeGone)) {
+            Self::Invalid
+        } else {
+            Self::Commit(error)
+        }
     }
 }
 
@@ -123,7 +127,7 @@ pub async fn send(app: &App, account: &Account, purpose: Purpose) -> Result<(), 
     mail::post(app, &mut txn, Letter { to, account: Some(account.did.clone()), content });
     match app.db.commit(txn).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict { which: TOO_MANY_LETTERS }) => Err(SendError::TooMany),
+        Err(CommitError::Conflict(ConflictKey::TooManyEmails)) => Err(SendError::TooMany),
         Err(error) => Err(SendError::Commit(error)),
     }
 }

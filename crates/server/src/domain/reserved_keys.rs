@@ -6,7 +6,7 @@ use allod_atproto::{
 };
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::signing_keys::{self, WrappedKey},
 };
 
@@ -52,7 +52,7 @@ pub async fn reserve(app: &App, did: Option<&Did>) -> Result<DidKey, ReserveKeyE
     signing_keys::reserve(&mut txn, did, &row, clock::to_store(now), expires_at);
     match (app.db.commit(txn).await, did) {
         (Ok(_), _) => Ok(did_key),
-        (Err(error @ CommitError::Conflict { .. }), Some(did)) => {
+        (Err(error @ CommitError::Conflict(ConflictKey::ReservedKeyMoved)), Some(did)) => {
             let winner = signing_keys::reserved_for(&*app.db, did, clock::to_store(now)).await?;
             winner.map(|reserved| reserved.did_key).ok_or_else(|| error.into())
         }

@@ -14,14 +14,17 @@ pub mod request;
 pub mod response;
 pub mod route;
 
+use allod_lexicon::schema::SchemaSet;
+
 use crate::{app::App, config::RateLimitConfig, domain::rate_limits::RateLimits, limits};
 
 pub use error::{CommonError, XrpcError};
 pub use health::health;
-pub use rate_limit::RateLimited;
 pub use request::{XrpcRequest, XrpcSubscription};
 pub use response::XrpcResponse;
-pub use route::{Route, Routes, SubscriptionResult, XrpcResult, limited, limited_with, route, subscription};
+pub use route::{
+    Route, RouteState, Routes, SubscriptionResult, XrpcResult, limited, limited_with, route, subscription,
+};
 
 /// Lists every method this server answers.
 pub fn routes() -> Routes<App> {
@@ -118,7 +121,11 @@ pub fn routes() -> Routes<App> {
     ])
 }
 
-impl RateLimited for App {
+impl RouteState for App {
+    fn schemas(&self) -> &SchemaSet {
+        &self.schemas
+    }
+
     fn rate_limits(&self) -> Option<(&RateLimits, &RateLimitConfig)> {
         Some((&self.rate_limits, &self.config.rate_limits))
     }

@@ -1,16 +1,16 @@
 //! Query parameters: parsed, checked against the lexicon, then typed.
 
 use allod_atproto::Cid;
-use allod_lexicon::{Method, method::NoErrors, schema};
+use allod_lexicon::{Method, method::NoErrors, schema::SchemaSet};
 use url::form_urlencoded;
 
 use super::error::XrpcError;
 use crate::limits;
 
 /// Reads a method's parameters. Unknown ones are ignored; `key[]` is taken for `key`.
-pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
+pub(super) fn read<M: Method>(schemas: &SchemaSet, query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
     let pairs = pairs(query.unwrap_or_default())?;
-    let params = schema::set().validate_params(M::NSID, &pairs).map_err(|invalid| {
+    let params = schemas.validate_params(M::NSID, &pairs).map_err(|invalid| {
         XrpcError::invalid_request(format!("Invalid {} params: {}", M::NSID, invalid.without_place()))
     })?;
     // What the schema takes the type takes; where it does not, it is still the client's value that is wrong.
@@ -19,9 +19,12 @@ pub(super) fn read<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcErro
 }
 
 /// As [`read`], for a stream: an empty value counts as none, as consumers of the reference expect of `cursor=`.
-pub(super) fn read_filled<M: Method>(query: Option<&str>) -> Result<M::Params, XrpcError<NoErrors>> {
+pub(super) fn read_filled<M: Method>(
+    schemas: &SchemaSet,
+    query: Option<&str>,
+) -> Result<M::Params, XrpcError<NoErrors>> {
     let filled: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| !pair.ends_with('=')).collect();
-    read::<M>(Some(&filled.join("&")))
+    read::<M>(schemas, Some(&filled.join("&")))
 }
 
 /// Reads a cursor that is the last CID of the page before.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq;
 
 use super::{
-    XrpcRequest,
+    RouteState, XrpcRequest,
     error::{CommonError, XrpcError},
 };
 use crate::{
@@ -32,14 +32,6 @@ const ALL_CALLS: Rule = Rule { name: "all calls", points: 3_000, window_secs: MI
 
 /// The header with which an operator's own tools pass.
 const BYPASS_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-bypass");
-
-/// Gives what counts. A state without limits counts nothing.
-pub trait RateLimited {
-    /// The counts, and who is not counted.
-    fn rate_limits(&self) -> Option<(&RateLimits, &RateLimitConfig)> {
-        None
-    }
-}
 
 /// A rule for calls of method `M` by callers of kind `A`.
 pub struct Limit<M: Method, A> {
@@ -75,7 +67,7 @@ pub fn by_address<M: Method, A>(request: &XrpcRequest<M, A>) -> Option<String> {
 }
 
 /// Counts a call of any method, but for such as have a rule of their own instead.
-pub(super) fn count_call<S: RateLimited>(
+pub(super) fn count_call<S: RouteState>(
     state: &S,
     headers: &HeaderMap,
     context: &RequestContext,
@@ -87,7 +79,7 @@ pub(super) fn count_call<S: RateLimited>(
 
 /// Counts a call under the method's rules, in order; the standing is that which leaves least, or the first that is
 /// exceeded.
-pub(super) fn count<S: RateLimited, M: Method, A>(
+pub(super) fn count<S: RouteState, M: Method, A>(
     state: &S,
     limited: &[Limit<M, A>],
     request: &XrpcRequest<M, A>,
@@ -124,7 +116,7 @@ pub(super) fn tighter(one: Standing, other: Standing) -> Standing {
     if key(&other) < key(&one) { other } else { one }
 }
 
-fn counting<'a, S: RateLimited>(
+fn counting<'a, S: RouteState>(
     state: &'a S,
     headers: &HeaderMap,
     client: IpAddr,

@@ -11,7 +11,7 @@ use allod_http::{
     body::{RequestBody, ResponseBody},
     websocket::Handshake,
 };
-use allod_lexicon::{Kind, Method, method::NoErrors};
+use allod_lexicon::{Kind, Method, method::NoErrors, schema::SchemaSet};
 use allod_net::lookups;
 use futures_util::future::BoxFuture;
 use http::{
@@ -25,11 +25,28 @@ use super::{
     body,
     error::{self, CommonError, XrpcError},
     params,
-    rate_limit::{self, Limit, RateLimited},
+    rate_limit::{self, Limit},
     request::{XrpcRequest, XrpcSubscription},
     response::XrpcResponse,
 };
-use crate::{access::Caller, domain::rate_limits::Standing, limits, service::RequestContext};
+use crate::{
+    access::Caller,
+    config::RateLimitConfig,
+    domain::rate_limits::{RateLimits, Standing},
+    limits,
+    service::RequestContext,
+};
+
+/// What every route asks of the state that handlers get.
+pub trait RouteState {
+    /// The lexicons that requests are checked against.
+    fn schemas(&self) -> &SchemaSet;
+
+    /// The counts of calls, and who is not counted. A state without limits counts nothing.
+    fn rate_limits(&self) -> Option<(&RateLimits, &RateLimitConfig)> {
+        None
+    }
+}
 
 /// A method and what answers it.
 pub struct Route<S> {
@@ -67,7 +84,7 @@ const COUNTED_APART: &str = "com.atproto.sync.getRepo";
 /// A JSON body may have [`limits::JSON_BYTES_MAX`] bytes.
 pub fn route<S, M, A, H, F>(handler: H) -> Route<S>
 where
-    S: RateLimited + Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
@@ -79,7 +96,7 @@ where
 /// As [`route`], for a method with rules of its own for how often it is called.
 pub fn limited<S, M, A, H, F>(handler: H, rules: &'static [Limit<M, A>]) -> Route<S>
 where
-    S: RateLimited + Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
@@ -92,7 +109,7 @@ where
 /// checked first; what is wrong with the parameters is told on the stream.
 pub fn subscription<S, M, H>(handler: H) -> Route<S>
 where
-    S: RateLimited + Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     H: Fn(Arc<S>, XrpcSubscription<M>) -> SubscriptionResult<M> + Copy + Send + Sync + 'static,
 {
@@ -100,7 +117,7 @@ where
         Box::pin(async move {
             let Call { state, mut parts, body, context, standing } = call;
             let opened = Handshake::read(&mut parts, SUBPROTOCOL).map_err(XrpcError::from).and_then(|handshake| {
-                let params = params::read_filled::<M>(parts.uri.query()).map_err(XrpcError::message);
+                let params = params::read_filled::<M>(state.schemas(), parts.uri.query()).map_err(XrpcError::message);
                 handler(state, XrpcSubscription { params, handshake, context })
             });
             let mut response = match opened {
@@ -120,7 +137,7 @@ where
 /// As [`limited`], with a JSON body of at most `json_bytes_max` bytes.
 pub fn limited_with<S, M, A, H, F>(handler: H, rules: &'static [Limit<M, A>], json_bytes_max: usize) -> Route<S>
 where
-    S: RateLimited + Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F + Copy + Send + Sync + 'static,
@@ -159,7 +176,7 @@ async fn run<S, M, A, H, F>(
     caller: &mut Option<Did>,
 ) -> Result<Response<ResponseBody>, XrpcError<M::Error>>
 where
-    S: RateLimited + Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
     H: Fn(Arc<S>, XrpcRequest<M, A>) -> F,
@@ -190,17 +207,17 @@ async fn check<S, M, A>(
     json_bytes_max: usize,
 ) -> Result<XrpcRequest<M, A>, (XrpcError<NoErrors>, HeaderMap)>
 where
-    S: Send + Sync + 'static,
+    S: RouteState + Send + Sync + 'static,
     M: Method,
     A: Authenticate<S>,
 {
     let headers = parts.headers;
     let checked = async {
-        let params = params::read::<M>(parts.uri.query())?;
+        let params = params::read::<M>(state.schemas(), parts.uri.query())?;
         let auth =
             A::authenticate(AuthRequest { headers: &headers, client: context.client, nsid: M::NSID, state }).await?;
         let input = match M::KIND {
-            Kind::Procedure => body::read::<M>(&headers, body, json_bytes_max).await?,
+            Kind::Procedure => body::read::<M>(state.schemas(), &headers, body, json_bytes_max).await?,
             Kind::Query | Kind::Subscription => body::none::<M>()?,
         };
         Ok((params, auth, input))
@@ -225,7 +242,7 @@ pub struct Routes<S> {
     by_nsid: HashMap<&'static str, Route<S>>,
 }
 
-impl<S: RateLimited + Send + Sync + 'static> Routes<S> {
+impl<S: RouteState + Send + Sync + 'static> Routes<S> {
     /// Collects routes.
     ///
     /// # Panics

@@ -8,13 +8,16 @@ use std::{
 
 use allod_atproto::json::{self, Limits};
 use allod_http::body::RequestBody;
-use allod_lexicon::com_atproto::{
-    server::{
-        activate_account::ActivateAccount,
-        create_session::{CreateSession, Error as CreateSessionError, Output as SessionOutput},
-        delete_session::DeleteSession,
+use allod_lexicon::{
+    com_atproto::{
+        server::{
+            activate_account::ActivateAccount,
+            create_session::{CreateSession, Error as CreateSessionError, Output as SessionOutput},
+            delete_session::DeleteSession,
+        },
+        sync::list_repos::{ListRepos, Output as ListReposOutput},
     },
-    sync::list_repos::{ListRepos, Output as ListReposOutput},
+    schema::SchemaSet,
 };
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -30,10 +33,16 @@ use crate::{
 };
 
 /// The state handlers get: whether one was reached.
-#[derive(Default)]
-struct Reached(AtomicBool);
+struct Reached {
+    reached: AtomicBool,
+    schemas: SchemaSet,
+}
 
-impl RateLimited for Reached {}
+impl RouteState for Reached {
+    fn schemas(&self) -> &SchemaSet {
+        &self.schemas
+    }
+}
 
 /// A caller with any bearer token.
 struct Token;
@@ -53,7 +62,7 @@ async fn create_session(
     state: Arc<Reached>,
     request: XrpcRequest<CreateSession, Anonymous>,
 ) -> XrpcResult<CreateSession> {
-    state.0.store(true, Relaxed);
+    state.reached.store(true, Relaxed);
     match request.input.identifier.as_str() {
         "taken-down" => Err(XrpcError::declared(CreateSessionError::AccountTakedown, "Account has been taken down")),
         "busy" => Err(XrpcError::common(CommonError::NotEnoughResources { retry_after_secs: 7 }, "Try again")),
@@ -79,7 +88,7 @@ async fn list_repos(_: Arc<Reached>, request: XrpcRequest<ListRepos, Token>) -> 
 }
 
 async fn delete_session(state: Arc<Reached>, _: XrpcRequest<DeleteSession, Anonymous>) -> XrpcResult<DeleteSession> {
-    state.0.store(true, Relaxed);
+    state.reached.store(true, Relaxed);
     Ok(XrpcResponse::new(allod_lexicon::method::NoBody {}))
 }
 
@@ -114,7 +123,7 @@ fn test_routes() -> Routes<Reached> {
 }
 
 async fn call(request: Request<RequestBody>) -> Answered {
-    let state = Arc::new(Reached::default());
+    let state = Arc::new(Reached { reached: AtomicBool::new(false), schemas: SchemaSet::built_in() });
     let (parts, body) = request.into_parts();
     let name = parts.uri.path().strip_prefix("/xrpc/").unwrap().to_owned();
     let context =
@@ -125,7 +134,7 @@ async fn call(request: Request<RequestBody>) -> Answered {
         status: parts.status,
         headers: parts.headers,
         body: body.collect().await.unwrap().to_bytes().to_vec(),
-        reached: state.0.load(Relaxed),
+        reached: state.reached.load(Relaxed),
     }
 }
 

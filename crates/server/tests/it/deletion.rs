@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allod_atproto::frame::{AccountStatus, Message};
-use allod_store::{fault::Fault, sql};
+use allod_store::{ConflictKey, fault::Fault, sql};
 use allod_testkit::{Actor, TestPds};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -74,7 +74,7 @@ async fn deactivated_accounts_go_when_their_time_is_over_and_others_are_told() {
     txn.touch(allod_store::Touched::Account(alice.did.to_string()));
     let soon =
         "UPDATE accounts SET deactivated_at = created_at + 1, delete_after = created_at + 3600000000 WHERE did = $1";
-    txn.expect("there", 1, sql!(soon, alice.did.as_str()));
+    txn.expect(ConflictKey::Test("there"), 1, sql!(soon, alice.did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
     pds.do_jobs().await;
     pds.sign_in("alice").await;

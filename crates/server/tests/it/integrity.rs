@@ -13,7 +13,7 @@ use allod_server::{
         scrub::{self, Pace},
     },
 };
-use allod_store::{EventKind, SqlValue, Statement, Touched, Txn, sql, tables::scrub as position};
+use allod_store::{ConflictKey, EventKind, SqlValue, Statement, Touched, Txn, sql, tables::scrub as position};
 use allod_testkit::{Actor, TestPds};
 use serde_json::json;
 
@@ -73,7 +73,7 @@ impl Site {
     /// Runs a statement behind the server's back.
     async fn run(&self, sql: &str, params: Vec<SqlValue>) {
         let mut txn = Txn::new();
-        txn.run(Statement { sql: sql.to_owned().into(), ..Statement::new("", params) });
+        txn.run(Statement::new(sql.to_owned().leak(), params));
         self.pds.app().db.commit(txn).await.unwrap();
     }
 
@@ -388,7 +388,7 @@ async fn a_damaged_head_is_neither_told_nor_signed_over() {
 async fn spoil(pds: &TestPds, did: &Did, sql: &'static str) {
     let mut txn = Txn::new();
     txn.touch(Touched::Account(did.to_string()));
-    txn.expect("there", 1, sql!(sql, did.as_str()));
+    txn.expect(ConflictKey::Test("there"), 1, sql!(sql, did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
 }
 

@@ -11,10 +11,10 @@ use allod_server::{
     domain::{
         accounts,
         email_codes::{self, CodeError, Purpose, SendError},
-        mail::{self, Content, Letter, Message, TOO_MANY_LETTERS, Transport, TransportError},
+        mail::{self, Content, Letter, Message, Transport, TransportError},
     },
 };
-use allod_store::{CommitError, Txn, tables::accounts::Account};
+use allod_store::{CommitError, ConflictKey, Txn, tables::accounts::Account};
 use allod_testkit::{Actor, TestPds};
 use futures_util::{
     FutureExt,
@@ -310,7 +310,7 @@ async fn an_account_does_not_reach_ever_other_mailboxes() {
         mail::post(pds.app(), &mut txn, letter);
         match pds.app().db.commit(txn).await {
             Ok(_) => posted += 1,
-            Err(CommitError::Conflict { which: TOO_MANY_LETTERS }) => {}
+            Err(CommitError::Conflict(ConflictKey::TooManyEmails)) => {}
             Err(other) => panic!("{other}"),
         }
     }
@@ -333,7 +333,7 @@ async fn a_letter_is_posted_once_and_not_without_what_it_is_about() {
     let content = Content::PasswordChanged { handle: alice.handle.clone() };
     mail::post(pds.app(), &mut txn, Letter { to: alice.email.clone(), account: None, content });
     allod_store::tables::accounts::assert_absent(&mut txn, &alice.did);
-    assert!(matches!(pds.app().db.commit(txn).await, Err(CommitError::Conflict { .. })));
+    assert!(matches!(pds.app().db.commit(txn).await, Err(CommitError::Conflict(ConflictKey::AccountExists))));
     assert_eq!(mail::status(pds.app()).await.unwrap().outbox.waiting, 1);
 }
 

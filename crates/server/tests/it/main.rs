@@ -11,6 +11,7 @@ mod black_holes;
 mod blobs;
 mod clock_set_back;
 mod com_atproto;
+mod conflicts;
 mod contention;
 mod deletion;
 mod did_web;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use allod_atproto::{Cid, Nsid, RecordKey, repo::RecordPath};
+use allod_lexicon::schema::SchemaSet;
 use allod_server::domain::repos::{
     record::{self, Prepared, Validate},
     write::{Action, RecordWrite, Request, Swap, WriteError},
@@ -50,7 +51,7 @@ impl Placed {
 
     fn new(collection: &'static str, key: &str, value: Value) -> Self {
         let (nsid, rkey) = (Nsid::parse(collection).unwrap(), RecordKey::parse(key).unwrap());
-        let prepared = record::prepare(&nsid, &rkey, value.clone(), Validate::IfKnown).unwrap();
+        let prepared = record::prepare(&SchemaSet::built_in(), &nsid, &rkey, value.clone(), Validate::IfKnown).unwrap();
         Self { collection, key: key.to_owned(), value, prepared }
     }
 

@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle, frame::Message};
 use allod_store::{
-    Touched, Txn, sql,
+    ConflictKey, Touched, Txn, sql,
     tables::{accounts, sign_ups},
 };
 use allod_testkit::{Actor, Call, Reply, TestPds};
@@ -67,7 +67,11 @@ pub(crate) async fn signed_in_after_takedown(pds: &TestPds, owner: Actor) -> Act
 pub(crate) async fn deactivate(pds: &TestPds, did: &Did) {
     let mut txn = Txn::new();
     txn.touch(Touched::Account(did.to_string()));
-    txn.expect("there", 1, sql!("UPDATE accounts SET deactivated_at = created_at + 1 WHERE did = $1", did.as_str()));
+    txn.expect(
+        ConflictKey::Test("there"),
+        1,
+        sql!("UPDATE accounts SET deactivated_at = created_at + 1 WHERE did = $1", did.as_str()),
+    );
     pds.app().db.commit(txn).await.unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! E-mail addresses from before there was a canonical form.
 
 use allod_server::domain::accounts::email::convert_stored;
-use allod_store::{Touched, Txn, sql, tables::accounts};
+use allod_store::{ConflictKey, Touched, Txn, sql, tables::accounts};
 use allod_testkit::{Actor, TestPds};
 use serde_json::json;
 
@@ -10,9 +10,9 @@ async fn stored_as(pds: &TestPds, actor: &Actor, typed: &str, key: &str) {
     let did = actor.did.as_str();
     let mut txn = Txn::new();
     txn.touch(Touched::Account(did.to_owned()));
-    txn.expect("there", 1, sql!("UPDATE emails SET email_key = $2 WHERE did = $1", did, key));
-    txn.expect("there", 1, sql!("UPDATE accounts SET email = $2 WHERE did = $1", did, typed));
-    txn.expect("there", 1, sql!("INSERT INTO unconverted_emails (did) VALUES ($1)", did));
+    txn.expect(ConflictKey::Test("there"), 1, sql!("UPDATE emails SET email_key = $2 WHERE did = $1", did, key));
+    txn.expect(ConflictKey::Test("there"), 1, sql!("UPDATE accounts SET email = $2 WHERE did = $1", did, typed));
+    txn.expect(ConflictKey::Test("there"), 1, sql!("INSERT INTO unconverted_emails (did) VALUES ($1)", did));
     pds.app().db.commit(txn).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 
 use super::Engine;
 use crate::{
-    CommitError, Db, Txn, sql,
+    CommitError, ConflictKey, Db, Txn, sql,
     tables::{
         PageSize,
         blobs::{self, Blob, NewBlob, Usage},
@@ -73,9 +73,9 @@ async fn done(db: &Db, fill: impl FnOnce(&mut Txn)) {
     run(db, fill).await.expect("it can be written");
 }
 
-async fn conflict(db: &Db, fill: impl FnOnce(&mut Txn)) -> &'static str {
+async fn conflict(db: &Db, fill: impl FnOnce(&mut Txn)) -> ConflictKey {
     match run(db, fill).await {
-        Err(CommitError::Conflict { which }) => which,
+        Err(CommitError::Conflict(key)) => key,
         other => panic!("a conflict was expected, not {other:?}"),
     }
 }
@@ -103,7 +103,7 @@ pub(super) async fn a_blob_is_stored_once(engine: Arc<dyn Engine>) {
         is_type_guessed: false,
     };
     assert_eq!(blob, expected);
-    assert_eq!(conflict(&db, |txn| upload(txn, &alice, "one", 8)).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, |txn| upload(txn, &alice, "one", 8)).await, ConflictKey::BlobMoved);
     assert_eq!(stored(&db, &alice, "one").await, blob);
     done(&db, |txn| upload(txn, &bob, "one", 9)).await;
     assert_eq!(unreferenced_since(&db, &bob, "one").await, Some(9));
@@ -125,13 +125,13 @@ pub(super) async fn an_account_holds_no_more_than_it_may(engine: Arc<dyn Engine>
             blobs::insert(txn, &did("alice"), &blob, 1, quota);
         }
     };
-    assert_eq!(conflict(&db, sized("first", 11, 10)).await, blobs::OVER_QUOTA);
+    assert_eq!(conflict(&db, sized("first", 11, 10)).await, ConflictKey::BlobQuotaExceeded);
     done(&db, sized("nothing", 0, 0)).await;
     done(&db, sized("second", 6, 10)).await;
-    assert_eq!(conflict(&db, sized("third", 5, 10)).await, blobs::OVER_QUOTA);
+    assert_eq!(conflict(&db, sized("third", 5, 10)).await, ConflictKey::BlobQuotaExceeded);
     assert_eq!(blobs::by_cid(&*db, &did("alice"), &cid("third")).await.expect("a read"), None);
     done(&db, sized("fourth", 4, 10)).await;
-    assert_eq!(conflict(&db, sized("fifth", 1, 10)).await, blobs::OVER_QUOTA);
+    assert_eq!(conflict(&db, sized("fifth", 1, 10)).await, ConflictKey::BlobQuotaExceeded);
     done(&db, sized("sixth", 1, u64::MAX)).await;
     db.close().await;
 }
@@ -162,7 +162,7 @@ pub(super) async fn a_reference_needs_its_blob(engine: Arc<dyn Engine>) {
     done(&db, |txn| upload(txn, &did("bob"), "elsewhere", 1)).await;
     let to_both = [cid("here"), cid("elsewhere")];
     let which = conflict(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &to_both)).await;
-    assert_eq!(which, blobs::BLOB_GONE);
+    assert_eq!(which, ConflictKey::BlobGone);
     assert_eq!(unreferenced_since(&db, &alice, "here").await, Some(1));
     done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &to_both[..1])).await;
     assert_eq!(unreferenced_since(&db, &alice, "here").await, None);
@@ -177,7 +177,7 @@ pub(super) async fn a_taken_down_blob_is_not_referred_to(engine: Arc<dyn Engine>
     done(&db, |txn| denied_blobs::deny(txn, &cid("bad"), &did("bob"), "a report", 2)).await;
     assert_eq!(stored(&db, &alice, "bad").await.takedown_ref.as_deref(), Some("a report"));
     let which = conflict(&db, |txn| blobs::refer(txn, &alice, set(1), &post("b"), rev(2), &[cid("bad")])).await;
-    assert_eq!(which, blobs::BLOB_GONE);
+    assert_eq!(which, ConflictKey::BlobGone);
     done(&db, |txn| blobs::drop_references(txn, &alice, set(1), &post("a"), 5)).await;
     assert_eq!(unreferenced_since(&db, &alice, "bad").await, Some(5));
     db.close().await;
@@ -308,16 +308,16 @@ pub(super) async fn a_blob_is_renewed_only_as_it_was_read(engine: Arc<dyn Engine
     done(&db, renewed(&object, 5)).await;
     let blob = stored(&db, &alice, "one").await;
     assert_eq!((blob.mime_type.as_str(), blob.unreferenced_since), ("text/html", Some(5)));
-    assert_eq!(conflict(&db, renewed("another", 6)).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, renewed("another", 6)).await, ConflictKey::BlobMoved);
     done(&db, |txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "another", b"new!")).await;
     let replace = |txn: &mut Txn| blobs::replace_object(txn, &alice, &cid("one"), &object, "a third", b"new!");
-    assert_eq!(conflict(&db, replace).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, replace).await, ConflictKey::BlobMoved);
     done(&db, renewed("another", 7)).await;
     done(&db, |txn| blobs::refer(txn, &alice, set(1), &post("a"), rev(1), &[cid("one")])).await;
-    assert_eq!(conflict(&db, renewed("another", 8)).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, renewed("another", 8)).await, ConflictKey::BlobMoved);
     done(&db, |txn| blobs::drop_references(txn, &alice, set(1), &post("a"), 9)).await;
     done(&db, |txn| denied_blobs::deny(txn, &cid("one"), &alice, "a report", 9)).await;
-    assert_eq!(conflict(&db, renewed("another", 10)).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, renewed("another", 10)).await, ConflictKey::BlobMoved);
     db.close().await;
 }
 
@@ -387,10 +387,10 @@ pub(super) async fn only_long_unreferenced_blobs_are_removed(engine: Arc<dyn Eng
     for due in &due {
         let remove = |txn: &mut Txn| blobs::remove_unreferenced(txn, &due.did, &due.blob, 5);
         if due.blob.cid == cid("said to be unused") {
-            assert_eq!(conflict(&db, remove).await, blobs::BLOB_MOVED);
+            assert_eq!(conflict(&db, remove).await, ConflictKey::BlobMoved);
         } else {
             done(&db, remove).await;
-            assert_eq!(conflict(&db, remove).await, blobs::BLOB_MOVED);
+            assert_eq!(conflict(&db, remove).await, ConflictKey::BlobMoved);
         }
     }
     for content in ["young", "used", "said to be unused"] {
@@ -398,7 +398,7 @@ pub(super) async fn only_long_unreferenced_blobs_are_removed(engine: Arc<dyn Eng
     }
     let young = stored(&db, &alice, "young").await;
     let too_early = |txn: &mut Txn| blobs::remove_unreferenced(txn, &alice, &young, 5);
-    assert_eq!(conflict(&db, too_early).await, blobs::BLOB_MOVED);
+    assert_eq!(conflict(&db, too_early).await, ConflictKey::BlobMoved);
     done(&db, |txn| txn.run(sql!("DELETE FROM repos"))).await;
     done(&db, |txn| blobs::disown(txn, &alice)).await;
     assert_eq!(

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::{Engine, event, insert, of_events, put};
-use crate::{CommitError, Db, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq, tables::meta};
+use crate::{CommitError, ConflictKey, Db, Event, EventDay, EventKind, NewEvent, SEQ_MAX, Seq, tables::meta};
 
 /// Reads the whole log page by page.
 async fn all(db: &Db) -> Vec<Event> {
@@ -56,11 +56,11 @@ pub(super) async fn a_refused_transaction_leaves_no_event(engine: Arc<dyn Engine
     let mut txn = put("taken", b"");
     // A day nobody has used: its table must go with the transaction.
     txn.event(event(1, 30_000));
-    assert!(matches!(db.commit(txn).await, Err(CommitError::Conflict { which: "taken" })));
+    assert!(matches!(db.commit(txn).await, Err(CommitError::Conflict(ConflictKey::Test("taken")))));
     assert!(all(&db).await.is_empty());
     assert_eq!(*db.watch().borrow(), 0);
     let mut late = of_events([event(2, 30_001)]);
-    late.expect("taken", 1, insert("taken", b""));
+    late.expect(ConflictKey::Test("taken"), 1, insert("taken", b""));
     assert!(db.commit(late).await.is_err());
     for day in [30_000, 30_001, 30_000] {
         db.commit(of_events([event(3, day)])).await.expect("the day can be used");

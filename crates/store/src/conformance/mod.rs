@@ -14,7 +14,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::{Db, EventKind, NewEvent, Statement, Txn, sql};
+use crate::{ConflictKey, Db, EventKind, NewEvent, Statement, Txn, sql};
 
 /// How long a case may take, on a slow machine in a debug build.
 const CASE_SECONDS_MAX: u64 = 60;
@@ -108,7 +108,7 @@ pub async fn run(fresh: impl Fn() -> Arc<dyn Engine>) {
 /// Inserts a fact, failing with the conflict `taken` when its name is there already.
 fn put(name: &str, value: &[u8]) -> Txn {
     let mut txn = Txn::new();
-    txn.expect("taken", 1, insert(name, value));
+    txn.expect(ConflictKey::Test("taken"), 1, insert(name, value));
     txn
 }
 

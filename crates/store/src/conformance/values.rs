@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, put, value};
-use crate::{CommitError, Db, ReadError, SqlValue, Statement, Txn, sql};
+use crate::{CommitError, ConflictKey, Db, ReadError, SqlValue, Statement, Txn, sql};
 
 async fn table(db: &Db) {
     let mut txn = Txn::new();
@@ -18,7 +18,11 @@ pub(super) async fn every_type_reads_back(engine: Arc<dyn Engine>) {
     let numbers = [Some(i64::MIN), Some(-1), Some(0), Some(i64::MAX), None];
     let words = [Some("plain"), Some(""), Some("naïve 数 🦀 'quoted' \"twice\" \\"), None, Some("a\nb")];
     for (id, (number, text)) in (0_i64..).zip(numbers.iter().zip(words)) {
-        txn.expect("insert", 1, sql!("INSERT INTO trial (id, number, words) VALUES ($1, $2, $3)", id, *number, text));
+        txn.expect(
+            ConflictKey::Test("insert"),
+            1,
+            sql!("INSERT INTO trial (id, number, words) VALUES ($1, $2, $3)", id, *number, text),
+        );
     }
     db.commit(txn).await.expect("all types can be written");
     let rows = db.read(sql!("SELECT number, words FROM trial ORDER BY id")).await.expect("and read");
@@ -41,9 +45,9 @@ pub(super) async fn parameters_go_by_their_number(engine: Arc<dyn Engine>) {
     table(&db).await;
     let mut txn = Txn::new();
     let backwards = "INSERT INTO trial (words, number, id) VALUES ($3, $2, $1)";
-    txn.expect("insert", 1, sql!(backwards, 1_i64, 20_i64, "three"));
+    txn.expect(ConflictKey::Test("insert"), 1, sql!(backwards, 1_i64, 20_i64, "three"));
     let twice = "INSERT INTO trial (number, words, id) VALUES ($2, $1, $2)";
-    txn.expect("insert", 1, sql!(twice, "both", 5_i64));
+    txn.expect(ConflictKey::Test("insert"), 1, sql!(twice, "both", 5_i64));
     db.commit(txn).await.expect("parameters in any order");
     let rows =
         db.read(sql!("SELECT id, number, words FROM trial WHERE words = $2 OR id = $1 ORDER BY id", 5_i64, "three"));
@@ -58,7 +62,7 @@ pub(super) async fn a_wrong_parameter_list_is_refused(engine: Arc<dyn Engine>) {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2)";
     for params in [vec![], vec![SqlValue::from("a")], vec!["a".into(), b"b"[..].into(), 3.into()]] {
         let mut txn = Txn::new();
-        txn.expect("insert", 1, Statement::new(sql, params));
+        txn.expect(ConflictKey::Test("insert"), 1, Statement::new(sql, params));
         let error = db.commit(txn).await.expect_err("a wrong number of parameters is refused");
         assert!(matches!(error, CommitError::Refused { .. }), "{error:?}");
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::ffi;
 
-use crate::{CommitError, ReadError};
+use crate::{CommitError, ConflictKey, ReadError};
 
 /// How far a failure reaches.
 #[derive(Debug)]
@@ -75,11 +75,11 @@ pub(super) fn kind(error: &rusqlite::Error) -> Kind {
     }
 }
 
-/// What a failed statement inside a transaction means; `which` names the assertion it belongs to.
-pub(super) fn of_statement(error: &rusqlite::Error, which: Option<&'static str>) -> Failure {
+/// What a failed statement inside a transaction means; `key` is that of the assertion it belongs to.
+pub(super) fn of_statement(error: &rusqlite::Error, key: Option<ConflictKey>) -> Failure {
     let reason = error.to_string();
-    match (kind(error), which) {
-        (Kind::Constraint, Some(which)) => Failure::Transaction(CommitError::Conflict { which }),
+    match (kind(error), key) {
+        (Kind::Constraint, Some(key)) => Failure::Transaction(CommitError::Conflict(key)),
         (Kind::Constraint, None) | (Kind::Statement, _) => Failure::Transaction(CommitError::Refused { reason }),
         (Kind::Full, _) => Failure::DiskFull(reason),
         (Kind::Resource, _) => Failure::Transaction(CommitError::Unavailable { reason }),

@@ -52,7 +52,7 @@ fn prepare_query<'c>(connection: &'c Connection, query: &Statement) -> rusqlite:
 
 /// Prepares and binds. `SQLite` numbers `$2, $1` by their place in the text, so each is bound by its name.
 fn prepare<'c>(connection: &'c Connection, statement: &Statement) -> rusqlite::Result<CachedStatement<'c>> {
-    let mut prepared = connection.prepare_cached(&statement.sql)?;
+    let mut prepared = connection.prepare_cached(statement.sql)?;
     let count = prepared.parameter_count();
     if count != statement.params.len() {
         return Err(rusqlite::Error::InvalidParameterCount(statement.params.len(), count));

@@ -11,7 +11,7 @@ use std::sync::{
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use crate::{CommitError, DiskReserveUse, EventDay, SEQ_MAX, Seq, Step, Txn};
+use crate::{CommitError, ConflictKey, DiskReserveUse, EventDay, SEQ_MAX, Seq, Step, Txn};
 
 use super::{
     checkpoint::Checkpointer,
@@ -274,20 +274,20 @@ impl Writer {
 
     fn apply_step(&self, step: &Step) -> Result<(), Failure> {
         let connection = &self.connection;
-        let conflict = |which| Err(Failure::Transaction(CommitError::Conflict { which }));
+        let conflict = |key: ConflictKey| Err(Failure::Transaction(CommitError::Conflict(key)));
         match step {
             Step::Run(run) => match statement::execute(connection, run) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(failure::of_statement(&error, None)),
             },
-            Step::Expect { which, rows, statement } => match statement::execute(connection, statement) {
+            Step::Expect { key, rows, statement } => match statement::execute(connection, statement) {
                 Ok(touched) if touched == *rows => Ok(()),
-                Ok(_) => conflict(which),
-                Err(error) => Err(failure::of_statement(&error, Some(which))),
+                Ok(_) => conflict(*key),
+                Err(error) => Err(failure::of_statement(&error, Some(*key))),
             },
-            Step::Absent { which, query } => match statement::finds(connection, query) {
+            Step::Absent { key, query } => match statement::finds(connection, query) {
                 Ok(false) => Ok(()),
-                Ok(true) => conflict(which),
+                Ok(true) => conflict(*key),
                 Err(error) => Err(failure::of_statement(&error, None)),
             },
         }

@@ -8,16 +8,7 @@ use super::{
     all, app_passwords, blobs, email_codes, first, identity_changes, known_networks, mail, parsed, phones, preferences,
     readable, repos, sessions, sign_up_queue, sign_ups, signing_keys,
 };
-use crate::{Database, ReadError, Row, Seq, SqlValue, Statement, Touched, Txn, sql};
-
-/// The conflict when a handle already belongs to a DID.
-pub const HANDLE_TAKEN: &str = "handle taken";
-/// The conflict when an e-mail address already belongs to a DID.
-pub const EMAIL_TAKEN: &str = "email taken";
-/// The conflict when the DID has an account here.
-pub const ACCOUNT_EXISTS: &str = "account exists";
-/// The conflict when the account is not there (any more) as it was read.
-pub const ACCOUNT_CHANGED: &str = "account changed";
+use crate::{ConflictKey, Database, ReadError, Row, Seq, SqlValue, Statement, Touched, Txn, sql};
 
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,11 +209,11 @@ pub async fn email_holder(db: &dyn Database, email_key: &str) -> Result<Option<S
     first(&rows, |row| row.get(0))
 }
 
-/// Adds: the handle belongs to the DID, for which it may have been held. Conflict: [`HANDLE_TAKEN`].
+/// Adds: the handle belongs to the DID, for which it may have been held. Conflict: [`ConflictKey::HandleTaken`].
 pub fn hold_handle(txn: &mut Txn, handle: &Handle, did: &Did, now: i64) {
     txn.run(sql!("DELETE FROM handles WHERE handle = $1 AND held_until <= $2", handle.as_str(), now));
     txn.expect(
-        HANDLE_TAKEN,
+        ConflictKey::HandleTaken,
         1,
         sql!(
             "INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3) ON CONFLICT (handle) DO UPDATE \
@@ -286,11 +277,11 @@ pub fn free_held_handles(txn: &mut Txn, now: i64) {
 pub const HELD_HANDLES_MAX: i64 = 10;
 
 /// Adds: the account has a new handle, which is already its own. The old one is held for it until `held_until`, or free.
-/// Conflict: [`ACCOUNT_CHANGED`] when it no longer has the old one.
+/// Conflict: [`ConflictKey::AccountChanged`] when it no longer has the old one.
 pub fn set_handle(txn: &mut Txn, did: &Did, old: &Handle, new: &Handle, held_until: Option<i64>) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET handle = $3 WHERE did = $1 AND handle = $2",
@@ -311,10 +302,10 @@ pub fn set_handle(txn: &mut Txn, did: &Did, old: &Handle, new: &Handle, held_unt
 /// What holds a handle that nobody gets; no DID.
 const NOBODY: &str = "nobody";
 
-/// Adds: nobody gets the handle. Conflict: [`HANDLE_TAKEN`] when somebody has it, or it is so already.
+/// Adds: nobody gets the handle. Conflict: [`ConflictKey::HandleTaken`] when somebody has it, or it is so already.
 pub fn reserve_handle(txn: &mut Txn, handle: &Handle, now: i64) {
     txn.expect(
-        HANDLE_TAKEN,
+        ConflictKey::HandleTaken,
         1,
         sql!("INSERT INTO handles (handle, did, held_since) VALUES ($1, $2, $3)", handle.as_str(), NOBODY, now),
     );
@@ -345,13 +336,10 @@ pub async fn held_handles(db: &dyn Database, after: &str, now: i64, limit: i64) 
     all(&rows.await?, |row| Ok(HeldHandle { handle: row.get(0)?, did: row.get(1)?, until: row.get(2)? }))
 }
 
-/// The conflict when a handle is not held, or for as long as its account exists.
-pub const HANDLE_NOT_HELD: &str = "handle not held";
-
-/// Adds: a handle that is held or reserved is free. Conflict: [`HANDLE_NOT_HELD`].
+/// Adds: a handle that is held or reserved is free. Conflict: [`ConflictKey::HandleNotHeld`].
 pub fn release_handle(txn: &mut Txn, handle: &Handle) {
     txn.expect(
-        HANDLE_NOT_HELD,
+        ConflictKey::HandleNotHeld,
         1,
         sql!(
             "DELETE FROM handles WHERE handle = $1 AND (held_until < $3 OR did = $2)",
@@ -362,10 +350,10 @@ pub fn release_handle(txn: &mut Txn, handle: &Handle) {
     );
 }
 
-/// Adds: the e-mail address belongs to the DID. Conflict: [`EMAIL_TAKEN`].
+/// Adds: the e-mail address belongs to the DID. Conflict: [`ConflictKey::EmailTaken`].
 pub fn hold_email(txn: &mut Txn, email_key: &str, did: &Did, now: i64) {
     txn.expect(
-        EMAIL_TAKEN,
+        ConflictKey::EmailTaken,
         1,
         sql!("INSERT INTO emails (email_key, did, held_since) VALUES ($1, $2, $3)", email_key, did.as_str(), now),
     );
@@ -377,29 +365,23 @@ pub fn release_names(txn: &mut Txn, did: &Did) {
     txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
 }
 
-/// The conflict when there is no account with the DID.
-pub const ACCOUNT_MISSING: &str = "account missing";
-
-/// Adds: there is an account with this DID. Conflict: [`ACCOUNT_MISSING`].
+/// Adds: there is an account with this DID. Conflict: [`ConflictKey::AccountMissing`].
 pub fn assert_present(txn: &mut Txn, did: &Did) {
     txn.absent(
-        ACCOUNT_MISSING,
+        ConflictKey::AccountMissing,
         sql!("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1)", did.as_str()),
     );
 }
 
-/// Adds: there is no account with this DID. Conflict: [`ACCOUNT_EXISTS`].
+/// Adds: there is no account with this DID. Conflict: [`ConflictKey::AccountExists`].
 pub fn assert_absent(txn: &mut Txn, did: &Did) {
-    txn.absent(ACCOUNT_EXISTS, sql!("SELECT 1 FROM accounts WHERE did = $1", did.as_str()));
+    txn.absent(ConflictKey::AccountExists, sql!("SELECT 1 FROM accounts WHERE did = $1", did.as_str()));
 }
 
-/// The conflict when the account is deactivated or taken down.
-pub const ACCOUNT_INACTIVE: &str = "account inactive";
-
-/// Adds: the account takes part in the network. Conflict: [`ACCOUNT_INACTIVE`].
+/// Adds: the account takes part in the network. Conflict: [`ConflictKey::AccountInactive`].
 pub fn assert_active(txn: &mut Txn, did: &Did) {
     txn.absent(
-        ACCOUNT_INACTIVE,
+        ConflictKey::AccountInactive,
         sql!(
             "SELECT 1 FROM accounts WHERE did = $1 AND (deactivated_at IS NOT NULL OR takedown_ref IS NOT NULL)",
             did.as_str()
@@ -407,22 +389,19 @@ pub fn assert_active(txn: &mut Txn, did: &Did) {
     );
 }
 
-/// The conflict when the account is neither deactivated nor taken down.
-pub const ACCOUNT_ACTIVE: &str = "account active";
-
-/// Adds: the account takes no part in the network. Conflict: [`ACCOUNT_ACTIVE`].
+/// Adds: the account takes no part in the network. Conflict: [`ConflictKey::AccountActive`].
 pub fn assert_inactive(txn: &mut Txn, did: &Did) {
     txn.absent(
-        ACCOUNT_ACTIVE,
+        ConflictKey::AccountActive,
         sql!("SELECT 1 FROM accounts WHERE did = $1 AND deactivated_at IS NULL AND takedown_ref IS NULL", did.as_str()),
     );
 }
 
 /// Adds: the account's password, its second factor and whether it is taken down are as they were read. Conflict:
-/// [`ACCOUNT_CHANGED`].
+/// [`ConflictKey::AccountChanged`].
 pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     txn.absent(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1 AND COALESCE(password_hash, '') = $2 \
              AND COALESCE(takedown_ref, '') = $3 AND email_auth_factor = $4)",
@@ -434,10 +413,10 @@ pub fn assert_same_credentials(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: the account's password is as it was read. Conflict: [`ACCOUNT_CHANGED`].
+/// Adds: the account's password is as it was read. Conflict: [`ConflictKey::AccountChanged`].
 pub fn assert_same_password(txn: &mut Txn, account: &Account) {
     txn.absent(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE did = $1 AND COALESCE(password_hash, '') = $2)",
             account.did.as_str(),
@@ -447,12 +426,13 @@ pub fn assert_same_password(txn: &mut Txn, account: &Account) {
 }
 
 /// Adds: the account that was read as `before` is taken down or deactivated, or not, from now on; one that is not
-/// deactivated has no time to be removed at. Conflict: [`ACCOUNT_CHANGED`] when another changed this meanwhile.
+/// deactivated has no time to be removed at. Conflict: [`ConflictKey::AccountChanged`] when another changed this
+/// meanwhile.
 pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, deactivated_at: Option<i64>) {
     txn.use_disk_reserve();
     txn.touch(Touched::Account(before.did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET takedown_ref = $2, deactivated_at = $3, \
@@ -469,23 +449,27 @@ pub fn set_status(txn: &mut Txn, before: &Account, takedown_ref: Option<&str>, d
 }
 
 /// Adds: nobody signs in with a password, app passwords too, until the account has another; every sign-in ends.
-/// Conflict: [`ACCOUNT_CHANGED`] when the account is not there.
+/// Conflict: [`ConflictKey::AccountChanged`] when the account is not there.
 pub fn clear_passwords(txn: &mut Txn, did: &Did) {
     txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
-    txn.expect(ACCOUNT_CHANGED, 1, sql!("UPDATE accounts SET password_hash = NULL WHERE did = $1", did.as_str()));
+    txn.expect(
+        ConflictKey::AccountChanged,
+        1,
+        sql!("UPDATE accounts SET password_hash = NULL WHERE did = $1", did.as_str()),
+    );
     app_passwords::remove_all(txn, did);
     sessions::revoke_all(txn, did);
     email_codes::remove_all(txn, did);
     sign_ups::forget(txn, did);
 }
 
-/// Adds: the account gets invite codes, or gets none and its codes are closed; and why. Conflict: [`ACCOUNT_CHANGED`]
-/// when it is not there.
+/// Adds: the account gets invite codes, or gets none and its codes are closed; and why. Conflict:
+/// [`ConflictKey::AccountChanged`] when it is not there.
 pub fn set_invites(txn: &mut Txn, did: &Did, disabled: bool, note: Option<&str>) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET invites_disabled = $2, invite_note = $3 WHERE did = $1",
@@ -522,10 +506,10 @@ pub async fn by_email_prefix(
     all(&rows.await?, |row| Ok((row.get(15)?, account(row)?)))
 }
 
-/// Adds the account. Conflict: [`ACCOUNT_EXISTS`].
+/// Adds the account. Conflict: [`ConflictKey::AccountExists`].
 pub fn insert(txn: &mut Txn, account: &Account) {
     txn.expect(
-        ACCOUNT_EXISTS,
+        ConflictKey::AccountExists,
         1,
         sql!(
             "INSERT INTO accounts (did, handle, email, password_hash, created_at, email_confirmed_at, deactivated_at, \
@@ -552,25 +536,25 @@ pub fn insert(txn: &mut Txn, account: &Account) {
     );
 }
 
-/// Adds: the account's address, if it is still `email`, is confirmed. Conflict: [`ACCOUNT_CHANGED`].
+/// Adds: the account's address, if it is still `email`, is confirmed. Conflict: [`ConflictKey::AccountChanged`].
 pub fn confirm_email(txn: &mut Txn, did: &Did, email: &str, now: i64) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!("UPDATE accounts SET email_confirmed_at = $3 WHERE did = $1 AND email = $2", did.as_str(), email, now),
     );
 }
 
 /// Adds: the account has another address, not confirmed yet, in place of the one it was read with; codes and the second
-/// factor that were for that one go. Conflicts: [`ACCOUNT_CHANGED`], [`EMAIL_TAKEN`].
+/// factor that were for that one go. Conflicts: [`ConflictKey::AccountChanged`], [`ConflictKey::EmailTaken`].
 pub fn set_email(txn: &mut Txn, account: &Account, email: &str, now: i64) {
     let did = &account.did;
     txn.touch(Touched::Account(did.to_string()));
     txn.run(sql!("DELETE FROM emails WHERE did = $1", did.as_str()));
     hold_email(txn, email, did, now);
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET email = $2, email_confirmed_at = NULL, email_auth_factor = 0 \
@@ -584,12 +568,12 @@ pub fn set_email(txn: &mut Txn, account: &Account, email: &str, now: i64) {
     sign_ups::forget(txn, did);
 }
 
-/// Adds: signing in with the password needs a mailed code too, or no longer does. Conflict: [`ACCOUNT_CHANGED`] when the
-/// address is not confirmed (any more).
+/// Adds: signing in with the password needs a mailed code too, or no longer does. Conflict:
+/// [`ConflictKey::AccountChanged`] when the address is not confirmed (any more).
 pub fn set_email_auth_factor(txn: &mut Txn, account: &Account, is_needed: bool) {
     txn.touch(Touched::Account(account.did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET email_auth_factor = $3 \
@@ -602,13 +586,13 @@ pub fn set_email_auth_factor(txn: &mut Txn, account: &Account, is_needed: bool) 
     sign_ups::forget(txn, &account.did);
 }
 
-/// Adds: the account has another password; every sign-in and mailed code ends. Conflict: [`ACCOUNT_CHANGED`] when there is
-/// no such account.
+/// Adds: the account has another password; every sign-in and mailed code ends. Conflict:
+/// [`ConflictKey::AccountChanged`] when there is no such account.
 pub fn set_password(txn: &mut Txn, did: &Did, password_hash: &str) {
     txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!("UPDATE accounts SET password_hash = $2 WHERE did = $1", did.as_str(), password_hash),
     );
@@ -617,11 +601,11 @@ pub fn set_password(txn: &mut Txn, did: &Did, password_hash: &str) {
     sign_ups::forget(txn, did);
 }
 
-/// Adds: the account takes part in the network, unless it is taken down. Conflict: [`ACCOUNT_CHANGED`].
+/// Adds: the account takes part in the network, unless it is taken down. Conflict: [`ConflictKey::AccountChanged`].
 pub fn activate(txn: &mut Txn, did: &Did) {
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET deactivated_at = NULL, delete_after = NULL, was_activated = 1 \
@@ -632,12 +616,12 @@ pub fn activate(txn: &mut Txn, did: &Did) {
 }
 
 /// Adds: the account takes no part in the network since `now`, or since when it already did not, and is deleted after
-/// `delete_after`. Conflict: [`ACCOUNT_CHANGED`].
+/// `delete_after`. Conflict: [`ConflictKey::AccountChanged`].
 pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>) {
     txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
     txn.expect(
-        ACCOUNT_CHANGED,
+        ConflictKey::AccountChanged,
         1,
         sql!(
             "UPDATE accounts SET deactivated_at = COALESCE(deactivated_at, $2), delete_after = $3 WHERE did = $1",
@@ -648,9 +632,9 @@ pub fn deactivate(txn: &mut Txn, did: &Did, now: i64, delete_after: Option<i64>)
     );
 }
 
-/// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use of
-/// an invite. Conflict: [`ACCOUNT_CHANGED`] when it is not there, or no longer due where `due_at` is given;
-/// [`sign_up_queue::BEING_LET_IN`].
+/// Adds: the account goes, with its names, sessions, app passwords, key, blobs, repository and records, but not the use
+/// of an invite. Conflict: [`ConflictKey::AccountChanged`] when it is not there, or no longer due where `due_at` is
+/// given; [`ConflictKey::AccountBeingAdmitted`].
 pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
     txn.use_disk_reserve();
     txn.touch(Touched::Account(did.to_string()));
@@ -662,7 +646,7 @@ pub fn remove(txn: &mut Txn, did: &Did, due_at: Option<i64>, now: i64) {
         ),
         None => sql!("DELETE FROM accounts WHERE did = $1", did.as_str()),
     };
-    txn.expect(ACCOUNT_CHANGED, 1, statement);
+    txn.expect(ConflictKey::AccountChanged, 1, statement);
     release_names(txn, did);
     sessions::revoke_all(txn, did);
     app_passwords::remove_all(txn, did);

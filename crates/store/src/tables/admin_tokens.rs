@@ -1,14 +1,7 @@
 //! Named tokens that open the administration methods, by their hashes.
 
 use super::{first, readable};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when a token of this name is there already.
-pub const TOKEN_EXISTS: &str = "admin token exists";
-/// The conflict when there are as many tokens as there may be.
-pub const TOO_MANY_TOKENS: &str = "too many admin tokens";
-/// The conflict when there is no token of this name.
-pub const TOKEN_GONE: &str = "admin token gone";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,11 +63,15 @@ pub async fn list(db: &dyn Database) -> Result<Vec<AdminToken>, ReadError> {
     Ok(readable(&rows.await?, admin_token))
 }
 
-/// Adds a token. Conflicts: [`TOKEN_EXISTS`], and [`TOO_MANY_TOKENS`] when there are `tokens_max` already.
+/// Adds a token. Conflicts: [`ConflictKey::AdminTokenExists`], and [`ConflictKey::TooManyAdminTokens`] when there are
+/// `tokens_max` already.
 pub fn insert(txn: &mut Txn, token: &AdminToken, tokens_max: i64) {
-    txn.absent(TOO_MANY_TOKENS, sql!("SELECT 1 FROM admin_tokens GROUP BY 1 = 1 HAVING COUNT(*) >= $1", tokens_max));
+    txn.absent(
+        ConflictKey::TooManyAdminTokens,
+        sql!("SELECT 1 FROM admin_tokens GROUP BY 1 = 1 HAVING COUNT(*) >= $1", tokens_max),
+    );
     txn.expect(
-        TOKEN_EXISTS,
+        ConflictKey::AdminTokenExists,
         1,
         sql!(
             "INSERT INTO admin_tokens (name, token_hash, scope, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
@@ -87,8 +84,8 @@ pub fn insert(txn: &mut Txn, token: &AdminToken, tokens_max: i64) {
     );
 }
 
-/// Adds: the token opens nothing any more. Conflict: [`TOKEN_GONE`].
+/// Adds: the token opens nothing any more. Conflict: [`ConflictKey::AdminTokenGone`].
 pub fn remove(txn: &mut Txn, name: &str) {
     txn.use_disk_reserve();
-    txn.expect(TOKEN_GONE, 1, sql!("DELETE FROM admin_tokens WHERE name = $1", name));
+    txn.expect(ConflictKey::AdminTokenGone, 1, sql!("DELETE FROM admin_tokens WHERE name = $1", name));
 }

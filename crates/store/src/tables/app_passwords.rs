@@ -3,14 +3,7 @@
 use allod_atproto::Did;
 
 use super::{all, first};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when the account has an app password of this name.
-pub const NAME_TAKEN: &str = "app password name taken";
-/// The conflict when the app password is not there (any more).
-pub const APP_PASSWORD_GONE: &str = "app password gone";
-/// The conflict when the account has as many as it may.
-pub const TOO_MANY: &str = "too many app passwords";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// One app password, without the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +39,15 @@ pub async fn of_account(db: &dyn Database, did: &Did) -> Result<Vec<AppPassword>
     all(&rows.await?, app_password)
 }
 
-/// Adds an app password, of which the account may have `count_max`. Conflicts: [`TOO_MANY`], [`NAME_TAKEN`].
+/// Adds an app password, of which the account may have `count_max`. Conflicts: [`ConflictKey::TooManyAppPasswords`],
+/// [`ConflictKey::AppPasswordNameTaken`].
 pub fn insert(txn: &mut Txn, did: &Did, password: &AppPassword, hash: &[u8], count_max: i64) {
     txn.absent(
-        TOO_MANY,
+        ConflictKey::TooManyAppPasswords,
         sql!("SELECT 1 FROM app_passwords WHERE did = $1 GROUP BY did HAVING COUNT(*) >= $2", did.as_str(), count_max),
     );
     txn.expect(
-        NAME_TAKEN,
+        ConflictKey::AppPasswordNameTaken,
         1,
         sql!(
             "INSERT INTO app_passwords (did, name, password_hash, privileged, created_at) VALUES ($1, $2, $3, $4, $5)",
@@ -66,10 +60,10 @@ pub fn insert(txn: &mut Txn, did: &Did, password: &AppPassword, hash: &[u8], cou
     );
 }
 
-/// Adds: the app password is there. Conflict: [`APP_PASSWORD_GONE`].
+/// Adds: the app password is there. Conflict: [`ConflictKey::AppPasswordGone`].
 pub fn assert_there(txn: &mut Txn, did: &Did, name: &str) {
     txn.absent(
-        APP_PASSWORD_GONE,
+        ConflictKey::AppPasswordGone,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM app_passwords WHERE did = $1 AND name = $2)",
             did.as_str(),

@@ -11,14 +11,7 @@ use super::{
     Page, PageSize, all, first, parsed, readable,
     records::{RecordSet, rev_number},
 };
-use crate::{Database, ReadError, Row, SqlValue, Statement, Txn, sql};
-
-/// The conflict when a blob that a record refers to is not stored, or was taken down.
-pub const BLOB_GONE: &str = "blob gone";
-/// The conflict when a blob's row is not as it was read.
-pub const BLOB_MOVED: &str = "blob moved";
-/// The conflict when an account would hold more than it may.
-pub const OVER_QUOTA: &str = "over quota";
+use crate::{ConflictKey, Database, ReadError, Row, SqlValue, Statement, Txn, sql};
 
 /// How many identifiers one look-up asks for; the statements name as many parameters.
 const CIDS_PER_READ: usize = 16;
@@ -200,10 +193,10 @@ pub async fn referring_path(db: &dyn Database, did: &Did, cid: &Cid) -> Result<O
 }
 
 /// Adds a blob, unreferenced unless a record came before it (of an import), and counts its bytes, of which the account may hold `quota_bytes_max`.
-/// Conflicts: [`BLOB_MOVED`] when it is stored already, [`OVER_QUOTA`].
+/// Conflicts: [`ConflictKey::BlobMoved`] when it is stored already, [`ConflictKey::BlobQuotaExceeded`].
 pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_bytes_max: u64) {
     txn.expect(
-        BLOB_MOVED,
+        ConflictKey::BlobMoved,
         1,
         sql!(
             "INSERT INTO blobs (did, cid, mime_type, size, object, created_at, is_type_guessed, unreferenced_since) \
@@ -221,7 +214,7 @@ pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_byte
     );
     set_checksums(txn, blob.object, blob.checksums);
     txn.expect(
-        OVER_QUOTA,
+        ConflictKey::BlobQuotaExceeded,
         1,
         sql!(
             "INSERT INTO blob_usage (did, bytes) SELECT $1, $2 \
@@ -235,11 +228,11 @@ pub fn insert(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64, quota_byte
     );
 }
 
-/// Adds: a blob that no record refers to was uploaded again. Conflict: [`BLOB_MOVED`] when one does by now, it is gone
-/// or taken down, or its bytes are in another object than `object`.
+/// Adds: a blob that no record refers to was uploaded again. Conflict: [`ConflictKey::BlobMoved`] when one does by now,
+/// it is gone or taken down, or its bytes are in another object than `object`.
 pub fn renew(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64) {
     txn.expect(
-        BLOB_MOVED,
+        ConflictKey::BlobMoved,
         1,
         sql!(
             "UPDATE blobs SET mime_type = $4, unreferenced_since = $5, is_type_guessed = $6 \
@@ -255,11 +248,11 @@ pub fn renew(txn: &mut Txn, did: &Did, blob: &NewBlob<'_>, now: i64) {
     );
 }
 
-/// Adds: a blob's bytes are in another object from now on. Conflict: [`BLOB_MOVED`] when they are not in `previous`
-/// any more, or the blob is taken down.
+/// Adds: a blob's bytes are in another object from now on. Conflict: [`ConflictKey::BlobMoved`] when they are not in
+/// `previous` any more, or the blob is taken down.
 pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, object: &str, checksums: &[u8]) {
     txn.expect(
-        BLOB_MOVED,
+        ConflictKey::BlobMoved,
         1,
         sql!(
             "UPDATE blobs SET object = $4 WHERE did = $1 AND cid = $2 AND object = $3 \
@@ -276,11 +269,11 @@ pub fn replace_object(txn: &mut Txn, did: &Did, cid: &Cid, previous: &str, objec
 
 /// Adds: the record refers to these blobs, which are thereby permanent. What it referred to before is dropped
 /// beforehand by [`drop_references`].
-/// Conflict: [`BLOB_GONE`] when one is not stored or was taken down.
+/// Conflict: [`ConflictKey::BlobGone`] when one is not stored or was taken down.
 pub fn refer(txn: &mut Txn, did: &Did, set: RecordSet, path: &RecordPath, rev: Tid, cids: &[Cid]) {
     for cid in cids {
         txn.expect(
-            BLOB_GONE,
+            ConflictKey::BlobGone,
             1,
             sql!(
                 "UPDATE blobs SET unreferenced_since = NULL WHERE did = $1 AND cid = $2 \
@@ -441,11 +434,12 @@ pub async fn unreferenced_until(db: &dyn Database, until: i64, limit: i64) -> Re
     }))
 }
 
-/// Adds: the blob goes, if no record has referred to it since `until` or longer. Conflict: [`BLOB_MOVED`] otherwise.
+/// Adds: the blob goes, if no record has referred to it since `until` or longer. Conflict: [`ConflictKey::BlobMoved`]
+/// otherwise.
 pub fn remove_unreferenced(txn: &mut Txn, did: &Did, blob: &Blob, until: i64) {
     txn.use_disk_reserve();
     txn.expect(
-        BLOB_MOVED,
+        ConflictKey::BlobMoved,
         1,
         sql!(
             "DELETE FROM blobs WHERE did = $1 AND cid = $2 AND object = $3 \

@@ -3,10 +3,7 @@
 use allod_atproto::{Cid, Did};
 
 use super::first;
-use crate::{Database, ReadError, SqlValue, Txn, sql};
-
-/// The conflict when bytes are taken down.
-pub const BLOB_DENIED: &str = "blob denied";
+use crate::{ConflictKey, Database, ReadError, SqlValue, Txn, sql};
 
 fn cid_param(cid: &Cid) -> SqlValue {
     SqlValue::from(cid.to_bytes().as_slice())
@@ -37,7 +34,7 @@ pub fn allow(txn: &mut Txn, cid: &Cid) {
     txn.run(sql!("DELETE FROM denied_blobs WHERE cid = $1", cid_param(cid)));
 }
 
-/// Adds: the bytes are not taken down. Conflict: [`BLOB_DENIED`].
+/// Adds: the bytes are not taken down. Conflict: [`ConflictKey::BlobDenied`].
 pub fn assert_allowed(txn: &mut Txn, cid: &Cid) {
-    txn.absent(BLOB_DENIED, sql!("SELECT 1 FROM denied_blobs WHERE cid = $1", cid_param(cid)));
+    txn.absent(ConflictKey::BlobDenied, sql!("SELECT 1 FROM denied_blobs WHERE cid = $1", cid_param(cid)));
 }

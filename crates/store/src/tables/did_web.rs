@@ -3,12 +3,7 @@
 use allod_atproto::{Did, Handle, crypto::DidKey};
 
 use super::{first, parsed};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when the DID was made here before.
-pub const DID_WEB_USED: &str = "did:web used before";
-/// The conflict when the DID was not made here, or its document no longer is this server's to fill.
-pub const DID_WEB_MOVED: &str = "did:web moved";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// A did:web that was made here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +57,10 @@ pub async fn by_did(db: &dyn Database, did: &Did) -> Result<Option<HostedDid>, R
     })
 }
 
-/// Adds: the DID is made here, once and never again. Conflict: [`DID_WEB_USED`].
+/// Adds: the DID is made here, once and never again. Conflict: [`ConflictKey::DidWebUsed`].
 pub fn insert(txn: &mut Txn, did: &Did, now: i64) {
     txn.expect(
-        DID_WEB_USED,
+        ConflictKey::DidWebUsed,
         1,
         sql!("INSERT INTO did_web_documents (did, created_at) VALUES ($1, $2)", did.as_str(), now),
     );
@@ -76,10 +71,11 @@ pub fn unmake(txn: &mut Txn, did: &Did) {
     txn.run(sql!("DELETE FROM did_web_documents WHERE did = $1 AND endpoint IS NULL", did.as_str()));
 }
 
-/// Adds: the document says this from now on, or again what the account here has. Conflict: [`DID_WEB_MOVED`].
+/// Adds: the document says this from now on, or again what the account here has. Conflict:
+/// [`ConflictKey::DidWebMoved`].
 pub fn publish(txn: &mut Txn, did: &Did, elsewhere: Option<&Elsewhere>) {
     txn.expect(
-        DID_WEB_MOVED,
+        ConflictKey::DidWebMoved,
         1,
         sql!(
             "UPDATE did_web_documents SET endpoint = $2, signing_key = $3, handle = $4 WHERE did = $1",
@@ -91,10 +87,11 @@ pub fn publish(txn: &mut Txn, did: &Did, elsewhere: Option<&Elsewhere>) {
     );
 }
 
-/// Adds: the DID was made here, and its document says what its account here has. Conflict: [`DID_WEB_MOVED`].
+/// Adds: the DID was made here, and its document says what its account here has. Conflict:
+/// [`ConflictKey::DidWebMoved`].
 pub fn assert_here(txn: &mut Txn, did: &Did) {
     txn.absent(
-        DID_WEB_MOVED,
+        ConflictKey::DidWebMoved,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM did_web_documents WHERE did = $1 AND endpoint IS NULL)",
             did.as_str()

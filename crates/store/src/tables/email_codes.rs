@@ -3,10 +3,7 @@
 use allod_atproto::Did;
 
 use super::{all, first, parsed};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when the code was used, replaced or burned meanwhile.
-pub const CODE_GONE: &str = "code gone";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// A code that was mailed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +79,11 @@ pub fn issue(txn: &mut Txn, code: &EmailCode) {
     ));
 }
 
-/// Adds: the code is tried once more. Conflict: [`CODE_GONE`] when it may not be.
+/// Adds: the code is tried once more. Conflict: [`ConflictKey::EmailCodeGone`] when it may not be.
 pub fn count_try(txn: &mut Txn, code: &EmailCode) {
     txn.use_some_disk_reserve();
     txn.expect(
-        CODE_GONE,
+        ConflictKey::EmailCodeGone,
         1,
         sql!(
             "UPDATE email_codes SET tries_left = tries_left - 1 \
@@ -98,10 +95,10 @@ pub fn count_try(txn: &mut Txn, code: &EmailCode) {
     );
 }
 
-/// Adds: the code is used up. Conflict: [`CODE_GONE`] when it was before, or there is another one.
+/// Adds: the code is used up. Conflict: [`ConflictKey::EmailCodeGone`] when it was before, or there is another one.
 pub fn use_up(txn: &mut Txn, code: &EmailCode) {
     txn.expect(
-        CODE_GONE,
+        ConflictKey::EmailCodeGone,
         1,
         sql!(
             "DELETE FROM email_codes WHERE did = $1 AND purpose = $2 AND code_hash = $3",

@@ -3,10 +3,7 @@
 use allod_atproto::{Did, Handle, crypto::DidKey};
 
 use super::{first, parsed, readable, signing_keys::WrappedKey};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when the change is not there (any more), or another one is.
-pub const CHANGE_MOVED: &str = "identity change moved";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// One change under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +86,10 @@ pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<
     Ok(readable(&rows.await?, change))
 }
 
-/// Adds a change. Conflict: [`CHANGE_MOVED`] when the DID has one already.
+/// Adds a change. Conflict: [`ConflictKey::IdentityChangeMoved`] when the DID has one already.
 pub fn insert(txn: &mut Txn, change: &IdentityChange) {
     txn.expect(
-        CHANGE_MOVED,
+        ConflictKey::IdentityChangeMoved,
         1,
         sql!(
             "INSERT INTO identity_changes (did, operation, handle, handle_held_until, did_key, wrapped, created_at, \
@@ -112,10 +109,10 @@ pub fn insert(txn: &mut Txn, change: &IdentityChange) {
     );
 }
 
-/// Adds: this very change is over. Conflict: [`CHANGE_MOVED`] when it is already.
+/// Adds: this very change is over. Conflict: [`ConflictKey::IdentityChangeMoved`] when it is already.
 pub fn remove(txn: &mut Txn, change: &IdentityChange) {
     txn.expect(
-        CHANGE_MOVED,
+        ConflictKey::IdentityChangeMoved,
         1,
         sql!(
             "DELETE FROM identity_changes WHERE did = $1 AND operation = $2",

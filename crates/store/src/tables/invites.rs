@@ -3,11 +3,7 @@
 use allod_atproto::Did;
 
 use super::{all, first};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when a code has no use left, is disabled, its owner is taken down or may not invite, or it
-/// does not exist.
-pub const INVITE_UNUSABLE: &str = "invite unusable";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// One invite code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,13 +153,11 @@ pub async fn is_owner_barred(db: &dyn Database, invite: &InviteCode) -> Result<b
     Ok(!rows.await?.is_empty())
 }
 
-/// The conflict when an owner has more or fewer codes than were read.
-pub const INVITES_CHANGED: &str = "invites changed";
-
-/// Adds: the owner has as many codes that `made_by_others` did not make as were read. Conflict: [`INVITES_CHANGED`].
+/// Adds: the owner has as many codes that `made_by_others` did not make as were read. Conflict:
+/// [`ConflictKey::InvitesChanged`].
 pub fn assert_own_count(txn: &mut Txn, owner: &Did, made_by_others: &str, count: i64) {
     txn.absent(
-        INVITES_CHANGED,
+        ConflictKey::InvitesChanged,
         sql!(
             "SELECT 1 WHERE (SELECT COUNT(*) FROM invite_codes WHERE for_account = $1 AND created_by <> $2) <> $3",
             owner.as_str(),
@@ -188,10 +182,11 @@ pub fn insert(txn: &mut Txn, invite: &InviteCode) {
     ));
 }
 
-/// Adds: one use of the code is taken for the DID, also when an account of the DID that is gone took one. Conflict: [`INVITE_UNUSABLE`].
+/// Adds: one use of the code is taken for the DID, also when an account of the DID that is gone took one. Conflict:
+/// [`ConflictKey::InviteUnusable`].
 pub fn take_use(txn: &mut Txn, code: &str, used_by: &Did, now: i64) {
     txn.expect(
-        INVITE_UNUSABLE,
+        ConflictKey::InviteUnusable,
         1,
         sql!(
             "UPDATE invite_codes SET uses_left = uses_left - 1 WHERE code = $1 AND disabled = 0 AND uses_left > 0 \
@@ -201,7 +196,7 @@ pub fn take_use(txn: &mut Txn, code: &str, used_by: &Did, now: i64) {
         ),
     );
     txn.expect(
-        INVITE_UNUSABLE,
+        ConflictKey::InviteUnusable,
         1,
         sql!(
             "INSERT INTO invite_code_uses (code, used_by, used_at) VALUES ($1, $2, $3) \

@@ -4,12 +4,7 @@ use allod_atproto::Did;
 use bytes::Bytes;
 
 use super::{first, parsed, readable};
-use crate::{Database, ReadError, Row, Touched, Txn, sql};
-
-/// The conflict when a recipient was written to often enough, or too many letters wait.
-pub const TOO_MANY_LETTERS: &str = "too many letters";
-/// The conflict when the letter is no longer in the outbox.
-pub const LETTER_GONE: &str = "letter gone";
+use crate::{ConflictKey, Database, ReadError, Row, Touched, Txn, sql};
 
 /// A letter in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +57,7 @@ pub struct Caps {
 pub enum WhenTooMany {
     /// It goes on without the letter.
     LeaveOut,
-    /// It is refused with [`TOO_MANY_LETTERS`].
+    /// It is refused with [`ConflictKey::TooManyEmails`].
     Refuse,
 }
 
@@ -84,7 +79,7 @@ fn letter(row: &Row) -> Result<OutboxLetter, ReadError> {
 }
 
 /// Adds a letter. It takes the place of one that waits and is the same; one that is left out leaves that.
-/// Conflict: [`TOO_MANY_LETTERS`], if that is to refuse.
+/// Conflict: [`ConflictKey::TooManyEmails`], if that is to refuse.
 pub fn post(txn: &mut Txn, letter: &OutboxLetter, caps: Caps, too_many: WhenTooMany) {
     txn.touch(Touched::Outbox);
     if too_many == WhenTooMany::Refuse {
@@ -118,7 +113,7 @@ pub fn post(txn: &mut Txn, letter: &OutboxLetter, caps: Caps, too_many: WhenTooM
     );
     match too_many {
         WhenTooMany::LeaveOut => txn.run(insert),
-        WhenTooMany::Refuse => txn.expect(TOO_MANY_LETTERS, 1, insert),
+        WhenTooMany::Refuse => txn.expect(ConflictKey::TooManyEmails, 1, insert),
     }
     txn.run(sql!(
         "INSERT INTO mail_posted (letter_id, recipient, did, kind, posted_at) \
@@ -161,10 +156,10 @@ pub fn put_off(txn: &mut Txn, letter_id: &[u8], next_try_at: i64, error: &str) {
     ));
 }
 
-/// Adds: the letter's content becomes another. Conflict: [`LETTER_GONE`].
+/// Adds: the letter's content becomes another. Conflict: [`ConflictKey::QueuedEmailGone`].
 pub fn rewrite(txn: &mut Txn, letter_id: &[u8], did: &Did, sealed: Bytes, expires_at: i64) {
     txn.expect(
-        LETTER_GONE,
+        ConflictKey::QueuedEmailGone,
         1,
         sql!(
             "UPDATE mail_outbox SET did = $2, sealed = $3, expires_at = $4 WHERE letter_id = $1",

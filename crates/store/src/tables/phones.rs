@@ -2,12 +2,7 @@
 
 use allod_atproto::Did;
 
-use crate::{Database, ReadError, Txn, sql};
-
-/// The conflict when a code was used for another account, or its time is over.
-pub const CODE_USED: &str = "phone code used";
-/// The conflict when a number has made as many accounts as it may.
-pub const NUMBER_SPENT: &str = "phone number spent";
+use crate::{ConflictKey, Database, ReadError, Txn, sql};
 
 /// What is kept of a number and the code that was sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +45,10 @@ pub fn approve(txn: &mut Txn, shown: &Shown, ends_at: i64) {
 }
 
 /// Adds: the code is used up for the DID's account, which counts for the number.
-/// Conflicts: [`CODE_USED`], [`NUMBER_SPENT`].
+/// Conflicts: [`ConflictKey::PhoneCodeUsed`], [`ConflictKey::PhoneNumberSpent`].
 pub fn use_up(txn: &mut Txn, shown: &Shown, did: &Did, accounts_max: u32, now: i64) {
     txn.expect(
-        CODE_USED,
+        ConflictKey::PhoneCodeUsed,
         1,
         sql!(
             "UPDATE phone_codes SET used_by = $3 \
@@ -65,7 +60,7 @@ pub fn use_up(txn: &mut Txn, shown: &Shown, did: &Did, accounts_max: u32, now: i
         ),
     );
     txn.absent(
-        NUMBER_SPENT,
+        ConflictKey::PhoneNumberSpent,
         sql!(
             "SELECT 1 FROM phone_accounts WHERE number_hash = $1 LIMIT 1 OFFSET $2",
             shown.number_hash.as_slice(),

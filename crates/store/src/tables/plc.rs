@@ -3,10 +3,7 @@
 use allod_atproto::{Cid, Did};
 
 use super::{all, first, parsed};
-use crate::{Database, ReadError, Row, Seq, Txn, sql};
-
-/// The conflict when the DID's log is not the one that the caller read.
-pub const PLC_LOG_MOVED: &str = "plc log moved";
+use crate::{ConflictKey, Database, ReadError, Row, Seq, Txn, sql};
 
 /// One operation of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +110,7 @@ pub async fn newest_seq(db: &dyn Database) -> Result<Seq, ReadError> {
 }
 
 /// Adds an operation to a log whose newest one, undone or not, is `head`; `None` for a log that does not exist yet.
-/// Conflict: [`PLC_LOG_MOVED`].
+/// Conflict: [`ConflictKey::PlcLogMoved`].
 ///
 /// A head never comes back, so one that still is what the caller read means that the whole log is.
 pub fn append(txn: &mut Txn, head: Option<&Cid>, new: &NewPlcOperation) {
@@ -124,10 +121,10 @@ pub fn append(txn: &mut Txn, head: Option<&Cid>, new: &NewPlcOperation) {
             sql!("UPDATE plc_heads SET head = $3 WHERE did = $1 AND head = $2", did, head.to_string(), cid.as_str())
         }
     };
-    txn.expect(PLC_LOG_MOVED, 1, moved);
+    txn.expect(ConflictKey::PlcLogMoved, 1, moved);
     for undone in &new.nullifies {
         txn.expect(
-            PLC_LOG_MOVED,
+            ConflictKey::PlcLogMoved,
             1,
             sql!(
                 "UPDATE plc_operations SET nullified = 1 WHERE did = $1 AND cid = $2 AND nullified = 0",
@@ -137,7 +134,7 @@ pub fn append(txn: &mut Txn, head: Option<&Cid>, new: &NewPlcOperation) {
         );
     }
     txn.expect(
-        PLC_LOG_MOVED,
+        ConflictKey::PlcLogMoved,
         1,
         sql!(
             "INSERT INTO plc_operations (seq, did, cid, operation, created_at, nullified) \

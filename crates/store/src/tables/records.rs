@@ -4,10 +4,7 @@ use allod_atproto::{Cid, Did, Tid, repo::RecordPath};
 use bytes::Bytes;
 
 use super::{Page, PageSize, all, first, parsed};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when a record is not as the repository's tree says.
-pub const RECORD_DIFFERS: &str = "record differs from the tree";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// How many bits a set's number has.
 const RECORD_SET_BITS: u32 = 48;
@@ -201,10 +198,10 @@ pub async fn about(
     all(&rows.await?, |row| row.get(0))
 }
 
-/// Adds a record that is new. Conflict: [`RECORD_DIFFERS`] when there is one.
+/// Adds a record that is new. Conflict: [`ConflictKey::RecordDiffers`] when there is one.
 pub fn create(txn: &mut Txn, set: RecordSet, path: &RecordPath, cid: &Cid, rev: Tid, block: Bytes) {
     txn.expect(
-        RECORD_DIFFERS,
+        ConflictKey::RecordDiffers,
         1,
         sql!(
             "INSERT INTO records (record_set, path, cid, rev, block) VALUES ($1, $2, $3, $4, $5)",
@@ -217,10 +214,10 @@ pub fn create(txn: &mut Txn, set: RecordSet, path: &RecordPath, cid: &Cid, rev: 
     );
 }
 
-/// Adds: a record is replaced. Conflict: [`RECORD_DIFFERS`] when there is none.
+/// Adds: a record is replaced. Conflict: [`ConflictKey::RecordDiffers`] when there is none.
 pub fn update(txn: &mut Txn, set: RecordSet, path: &RecordPath, cid: &Cid, rev: Tid, block: Bytes) {
     txn.expect(
-        RECORD_DIFFERS,
+        ConflictKey::RecordDiffers,
         1,
         sql!(
             "UPDATE records SET cid = $3, rev = $4, block = $5 WHERE record_set = $1 AND path = $2",
@@ -233,10 +230,10 @@ pub fn update(txn: &mut Txn, set: RecordSet, path: &RecordPath, cid: &Cid, rev: 
     );
 }
 
-/// Adds: a record goes. Conflict: [`RECORD_DIFFERS`] when there is none.
+/// Adds: a record goes. Conflict: [`ConflictKey::RecordDiffers`] when there is none.
 pub fn delete(txn: &mut Txn, set: RecordSet, path: &RecordPath) {
     let statement = sql!("DELETE FROM records WHERE record_set = $1 AND path = $2", set.0, path.as_str());
-    txn.expect(RECORD_DIFFERS, 1, statement);
+    txn.expect(ConflictKey::RecordDiffers, 1, statement);
 }
 
 /// Adds: a record is about `subject`.
@@ -271,13 +268,11 @@ pub fn retire(txn: &mut Txn, set: RecordSet, did: &Did, delete_after: i64) {
     ));
 }
 
-/// The conflict when a set that no repository has was deleted or adopted meanwhile.
-pub const SET_GONE: &str = "record set gone";
-
-/// Adds: a set that is not due to be deleted at `now` is to be deleted from `delete_after` on. Conflict: [`SET_GONE`].
+/// Adds: a set that is not due to be deleted at `now` is to be deleted from `delete_after` on. Conflict:
+/// [`ConflictKey::RecordSetGone`].
 pub fn keep(txn: &mut Txn, set: RecordSet, now: i64, delete_after: i64) {
     txn.expect(
-        SET_GONE,
+        ConflictKey::RecordSetGone,
         1,
         sql!(
             "UPDATE old_record_sets SET delete_after = $3 WHERE record_set = $1 AND delete_after > $2",
@@ -288,19 +283,17 @@ pub fn keep(txn: &mut Txn, set: RecordSet, now: i64, delete_after: i64) {
     );
 }
 
-/// Adds: a set that is not due to be deleted at `now` is a repository's from now on. Conflict: [`SET_GONE`].
+/// Adds: a set that is not due to be deleted at `now` is a repository's from now on. Conflict:
+/// [`ConflictKey::RecordSetGone`].
 pub fn adopt(txn: &mut Txn, set: RecordSet, now: i64) {
     let statement = sql!("DELETE FROM old_record_sets WHERE record_set = $1 AND delete_after > $2", set.0, now);
-    txn.expect(SET_GONE, 1, statement);
+    txn.expect(ConflictKey::RecordSetGone, 1, statement);
 }
 
 /// Adds: a set that is no repository's may be deleted now.
 pub fn abandon(txn: &mut Txn, set: RecordSet, now: i64) {
     txn.run(sql!("UPDATE old_record_sets SET delete_after = $2 WHERE record_set = $1", set.0, now));
 }
-
-/// The conflict when a record is not there (any more).
-pub const RECORD_GONE: &str = "record gone";
 
 /// Reads the record at `path` of an account of any status.
 pub async fn of_account(db: &dyn Database, did: &Did, path: &RecordPath) -> Result<Option<Record>, ReadError> {
@@ -313,11 +306,11 @@ pub async fn of_account(db: &dyn Database, did: &Did, path: &RecordPath) -> Resu
     first(&rows.await?, record)
 }
 
-/// Adds: the record is taken down, or not any more. Conflict: [`RECORD_GONE`].
+/// Adds: the record is taken down, or not any more. Conflict: [`ConflictKey::RecordGone`].
 pub fn set_takedown(txn: &mut Txn, did: &Did, path: &RecordPath, takedown_ref: Option<&str>) {
     txn.use_disk_reserve();
     txn.expect(
-        RECORD_GONE,
+        ConflictKey::RecordGone,
         1,
         sql!(
             "UPDATE records SET takedown_ref = $3 \
@@ -341,10 +334,10 @@ pub fn carry_takedowns(txn: &mut Txn, from: RecordSet, to: RecordSet) {
     ));
 }
 
-/// Adds: the set is due to be deleted at `now`. Conflict: [`SET_GONE`].
+/// Adds: the set is due to be deleted at `now`. Conflict: [`ConflictKey::RecordSetGone`].
 pub fn assert_due(txn: &mut Txn, set: RecordSet, now: i64) {
     txn.expect(
-        SET_GONE,
+        ConflictKey::RecordSetGone,
         1,
         sql!(
             "UPDATE old_record_sets SET delete_after = delete_after WHERE record_set = $1 AND delete_after <= $2",

@@ -4,10 +4,7 @@ use allod_atproto::{Cid, Did, Tid};
 use bytes::Bytes;
 
 use super::{Page, PageSize, all, first, parsed, records::RecordSet};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when a repository's head is not the expected one.
-pub const HEAD_MOVED: &str = "head moved";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// The signed head of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +105,10 @@ pub async fn collections_of(db: &dyn Database, did: &Did, bytes_max: usize) -> R
     all(&db.read(query.up_to_bytes(bytes_max)).await?, |row| row.get(0))
 }
 
-/// Adds a repository's first head. Conflict: [`HEAD_MOVED`] when it has one.
+/// Adds a repository's first head. Conflict: [`ConflictKey::HeadMoved`] when it has one.
 pub fn create(txn: &mut Txn, did: &Did, head: &Head) {
     txn.expect(
-        HEAD_MOVED,
+        ConflictKey::HeadMoved,
         1,
         sql!(
             "INSERT INTO repos (did, head, rev, data, commit_block, record_set) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -125,10 +122,10 @@ pub fn create(txn: &mut Txn, did: &Did, head: &Head) {
     );
 }
 
-/// Adds: the repository's head goes from `previous` to `head`. Conflict: [`HEAD_MOVED`].
+/// Adds: the repository's head goes from `previous` to `head`. Conflict: [`ConflictKey::HeadMoved`].
 pub fn advance(txn: &mut Txn, did: &Did, previous: &Cid, head: &Head) {
     txn.expect(
-        HEAD_MOVED,
+        ConflictKey::HeadMoved,
         1,
         sql!(
             "UPDATE repos SET head = $3, rev = $4, data = $5, commit_block = $6, record_set = $7 \

@@ -3,10 +3,7 @@
 use allod_atproto::Did;
 
 use super::{first, parsed};
-use crate::{Database, ReadError, Row, Touched, Txn, sql};
-
-/// The conflict when a refresh token is not there (any more) as it was read.
-pub const SESSION_MOVED: &str = "session moved";
+use crate::{ConflictKey, Database, ReadError, Row, Touched, Txn, sql};
 
 /// What a sign-in allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,7 +107,7 @@ pub async fn opened_after(db: &dyn Database, did: &Did, family: &str, since: i64
 /// Adds a token.
 pub fn insert(txn: &mut Txn, session: &SessionToken) {
     txn.expect(
-        SESSION_MOVED,
+        ConflictKey::SessionMoved,
         1,
         sql!(
             "INSERT INTO sessions (token_hash, family, did, created_at, expires_at, next_hash, scope, app_password) \
@@ -128,10 +125,10 @@ pub fn insert(txn: &mut Txn, session: &SessionToken) {
 }
 
 /// Adds: the token is replaced by `next_hash` and itself usable only until `grace_until` at the most.
-/// Conflict: [`SESSION_MOVED`] when it was replaced or revoked meanwhile.
+/// Conflict: [`ConflictKey::SessionMoved`] when it was replaced or revoked meanwhile.
 pub fn rotate(txn: &mut Txn, token_hash: &[u8], next_hash: &[u8], grace_until: i64) {
     txn.expect(
-        SESSION_MOVED,
+        ConflictKey::SessionMoved,
         1,
         sql!(
             "UPDATE sessions SET next_hash = $2, \

@@ -3,14 +3,7 @@
 use allod_atproto::Did;
 
 use super::{all, first, parsed, readable};
-use crate::{Database, ReadError, Row, Touched, Txn, sql};
-
-/// The conflict when an account is not (any more) in the queue as was expected.
-pub const PLACE_MOVED: &str = "queue place moved";
-/// The conflict when an account waits to be let in.
-pub const WAITS: &str = "account waits";
-/// The conflict when an account is being let in.
-pub const BEING_LET_IN: &str = "account is being let in";
+use crate::{ConflictKey, Database, ReadError, Row, Touched, Txn, sql};
 
 /// One account that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,10 +117,11 @@ pub fn insert(txn: &mut Txn, waiting: &Waiting) {
     ));
 }
 
-/// Adds: the account is to be let in. Conflict: [`PLACE_MOVED`] when it does not wait, or that was decided before.
+/// Adds: the account is to be let in. Conflict: [`ConflictKey::QueuePlaceMoved`] when it does not wait, or that was
+/// decided before.
 pub fn decide(txn: &mut Txn, did: &Did, now: i64, next_try_at: i64) {
     txn.expect(
-        PLACE_MOVED,
+        ConflictKey::QueuePlaceMoved,
         1,
         sql!(
             "UPDATE sign_up_queue SET let_in_at = $2, next_try_at = $3, tries = 0, last_error = NULL \
@@ -155,10 +149,11 @@ pub fn postpone(txn: &mut Txn, did: &Did, next_try_at: i64, error: &str) {
     ));
 }
 
-/// Adds: the account that was to be let in is in. Conflict: [`PLACE_MOVED`] when somebody else was first.
+/// Adds: the account that was to be let in is in. Conflict: [`ConflictKey::QueuePlaceMoved`] when somebody else was
+/// first.
 pub fn remove(txn: &mut Txn, did: &Did) {
     txn.expect(
-        PLACE_MOVED,
+        ConflictKey::QueuePlaceMoved,
         1,
         sql!("DELETE FROM sign_up_queue WHERE did = $1 AND let_in_at IS NOT NULL", did.as_str()),
     );
@@ -166,10 +161,10 @@ pub fn remove(txn: &mut Txn, did: &Did) {
     txn.run(sql!("UPDATE accounts SET is_queued = 0 WHERE did = $1", did.as_str()));
 }
 
-/// Adds: the account waits, and nothing was decided about it. Conflict: [`PLACE_MOVED`].
+/// Adds: the account waits, and nothing was decided about it. Conflict: [`ConflictKey::QueuePlaceMoved`].
 pub fn assert_undecided(txn: &mut Txn, did: &Did) {
     txn.absent(
-        PLACE_MOVED,
+        ConflictKey::QueuePlaceMoved,
         sql!(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sign_up_queue WHERE did = $1 AND let_in_at IS NULL)",
             did.as_str()
@@ -177,15 +172,15 @@ pub fn assert_undecided(txn: &mut Txn, did: &Did) {
     );
 }
 
-/// Adds: the account does not wait. Conflict: [`WAITS`].
+/// Adds: the account does not wait. Conflict: [`ConflictKey::AccountQueued`].
 pub fn assert_not_waiting(txn: &mut Txn, did: &Did) {
-    txn.absent(WAITS, sql!("SELECT 1 FROM sign_up_queue WHERE did = $1", did.as_str()));
+    txn.absent(ConflictKey::AccountQueued, sql!("SELECT 1 FROM sign_up_queue WHERE did = $1", did.as_str()));
 }
 
-/// Adds: an account that goes waits no longer. Conflict: [`BEING_LET_IN`].
+/// Adds: an account that goes waits no longer. Conflict: [`ConflictKey::AccountBeingAdmitted`].
 pub fn forget(txn: &mut Txn, did: &Did) {
     txn.absent(
-        BEING_LET_IN,
+        ConflictKey::AccountBeingAdmitted,
         sql!("SELECT 1 FROM sign_up_queue WHERE did = $1 AND let_in_at IS NOT NULL", did.as_str()),
     );
     txn.run(sql!("DELETE FROM sign_up_queue WHERE did = $1", did.as_str()));

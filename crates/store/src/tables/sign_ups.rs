@@ -3,10 +3,7 @@
 use allod_atproto::{Did, Handle};
 
 use super::{first, parsed, readable};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when the sign-up is not in the expected state (any more), or is already there.
-pub const SIGN_UP_MOVED: &str = "sign-up moved";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// How far a sign-up has durably come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,15 +156,16 @@ pub async fn page(db: &dyn Database, after: Option<&Did>, limit: i64) -> Result<
     Ok(readable(&rows.await?, sign_up))
 }
 
-/// Adds: no sign-up of this DID is under way. Conflict: [`SIGN_UP_MOVED`].
+/// Adds: no sign-up of this DID is under way. Conflict: [`ConflictKey::SignUpMoved`].
 pub fn assert_absent(txn: &mut Txn, did: &Did) {
-    txn.absent(SIGN_UP_MOVED, sql!("SELECT 1 FROM sign_ups WHERE did = $1", did.as_str()));
+    txn.absent(ConflictKey::SignUpMoved, sql!("SELECT 1 FROM sign_ups WHERE did = $1", did.as_str()));
 }
 
-/// Adds a sign-up in the state `Reserved`. Conflict: [`SIGN_UP_MOVED`] when its DID or handle has one already.
+/// Adds a sign-up in the state `Reserved`. Conflict: [`ConflictKey::SignUpMoved`] when its DID or handle has one
+/// already.
 pub fn insert(txn: &mut Txn, sign_up: &SignUp) {
     txn.expect(
-        SIGN_UP_MOVED,
+        ConflictKey::SignUpMoved,
         1,
         sql!(
             "INSERT INTO sign_ups (did, state, driver, handle, email, email_key, password_hash, invite_code, operation, \
@@ -194,10 +192,10 @@ pub fn insert(txn: &mut Txn, sign_up: &SignUp) {
 }
 
 /// Adds: from now on the operation may be out; the account will have this password.
-/// Conflict: [`SIGN_UP_MOVED`] when it was released meanwhile.
+/// Conflict: [`ConflictKey::SignUpMoved`] when it was released meanwhile.
 pub fn mark_submitted(txn: &mut Txn, did: &Did, password_hash: &str) {
     txn.expect(
-        SIGN_UP_MOVED,
+        ConflictKey::SignUpMoved,
         1,
         sql!(
             "UPDATE sign_ups SET state = 2, password_hash = $2 WHERE did = $1 AND state = 1",
@@ -208,10 +206,10 @@ pub fn mark_submitted(txn: &mut Txn, did: &Did, password_hash: &str) {
 }
 
 /// Adds: the account is active; the row stays until `forget_at` for a caller who never got the answer.
-/// Conflict: [`SIGN_UP_MOVED`] when somebody else was first.
+/// Conflict: [`ConflictKey::SignUpMoved`] when somebody else was first.
 pub fn mark_active(txn: &mut Txn, did: &Did, driver: Option<&str>, forget_at: i64) {
     txn.expect(
-        SIGN_UP_MOVED,
+        ConflictKey::SignUpMoved,
         1,
         sql!(
             "UPDATE sign_ups SET state = 3, driver = $2, next_try_at = $3, last_error = NULL \
@@ -233,10 +231,10 @@ pub fn postpone(txn: &mut Txn, did: &Did, next_try_at: i64, error: &str) {
     ));
 }
 
-/// Adds: the row in this state goes. Conflict: [`SIGN_UP_MOVED`] when it is not there in that state.
+/// Adds: the row in this state goes. Conflict: [`ConflictKey::SignUpMoved`] when it is not there in that state.
 pub fn remove(txn: &mut Txn, did: &Did, state: SignUpState) {
     txn.expect(
-        SIGN_UP_MOVED,
+        ConflictKey::SignUpMoved,
         1,
         sql!("DELETE FROM sign_ups WHERE did = $1 AND state = $2", did.as_str(), state.code()),
     );

@@ -4,10 +4,7 @@ use allod_atproto::{Did, crypto::DidKey};
 use bytes::Bytes;
 
 use super::{first, parsed};
-use crate::{Database, ReadError, Row, Txn, sql};
-
-/// The conflict when a reserved key is gone or another one is reserved for the DID.
-pub const RESERVED_KEY_MOVED: &str = "reserved key moved";
+use crate::{ConflictKey, Database, ReadError, Row, Txn, sql};
 
 /// A wrapped private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +42,10 @@ pub fn insert(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
     ));
 }
 
-/// The conflict when the account has no signing key.
-pub const KEY_GONE: &str = "signing key gone";
-
-/// Adds: another key takes the place of the account's. Conflict: [`KEY_GONE`].
+/// Adds: another key takes the place of the account's. Conflict: [`ConflictKey::SigningKeyGone`].
 pub fn replace(txn: &mut Txn, did: &Did, key: &WrappedKey, now: i64) {
     txn.expect(
-        KEY_GONE,
+        ConflictKey::SigningKeyGone,
         1,
         sql!(
             "UPDATE signing_keys SET did_key = $2, wrapped = $3, created_at = $4 WHERE did = $1",
@@ -98,11 +92,11 @@ pub async fn reserved_count(db: &dyn Database) -> Result<i64, ReadError> {
     Ok(first(&rows, |row| row.get(0))?.unwrap_or(0))
 }
 
-/// Adds a reserved key. Conflict: [`RESERVED_KEY_MOVED`] when one is already reserved for the DID.
+/// Adds a reserved key. Conflict: [`ConflictKey::ReservedKeyMoved`] when one is already reserved for the DID.
 pub fn reserve(txn: &mut Txn, did: Option<&Did>, key: &WrappedKey, now: i64, expires_at: i64) {
     txn.run(sql!("DELETE FROM reserved_signing_keys WHERE expires_at <= $1", now));
     txn.expect(
-        RESERVED_KEY_MOVED,
+        ConflictKey::ReservedKeyMoved,
         1,
         sql!(
             "INSERT INTO reserved_signing_keys (did_key, did, wrapped, created_at, expires_at) \
@@ -129,7 +123,11 @@ pub fn give_back_reserved(txn: &mut Txn, did: Option<&Did>, key: &WrappedKey, no
     ));
 }
 
-/// Adds: the reserved key is used up. Conflict: [`RESERVED_KEY_MOVED`] when it is gone.
+/// Adds: the reserved key is used up. Conflict: [`ConflictKey::ReservedKeyMoved`] when it is gone.
 pub fn consume_reserved(txn: &mut Txn, did_key: &DidKey) {
-    txn.expect(RESERVED_KEY_MOVED, 1, sql!("DELETE FROM reserved_signing_keys WHERE did_key = $1", did_key.as_str()));
+    txn.expect(
+        ConflictKey::ReservedKeyMoved,
+        1,
+        sql!("DELETE FROM reserved_signing_keys WHERE did_key = $1", did_key.as_str()),
+    );
 }

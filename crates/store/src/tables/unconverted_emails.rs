@@ -2,8 +2,8 @@
 
 use allod_atproto::Did;
 
-use super::{accounts::EMAIL_TAKEN, all, parsed};
-use crate::{Database, ReadError, Touched, Txn, sql};
+use super::{all, parsed};
+use crate::{ConflictKey, Database, ReadError, Touched, Txn, sql};
 
 /// Reads up to `limit` DIDs after `after`, in order, each with its address; none where the DID has no address any more.
 pub async fn page(db: &dyn Database, after: &str, limit: i64) -> Result<Vec<(Did, Option<String>)>, ReadError> {
@@ -17,13 +17,13 @@ pub async fn page(db: &dyn Database, after: &str, limit: i64) -> Result<Vec<(Did
     all(&rows.await?, |row| Ok((parsed("unconverted_emails.did", Did::parse(&row.get::<String>(0)?))?, row.get(1)?)))
 }
 
-/// Adds: the DID's address becomes `email`, also in a sign-up under way. Conflict: [`EMAIL_TAKEN`] when another DID has
-/// it, or the address is no longer `before`.
+/// Adds: the DID's address becomes `email`, also in a sign-up under way. Conflict: [`ConflictKey::EmailTaken`] when
+/// another DID has it, or the address is no longer `before`.
 pub fn convert(txn: &mut Txn, did: &Did, before: &str, email: &str) {
     let did = did.as_str();
     txn.touch(Touched::Account(did.to_owned()));
     txn.expect(
-        EMAIL_TAKEN,
+        ConflictKey::EmailTaken,
         1,
         sql!(
             "UPDATE emails SET email_key = $3 WHERE did = $1 AND email_key = $2 \

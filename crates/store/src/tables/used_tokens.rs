@@ -1,14 +1,11 @@
 //! One-use tokens that were used.
 
-use crate::{Database, ReadError, Txn, sql};
+use crate::{ConflictKey, Database, ReadError, Txn, sql};
 
-/// The conflict when a one-use token was used before.
-pub const TOKEN_USED: &str = "token used";
-
-/// Adds: the token with this hash is used, remembered until it would expire. Conflict: [`TOKEN_USED`].
+/// Adds: the token with this hash is used, remembered until it would expire. Conflict: [`ConflictKey::TokenUsed`].
 pub fn use_up(txn: &mut Txn, token_hash: &[u8], expires_at: i64) {
     txn.expect(
-        TOKEN_USED,
+        ConflictKey::TokenUsed,
         1,
         sql!("INSERT INTO used_tokens (token_hash, expires_at) VALUES ($1, $2)", token_hash, expires_at),
     );

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use allod_store::{Db, EventKind, NewEvent, Rows, SEQ_MAX, Seq, Statement, Txn, sql};
+use allod_store::{ConflictKey, Db, EventKind, NewEvent, Rows, SEQ_MAX, Seq, Statement, Txn, sql};
 use bytes::Bytes;
 
 /// How many rows a transaction has besides its head: all or none of them may be found later.
@@ -55,14 +55,14 @@ pub(crate) fn setup() -> Txn {
 pub(crate) fn write(writer: i64, n: i64) -> Txn {
     let mut txn = Txn::new();
     if n == 0 {
-        txn.expect("head", 1, sql!("INSERT INTO trial_heads (writer, n) VALUES ($1, 1)", writer));
+        txn.expect(ConflictKey::Test("head"), 1, sql!("INSERT INTO trial_heads (writer, n) VALUES ($1, 1)", writer));
     } else {
         let swap = "UPDATE trial_heads SET n = $2 + 1 WHERE writer = $1 AND n = $2";
-        txn.expect("head", 1, sql!(swap, writer, n));
+        txn.expect(ConflictKey::Test("head"), 1, sql!(swap, writer, n));
     }
     let insert = "INSERT INTO trial_rows (writer, n, part, value) VALUES ($1, $2, $3, $4)";
     for part in 0..PARTS {
-        txn.expect("part", 1, sql!(insert, writer, n, part, value(writer, n, part)));
+        txn.expect(ConflictKey::Test("part"), 1, sql!(insert, writer, n, part, value(writer, n, part)));
     }
     for index in 0..events_of(writer, n) {
         txn.event(event(writer, n, index));
@@ -76,7 +76,7 @@ pub(crate) fn conflicting(writer: i64) -> Txn {
     let insert = "INSERT INTO trial_rows (writer, n, part, value) VALUES ($1, $2, $3, $4)";
     txn.run(sql!(insert, writer, -1, 0, &b""[..]));
     txn.event(event(writer, -1, 0));
-    txn.expect("head", 1, sql!("UPDATE trial_heads SET n = 0 WHERE writer = $1 AND n = -1", writer));
+    txn.expect(ConflictKey::Test("head"), 1, sql!("UPDATE trial_heads SET n = 0 WHERE writer = $1 AND n = -1", writer));
     txn
 }
 

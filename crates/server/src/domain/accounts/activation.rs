@@ -8,7 +8,7 @@ use allod_atproto::{
 };
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
-    CommitError, EventKind, NewEvent, ReadError, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
         blobs, sign_up_queue,
@@ -48,9 +48,9 @@ impl From<AnnounceError> for ActivateError {
     fn from(error: AnnounceError) -> Self {
         match error {
             AnnounceError::NotFound(_)
-            | AnnounceError::Commit(CommitError::Conflict {
-                which: accounts::ACCOUNT_CHANGED | accounts::ACCOUNT_INACTIVE | sign_up_queue::WAITS,
-            }) => Self::NotFound,
+            | AnnounceError::Commit(CommitError::Conflict(
+                ConflictKey::AccountChanged | ConflictKey::AccountInactive | ConflictKey::AccountQueued,
+            )) => Self::NotFound,
             error @ (AnnounceError::NoKey(_)
             | AnnounceError::Key(_)
             | AnnounceError::Busy(_)

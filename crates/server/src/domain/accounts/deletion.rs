@@ -14,10 +14,10 @@ use allod_base::{
     secret::Secret,
 };
 use allod_store::{
-    CommitError, EventKind, NewEvent, ReadError, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        invites, phones, sessions, sign_up_queue,
+        invites, phones, sessions,
     },
 };
 
@@ -83,10 +83,8 @@ pub async fn delete(app: &Arc<App>, did: &Did) -> Result<(), DeleteError> {
 pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(), DeleteError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
     match remove(app, &account, None, permission).await {
-        Err(DeleteError::Commit(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED })) => {
-            Err(DeleteError::NotFound)
-        }
-        Err(DeleteError::Commit(CommitError::Conflict { which: sign_up_queue::BEING_LET_IN })) => {
+        Err(DeleteError::Commit(CommitError::Conflict(ConflictKey::AccountChanged))) => Err(DeleteError::NotFound),
+        Err(DeleteError::Commit(CommitError::Conflict(ConflictKey::AccountBeingAdmitted))) => {
             Err(DeleteError::BeingLetIn)
         }
         outcome => outcome,
@@ -143,7 +141,13 @@ pub async fn delete_due(app: &Arc<App>) -> Result<usize, DeleteError> {
         }
         match remove(app, &account, Some(now), txn).await {
             Ok(()) => removed += 1,
-            Err(DeleteError::Commit(CommitError::Conflict { .. })) => {}
+            // Not due any more, or gone, or on its way out of the sign-up queue.
+            Err(DeleteError::Commit(CommitError::Conflict(
+                ConflictKey::AccountChanged | ConflictKey::AccountBeingAdmitted,
+            ))) => {}
+            Err(error @ DeleteError::Commit(CommitError::Conflict(_))) => {
+                tracing::error!(did = %account.did, %error, "an account that is due can't be deleted");
+            }
             // A store that fails for one fails for the next one too; what else there is concerns one account.
             Err(error @ (DeleteError::Commit(_) | DeleteError::Read(_))) => return Err(error),
             Err(error) => tracing::warn!(did = %account.did, %error, "an account is not deleted yet"),

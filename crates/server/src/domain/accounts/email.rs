@@ -3,9 +3,9 @@
 use allod_atproto::Did;
 use allod_base::clock;
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
-        accounts::{self, ACCOUNT_CHANGED, Account, EMAIL_TAKEN},
+        accounts::{self, Account},
         unconverted_emails,
     },
 };
@@ -51,9 +51,9 @@ pub enum EmailError {
 impl From<CommitError> for EmailError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { which: EMAIL_TAKEN } => Self::Taken,
-            CommitError::Conflict { which: ACCOUNT_CHANGED } => Self::Changed,
-            error @ (CommitError::Conflict { .. }
+            CommitError::Conflict(ConflictKey::EmailTaken) => Self::Taken,
+            CommitError::Conflict(ConflictKey::AccountChanged) => Self::Changed,
+            error @ (CommitError::Conflict(_)
             | CommitError::Unavailable { .. }
             | CommitError::Unknown { .. }
             | CommitError::Refused { .. }) => CodeError::from(error).into(),
@@ -153,7 +153,7 @@ async fn convert(app: &App, did: &Did, email: Option<&str>) -> Result<(), Conver
     }
     match app.db.commit(txn).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict { .. }) => {
+        Err(CommitError::Conflict(ConflictKey::EmailTaken)) => {
             let other = accounts::email_holder(&*app.db, canonical.as_deref().unwrap_or_default()).await?;
             // Without another holder the account's address changed meanwhile; the next start looks again.
             if let Some(other) = other.filter(|other| other != did.as_str()) {

@@ -4,17 +4,14 @@ use std::net::IpAddr;
 
 use allod_atproto::Did;
 use allod_base::{randomness, secret::Secret};
-use allod_store::{
-    CommitError, ReadError, Txn,
-    tables::accounts::{self, ACCOUNT_CHANGED},
-};
+use allod_store::{CommitError, ConflictKey, ReadError, Txn, tables::accounts};
 
 use crate::{
     app::App,
     domain::{
         email_codes::{self, CodeError, Purpose},
         emails::ADDRESS_BYTES_MAX,
-        mail::{self, Content, Letter, TOO_MANY_LETTERS},
+        mail::{self, Content, Letter},
         passwords::{HashError, Requester},
     },
 };
@@ -45,9 +42,9 @@ pub enum PasswordError {
 impl From<CommitError> for PasswordError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { which: ACCOUNT_CHANGED } => Self::NotFound,
-            CommitError::Conflict { which: TOO_MANY_LETTERS } => Self::TooManyLetters,
-            error @ (CommitError::Conflict { .. }
+            CommitError::Conflict(ConflictKey::AccountChanged) => Self::NotFound,
+            CommitError::Conflict(ConflictKey::TooManyEmails) => Self::TooManyLetters,
+            error @ (CommitError::Conflict(_)
             | CommitError::Unavailable { .. }
             | CommitError::Unknown { .. }
             | CommitError::Refused { .. }) => CodeError::from(error).into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allod_atproto::{AtIdentifier, Did};
 use allod_base::secret::Secret;
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         accounts::{self, Account},
         invites,
@@ -259,7 +259,7 @@ async fn noted<T>(app: &App, by: &By, subject: &str, outcome: Result<T, AdminErr
 async fn commit(app: &App, txn: Txn) -> Result<(), AdminError> {
     match app.db.commit(txn).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict { which: accounts::ACCOUNT_CHANGED }) => Err(AdminError::NotFound),
+        Err(CommitError::Conflict(ConflictKey::AccountChanged)) => Err(AdminError::NotFound),
         Err(error) => Err(error.into()),
     }
 }

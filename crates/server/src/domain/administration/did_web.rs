@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use allod_atproto::{AtIdentifier, Did, Handle, crypto::DidKey, did_doc::DidDocument};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         accounts as stored,
         did_web::{self, Elsewhere, HostedDid},
@@ -126,7 +126,7 @@ async fn try_publish(app: &Arc<App>, by: &By, account: &str, publish: Publish) -
     }
     match app.db.commit(txn).await {
         Ok(_) => show(app, did.as_str()).await,
-        Err(CommitError::Conflict { which: stored::ACCOUNT_INACTIVE }) => Err(DidWebError::UnderWay),
+        Err(CommitError::Conflict(ConflictKey::AccountInactive)) => Err(DidWebError::UnderWay),
         Err(error) => Err(error.into()),
     }
 }

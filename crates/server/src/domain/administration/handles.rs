@@ -3,8 +3,8 @@
 use allod_atproto::Handle;
 use allod_base::clock;
 use allod_store::{
-    CommitError, ReadError, Txn,
-    tables::accounts::{self, HANDLE_NOT_HELD, HANDLE_TAKEN, HeldHandle},
+    CommitError, ConflictKey, ReadError, Txn,
+    tables::accounts::{self, HeldHandle},
 };
 
 use super::{By, audit};
@@ -74,7 +74,7 @@ async fn try_reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError
         audit::note(app, &mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => {}
-            Err(CommitError::Conflict { which: HANDLE_TAKEN }) => return Err(ReserveError::Taken(handle)),
+            Err(CommitError::Conflict(ConflictKey::HandleTaken)) => return Err(ReserveError::Taken(handle)),
             Err(error) => return Err(ReserveError::Commit(error)),
         }
     }
@@ -122,7 +122,7 @@ pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseE
         audit::note(app, &mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => Ok(handle),
-            Err(CommitError::Conflict { which: HANDLE_NOT_HELD }) => Err(ReleaseError::NotHeld(handle)),
+            Err(CommitError::Conflict(ConflictKey::HandleNotHeld)) => Err(ReleaseError::NotHeld(handle)),
             Err(error) => Err(ReleaseError::Commit(error)),
         }
     };

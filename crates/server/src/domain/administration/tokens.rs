@@ -6,7 +6,7 @@ use allod_base::{
     secret::Secret,
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::admin_tokens::{self, AdminScope, AdminToken},
 };
 use data_encoding::BASE64URL_NOPAD;
@@ -79,8 +79,8 @@ pub async fn create(
     audit::note(app, &mut txn, by, &format!("token:{name}"));
     match app.db.commit(txn).await {
         Ok(_) => Ok((secret, token)),
-        Err(CommitError::Conflict { which: admin_tokens::TOKEN_EXISTS }) => Err(CreateTokenError::NameTaken),
-        Err(CommitError::Conflict { which: admin_tokens::TOO_MANY_TOKENS }) => Err(CreateTokenError::TooMany),
+        Err(CommitError::Conflict(ConflictKey::AdminTokenExists)) => Err(CreateTokenError::NameTaken),
+        Err(CommitError::Conflict(ConflictKey::TooManyAdminTokens)) => Err(CreateTokenError::TooMany),
         Err(error) => Err(CreateTokenError::Commit(error)),
     }
 }
@@ -97,7 +97,7 @@ pub async fn revoke(app: &App, by: &By, name: &str) -> Result<bool, CommitError>
     audit::note(app, &mut txn, by, &format!("token:{name}"));
     match app.db.commit(txn).await {
         Ok(_) => Ok(true),
-        Err(CommitError::Conflict { .. }) => Ok(false),
+        Err(CommitError::Conflict(ConflictKey::AdminTokenGone)) => Ok(false),
         Err(error) => Err(error),
     }
 }

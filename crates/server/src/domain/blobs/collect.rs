@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_blobstore::objects::{Folder, ObjectError};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::blobs::{self, DueBlob},
 };
 
@@ -61,7 +61,7 @@ pub async fn collect(app: &Arc<App>) -> Result<usize, CollectError> {
                 app.integrity.is_whole(&integrity::blob(&did, &blob.cid));
             }
             // Uploaded again or referred to meanwhile.
-            Err(CommitError::Conflict { .. }) => continue,
+            Err(CommitError::Conflict(ConflictKey::BlobMoved)) => continue,
             Err(error) => return Err(error.into()),
         }
         app.blobs.objects.remove(&Folder::of(&did), &blob.object).await?;

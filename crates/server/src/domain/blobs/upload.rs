@@ -9,7 +9,7 @@ use allod_blobstore::{
     objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         blobs::{self, Blob, NewBlob},
         denied_blobs,
@@ -182,11 +182,11 @@ impl Staged<'_> {
             };
             match stored {
                 Ok(mime_type) => return Ok(BlobRef { cid: self.cid, mime_type, size: self.size }),
-                Err(UploadError::Commit(CommitError::Conflict { which: blobs::BLOB_MOVED })) => {}
-                Err(UploadError::Commit(CommitError::Conflict { which: denied_blobs::BLOB_DENIED })) => {
+                Err(UploadError::Commit(CommitError::Conflict(ConflictKey::BlobMoved))) => {}
+                Err(UploadError::Commit(CommitError::Conflict(ConflictKey::BlobDenied))) => {
                     return Err(UploadError::TakenDown);
                 }
-                Err(UploadError::Commit(CommitError::Conflict { which: blobs::OVER_QUOTA })) => {
+                Err(UploadError::Commit(CommitError::Conflict(ConflictKey::BlobQuotaExceeded))) => {
                     return Err(UploadError::OverQuota { quota_bytes: self.app.config.blob_quota_bytes });
                 }
                 Err(error) => return Err(error),

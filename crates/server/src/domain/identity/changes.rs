@@ -14,10 +14,10 @@ use allod_atproto::{
 };
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
-    CommitError, EventKind, NewEvent, ReadError, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
-        identity_changes::{self, CHANGE_MOVED, IdentityChange},
+        identity_changes::{self, IdentityChange},
         signing_keys::{self, WrappedKey},
     },
 };
@@ -320,17 +320,17 @@ async fn release(app: &App, row: &IdentityChange) -> Result<(), ChangeError> {
 }
 
 async fn commit(app: &App, txn: Txn, handle: &Handle) -> Result<(), ChangeError> {
-    match app.db.commit(txn).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Conflict { which }) => Err(match which {
-            accounts::HANDLE_TAKEN => ChangeError::HandleTaken(handle.clone()),
-            accounts::ACCOUNT_MISSING => ChangeError::NotFound,
-            signing_keys::RESERVED_KEY_MOVED => ChangeError::NotReserved,
-            CHANGE_MOVED | accounts::ACCOUNT_CHANGED => ChangeError::UnderWay,
-            which => CommitError::Conflict { which }.into(),
-        }),
-        Err(error) => Err(error.into()),
-    }
+    let Err(error) = app.db.commit(txn).await else { return Ok(()) };
+    Err(match error {
+        CommitError::Conflict(ConflictKey::HandleTaken) => ChangeError::HandleTaken(handle.clone()),
+        CommitError::Conflict(ConflictKey::AccountMissing) => ChangeError::NotFound,
+        CommitError::Conflict(ConflictKey::ReservedKeyMoved) => ChangeError::NotReserved,
+        CommitError::Conflict(ConflictKey::IdentityChangeMoved | ConflictKey::AccountChanged) => ChangeError::UnderWay,
+        error @ (CommitError::Conflict(_)
+        | CommitError::Unavailable { .. }
+        | CommitError::Unknown { .. }
+        | CommitError::Refused { .. }) => error.into(),
+    })
 }
 
 fn stored_operation(app: &App, row: &IdentityChange) -> Result<Operation, ChangeError> {
@@ -408,7 +408,9 @@ async fn reconcile(app: &Arc<App>, rows: Vec<IdentityChange>, reconciled: &mut R
             Ok(Settled::Finished) => reconciled.finished += 1,
             Ok(Settled::Released) => reconciled.released += 1,
             // Moved on meanwhile by the account's next change.
-            Err(ChangeError::UnderWay | ChangeError::Commit(CommitError::Conflict { which: CHANGE_MOVED })) => {}
+            Err(
+                ChangeError::UnderWay | ChangeError::Commit(CommitError::Conflict(ConflictKey::IdentityChangeMoved)),
+            ) => {}
             Err(error) => {
                 reconciled.waiting += 1;
                 postpone(app, &row, &error).await?;

@@ -6,10 +6,10 @@ use allod_atproto::{Did, crypto::DidKey, plc::VerificationKey};
 use allod_base::clock;
 use allod_net::lookups;
 use allod_store::{
-    CommitError, Txn,
+    CommitError, ConflictKey, Txn,
     tables::{
-        did_web::{self, DID_WEB_MOVED},
-        signing_keys::{self, RESERVED_KEY_MOVED, WrappedKey},
+        did_web,
+        signing_keys::{self, WrappedKey},
     },
 };
 
@@ -100,8 +100,8 @@ async fn swap(
     match swapped.await {
         Ok(_) => Ok(()),
         Err(AnnounceError::NotFound(_)) => Err(ChangeError::NotFound),
-        Err(AnnounceError::Commit(CommitError::Conflict { which: DID_WEB_MOVED })) => Err(ChangeError::UnderWay),
-        Err(AnnounceError::Commit(CommitError::Conflict { which: RESERVED_KEY_MOVED })) => {
+        Err(AnnounceError::Commit(CommitError::Conflict(ConflictKey::DidWebMoved))) => Err(ChangeError::UnderWay),
+        Err(AnnounceError::Commit(CommitError::Conflict(ConflictKey::ReservedKeyMoved))) => {
             Err(ChangeError::NotReserved)
         }
         Err(error) => Err(error.into()),

@@ -2,7 +2,7 @@
 
 use allod_base::clock;
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         accounts::Account,
         invites::{self, InviteCode},
@@ -77,7 +77,7 @@ async fn make(app: &App, account: &Account, codes: &[InviteCode]) -> Result<Vec<
     }
     match app.db.commit(txn).await {
         Ok(_) => Ok(made),
-        Err(CommitError::Conflict { .. }) => Err(OwnCodesError::Duplicate),
+        Err(CommitError::Conflict(ConflictKey::InvitesChanged)) => Err(OwnCodesError::Duplicate),
         Err(error) => Err(OwnCodesError::Commit(error)),
     }
 }

@@ -24,7 +24,6 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-pub use allod_store::tables::mail::TOO_MANY_LETTERS;
 pub use mailbox::{CAPTURED_MESSAGES_MAX, Mailbox};
 pub use worker::{DeliverError, MailStatus, SendNowError, deliver_due, forget_old, run, send_now, status};
 
@@ -220,7 +219,7 @@ impl Mail {
 /// Adds a letter: it is sent once the transaction is durable.
 ///
 /// It takes the place of one that is the same and still waits; a code, that of an earlier one for the same purpose.
-/// Conflict: [`TOO_MANY_LETTERS`] when the recipient got enough of the kind lately;
+/// Conflict: [`allod_store::ConflictKey::TooManyEmails`] when the recipient got enough of the kind lately;
 /// notices are left out instead.
 pub fn post(app: &App, txn: &mut Txn, letter: Letter) {
     let Letter { to, account, content } = letter;
@@ -241,7 +240,7 @@ pub fn post(app: &App, txn: &mut Txn, letter: Letter) {
 }
 
 /// Adds: whoever has this address, if anybody, is mailed a code for a new password.
-/// Conflict: [`TOO_MANY_LETTERS`], whether or not there is an account.
+/// Conflict: [`allod_store::ConflictKey::TooManyEmails`], whether or not there is an account.
 pub fn post_reset_request(app: &App, txn: &mut Txn, address: &str) {
     let kind = Kind::Code(Purpose::ResetPassword);
     let to = emails::lookup_key(address);

@@ -8,11 +8,11 @@ use allod_base::{
     randomness,
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{accounts, email_codes, mail as outbox},
 };
 use futures_util::{FutureExt, TryStreamExt, future::Either, stream};
-use outbox::{LETTER_GONE, OutboxLetter};
+use outbox::OutboxLetter;
 use parking_lot::Mutex;
 
 use super::{Content, DAY_SECS, Enclosed, Message, Transport, TransportError, letters, seal};
@@ -268,7 +268,7 @@ async fn write_reset(app: &App, letter: &OutboxLetter, to: &str) -> Result<Optio
     match app.db.commit(txn).await {
         Ok(_) => Ok(Some(message)),
         // Somebody asked anew meanwhile.
-        Err(CommitError::Conflict { which: LETTER_GONE }) => Ok(None),
+        Err(CommitError::Conflict(ConflictKey::QueuedEmailGone)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

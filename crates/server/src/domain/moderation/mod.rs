@@ -9,7 +9,7 @@ use allod_atproto::{
 };
 use allod_base::clock;
 use allod_store::{
-    CommitError, EventKind, NewEvent, ReadError, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, ReadError, Txn,
     tables::{
         accounts::{self, Account},
         blobs, denied_blobs, records, sessions, sign_up_queue,
@@ -133,8 +133,13 @@ async fn try_change(app: &Arc<App>, by: &By, subject: &Subject, change: Change) 
         };
         match outcome {
             Err(
-                ModerationError::Commit(CommitError::Conflict { .. })
-                | ModerationError::Announce(AnnounceError::Commit(CommitError::Conflict { .. })),
+                ModerationError::Commit(CommitError::Conflict(ConflictKey::AccountChanged | ConflictKey::RecordGone))
+                | ModerationError::Announce(AnnounceError::Commit(CommitError::Conflict(
+                    ConflictKey::AccountChanged
+                    | ConflictKey::AccountInactive
+                    | ConflictKey::AccountQueued
+                    | ConflictKey::HeadMoved,
+                ))),
             ) => {}
             outcome => return outcome,
         }

@@ -9,7 +9,6 @@ use allod_atproto::{
     cid::{Codec, Link},
     repo::RecordPath,
 };
-use allod_lexicon::schema;
 use allod_store::tables::{blobs, records};
 use serde_json::{Value, json};
 
@@ -22,7 +21,7 @@ use crate::{app::App, domain::blobs::references::ReferenceError};
 pub async fn upgrade(app: &App, did: &Did, path: &RecordPath, record: &mut Value) -> Result<(), ReferenceError> {
     let mut cids = Vec::new();
     visit(record, &mut |_, cid, _| cids.push(cid));
-    if cids.is_empty() || schema::set().record_key(path.collection()).is_none() {
+    if cids.is_empty() || app.schemas.record_key(path.collection()).is_none() {
         return Ok(());
     }
     if records::of_account(&*app.db, did, path).await?.is_none() {

@@ -6,7 +6,7 @@ use allod_atproto::{
     json::{self, JsonError},
     repo::RECORD_BYTES_MAX,
 };
-use allod_lexicon::schema::{self, Invalid};
+use allod_lexicon::schema::{Invalid, SchemaSet};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -129,8 +129,9 @@ impl RecordError {
     }
 }
 
-/// Checks and encodes a record that is to stand at `collection`/`key`.
+/// Checks a record against its lexicon, if `schemas` has it, and encodes it; it is to stand at `collection`/`key`.
 pub fn prepare(
+    schemas: &SchemaSet,
     collection: &Nsid,
     key: &RecordKey,
     mut record: Value,
@@ -145,7 +146,7 @@ pub fn prepare(
             return Err(RecordError::Type { expected: collection.clone(), found });
         }
     }
-    let status = check_lexicon(collection, key, &record, validate)?;
+    let status = check_lexicon(schemas, collection, key, &record, validate)?;
     let block = json::to_cbor(&record)?;
     if block.len() > RECORD_BYTES_MAX {
         return Err(RecordError::TooLarge { bytes: block.len() });
@@ -162,6 +163,7 @@ pub fn prepare(
 }
 
 fn check_lexicon(
+    schemas: &SchemaSet,
     collection: &Nsid,
     key: &RecordKey,
     record: &Value,
@@ -170,8 +172,7 @@ fn check_lexicon(
     if validate == Validate::Off {
         return Ok(None);
     }
-    let set = schema::set();
-    let Some(rule) = set.record_key(collection.as_str()) else {
+    let Some(rule) = schemas.record_key(collection.as_str()) else {
         return if validate == Validate::Required {
             Err(RecordError::UnknownLexicon(collection.clone()))
         } else {
@@ -182,7 +183,7 @@ fn check_lexicon(
         let (collection, key) = (collection.clone(), key.clone());
         return Err(RecordError::Key { collection, expected: rule.complaint(), key });
     }
-    set.validate_record(collection.as_str(), record).map_err(|invalid| RecordError::Lexicon {
+    schemas.validate_record(collection.as_str(), record).map_err(|invalid| RecordError::Lexicon {
         collection: collection.clone(),
         invalid,
         place: RECORD.to_owned(),
@@ -257,7 +258,13 @@ mod tests {
     use super::*;
 
     fn prepared(collection: &str, key: &str, record: Value, validate: Validate) -> Result<Prepared, RecordError> {
-        prepare(&Nsid::parse(collection).unwrap(), &RecordKey::parse(key).unwrap(), record, validate)
+        prepare(
+            &SchemaSet::built_in(),
+            &Nsid::parse(collection).unwrap(),
+            &RecordKey::parse(key).unwrap(),
+            record,
+            validate,
+        )
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! that is gone. They are deleted in portions, so that writes go on meanwhile.
 
 use allod_base::clock;
-use allod_store::{CommitError, ReadError, Txn, tables::records};
+use allod_store::{CommitError, ConflictKey, ReadError, Txn, tables::records};
 
 use crate::{
     app::App,
@@ -53,7 +53,7 @@ pub async fn delete_due(app: &App) -> Result<usize, DeleteError> {
                     }
                     Ok(_) => {}
                     // Somebody else was quicker.
-                    Err(CommitError::Conflict { .. }) => break,
+                    Err(CommitError::Conflict(ConflictKey::RecordSetGone)) => break,
                     Err(error) => return Err(error.into()),
                 }
             }

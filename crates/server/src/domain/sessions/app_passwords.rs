@@ -5,9 +5,9 @@
 use allod_atproto::Did;
 use allod_base::{clock, printable::is_printable, randomness, secret::Secret};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
-        app_passwords::{self, AppPassword, NAME_TAKEN, TOO_MANY},
+        app_passwords::{self, AppPassword},
         sessions,
     },
 };
@@ -65,8 +65,8 @@ pub async fn create(
     app_passwords::insert(&mut txn, did, &row, &hash(app, did, password.expose()), APP_PASSWORDS_MAX);
     match app.db.commit(txn).await {
         Ok(_) => Ok((row, password)),
-        Err(CommitError::Conflict { which: NAME_TAKEN }) => Err(CreateError::NameTaken),
-        Err(CommitError::Conflict { which: TOO_MANY }) => Err(CreateError::TooMany),
+        Err(CommitError::Conflict(ConflictKey::AppPasswordNameTaken)) => Err(CreateError::NameTaken),
+        Err(CommitError::Conflict(ConflictKey::TooManyAppPasswords)) => Err(CreateError::TooMany),
         Err(error) => Err(error.into()),
     }
 }

@@ -11,7 +11,7 @@ use allod_base::{
     randomness,
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
         accounts::{self, Account},
         app_passwords::{self as app_password_rows, AppPassword},
@@ -78,9 +78,9 @@ pub enum OpenError {
 
 /// Adds a new session of `account` to a transaction and gives its tokens, to be shown once it is durable.
 ///
-/// Conflicts of the transaction: [`accounts::ACCOUNT_CHANGED`] when the account's credentials or status changed
-/// meanwhile, [`accounts::ACCOUNT_EXISTS`] when an account that was to be created exists,
-/// [`app_password_rows::APP_PASSWORD_GONE`], [`allod_store::tables::email_codes::CODE_GONE`].
+/// Conflicts of the transaction: [`ConflictKey::AccountChanged`] when the account's credentials or status changed
+/// meanwhile, [`ConflictKey::AccountExists`] when an account that was to be created exists,
+/// [`ConflictKey::AppPasswordGone`], [`ConflictKey::EmailCodeGone`].
 pub(in crate::domain) async fn open(
     app: &App,
     txn: &mut Txn,
@@ -213,7 +213,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
         sessions::forget_expired(&mut txn, &claims.sub, clock::to_store(now));
         match app.db.commit(txn).await {
             Ok(_) => return Ok((account, pair(app, &next, &next_identifier, now))),
-            Err(CommitError::Conflict { .. }) => {}
+            Err(CommitError::Conflict(ConflictKey::SessionMoved)) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -12,12 +12,8 @@ use allod_base::{
     secret::Secret,
 };
 use allod_store::{
-    CommitError, ReadError, Txn,
-    tables::{
-        accounts::{ACCOUNT_CHANGED, Account},
-        app_passwords::APP_PASSWORD_GONE,
-        sessions,
-    },
+    CommitError, ConflictKey, ReadError, Txn,
+    tables::{accounts::Account, sessions},
 };
 
 pub use allod_store::tables::sessions::Scope;
@@ -156,7 +152,9 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     let tokens = open(app, &mut txn, &account, proof, address).await?;
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { which: ACCOUNT_CHANGED | APP_PASSWORD_GONE }) => Err(SignInError::Credentials),
+        Err(CommitError::Conflict(ConflictKey::AccountChanged | ConflictKey::AppPasswordGone)) => {
+            Err(SignInError::Credentials)
+        }
         Err(error) => Err(OpenError::AuthFactor(error.into()).into()),
     }
 }

@@ -6,10 +6,10 @@ use allod_base::{
     randomness,
 };
 use allod_store::{
-    CommitError, Txn,
+    CommitError, ConflictKey, Txn,
     tables::{
         accounts::{self, Account},
-        did_web, invites, phones, repos,
+        did_web, invites, phones,
         sign_ups::{self, KeyOrigin, SignUp, SignUpState},
         signing_keys::{self, WrappedKey},
         used_tokens,
@@ -169,23 +169,29 @@ fn hold(app: &App, txn: &mut Txn, applicant: &Applicant, did: &Did, key: &Accoun
 
 async fn commit(app: &App, txn: Txn, applicant: &Applicant, did: &Did) -> Result<(), SignUpError> {
     let Err(error) = app.db.commit(txn).await else { return Ok(()) };
-    let CommitError::Conflict { which } = error else { return Err(error.into()) };
-    Err(match which {
-        accounts::HANDLE_TAKEN => SignUpError::HandleTaken(applicant.handle.clone()),
-        accounts::EMAIL_TAKEN => {
+    Err(match error {
+        CommitError::Conflict(ConflictKey::HandleTaken) => SignUpError::HandleTaken(applicant.handle.clone()),
+        CommitError::Conflict(ConflictKey::EmailTaken) => {
             SignUpError::EmailTaken(applicant.email.as_ref().map(|e| e.as_typed().to_owned()).unwrap_or_default())
         }
-        invites::INVITE_UNUSABLE => SignUpError::InviteUnusable,
-        used_tokens::TOKEN_USED if applicant.token.is_none() => CaptchaError::Unsolved.into(),
-        used_tokens::TOKEN_USED => SignUpError::AuthReplayed,
-        phones::CODE_USED => PhoneError::Code.into(),
-        phones::NUMBER_SPENT => applicant.phone.as_ref().map_or(PhoneError::Code, Verified::spent).into(),
-        accounts::ACCOUNT_EXISTS | sign_ups::SIGN_UP_MOVED | repos::HEAD_MOVED => account_exists(applicant),
-        did_web::DID_WEB_USED => SignUpError::IncompatibleDidDoc(USED_BEFORE.to_owned()),
-        signing_keys::RESERVED_KEY_MOVED => {
+        CommitError::Conflict(ConflictKey::InviteUnusable) => SignUpError::InviteUnusable,
+        CommitError::Conflict(ConflictKey::TokenUsed) if applicant.token.is_none() => CaptchaError::Unsolved.into(),
+        CommitError::Conflict(ConflictKey::TokenUsed) => SignUpError::AuthReplayed,
+        CommitError::Conflict(ConflictKey::PhoneCodeUsed) => PhoneError::Code.into(),
+        CommitError::Conflict(ConflictKey::PhoneNumberSpent) => {
+            applicant.phone.as_ref().map_or(PhoneError::Code, Verified::spent).into()
+        }
+        CommitError::Conflict(ConflictKey::AccountExists | ConflictKey::SignUpMoved | ConflictKey::HeadMoved) => {
+            account_exists(applicant)
+        }
+        CommitError::Conflict(ConflictKey::DidWebUsed) => SignUpError::IncompatibleDidDoc(USED_BEFORE.to_owned()),
+        CommitError::Conflict(ConflictKey::ReservedKeyMoved) => {
             SignUpError::IncompatibleDidDoc("the reserved signing key was used for another account".to_owned())
         }
-        other => SignUpError::Internal(format!("unexpected conflict {other} for {did}")),
+        CommitError::Conflict(key) => SignUpError::Internal(format!("unexpected conflict {key} for {did}")),
+        error @ (CommitError::Unavailable { .. } | CommitError::Unknown { .. } | CommitError::Refused { .. }) => {
+            error.into()
+        }
     })
 }
 
@@ -252,13 +258,11 @@ pub(super) async fn finish(
     genesis::add(app, &mut txn, &account, &signing, now).map_err(|e| SignUpError::Internal(e.to_string()))?;
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { which: sign_ups::SIGN_UP_MOVED }) => {
-            Err(pending(&row.did, "somebody else is finishing it"))
-        }
+        Err(CommitError::Conflict(ConflictKey::SignUpMoved)) => Err(pending(&row.did, "somebody else is finishing it")),
         // Nobody else can have made the account of a reserved DID: waiting would not end.
-        Err(CommitError::Conflict { which }) => {
-            tracing::error!(did = %row.did, which, "a sign-up that the directory accepted conflicts with what is stored");
-            Err(SignUpError::Internal(format!("the sign-up of {} conflicts: {which}", row.did)))
+        Err(CommitError::Conflict(key)) => {
+            tracing::error!(did = %row.did, which = key.name(), "a sign-up that the directory accepted conflicts with what is stored");
+            Err(SignUpError::Internal(format!("the sign-up of {} conflicts: {key}", row.did)))
         }
         Err(error) => Err(error.into()),
     }

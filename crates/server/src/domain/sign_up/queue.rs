@@ -9,11 +9,11 @@ use std::sync::Arc;
 use allod_atproto::Did;
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, ConflictKey, ReadError, Txn,
     tables::{
-        accounts::{self, ACCOUNT_CHANGED, Account},
+        accounts::{self, Account},
         did_web,
-        sign_up_queue::{self, PLACE_MOVED, Waiting},
+        sign_up_queue::{self, Waiting},
     },
 };
 use tokio::sync::Mutex;
@@ -170,7 +170,7 @@ pub async fn refuse(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError
     did_web::unmake(&mut txn, did);
     audit::note(app, &mut txn, by, did.as_str());
     match deletion::delete_with(app, did, txn).await {
-        Err(DeleteError::NotFound | DeleteError::Commit(CommitError::Conflict { which: PLACE_MOVED })) => {
+        Err(DeleteError::NotFound | DeleteError::Commit(CommitError::Conflict(ConflictKey::QueuePlaceMoved))) => {
             Err(QueueError::NotWaiting)
         }
         outcome => Ok(outcome?),
@@ -254,7 +254,7 @@ async fn decide(app: &App, did: &Did, note: impl FnOnce(&mut Txn)) -> Result<(),
     note(&mut txn);
     match app.db.commit(txn).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict { which: PLACE_MOVED }) => Err(QueueError::NotWaiting),
+        Err(CommitError::Conflict(ConflictKey::QueuePlaceMoved)) => Err(QueueError::NotWaiting),
         Err(error) => Err(error.into()),
     }
 }
@@ -337,8 +337,8 @@ async fn open(app: &Arc<App>, row: &Waiting) -> Result<(), QueueError> {
     };
     match outcome {
         Ok(()) => Ok(()),
-        Err(CommitError::Conflict { which: PLACE_MOVED }) => Err(QueueError::NotWaiting),
-        Err(CommitError::Conflict { which: ACCOUNT_CHANGED | accounts::ACCOUNT_INACTIVE }) => {
+        Err(CommitError::Conflict(ConflictKey::QueuePlaceMoved)) => Err(QueueError::NotWaiting),
+        Err(CommitError::Conflict(ConflictKey::AccountChanged | ConflictKey::AccountInactive)) => {
             Err(QueueError::TakenDown)
         }
         Err(error) => Err(error.into()),

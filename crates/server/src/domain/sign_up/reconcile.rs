@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_store::{
-    CommitError, Txn,
-    tables::sign_ups::{self, SIGN_UP_MOVED, SignUp, SignUpState},
+    CommitError, ConflictKey, Txn,
+    tables::sign_ups::{self, SignUp, SignUpState},
 };
 
 use super::{Driver, SignUpError, Waiter, machine, resume};
@@ -79,7 +79,9 @@ async fn reconcile(app: &App, rows: Vec<SignUp>, reconciled: &mut Reconciled) ->
                 continue;
             }
             // Moved on meanwhile by a caller who came again.
-            Ok(Outcome::Nothing) | Err(SignUpError::Commit(CommitError::Conflict { which: SIGN_UP_MOVED })) => continue,
+            Ok(Outcome::Nothing) | Err(SignUpError::Commit(CommitError::Conflict(ConflictKey::SignUpMoved))) => {
+                continue;
+            }
             Ok(Outcome::Outage(error)) => {
                 reconciled.is_outage = true;
                 error

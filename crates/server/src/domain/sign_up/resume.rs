@@ -2,7 +2,7 @@
 
 use allod_atproto::{Did, Handle, plc::Operation};
 use allod_store::{
-    CommitError, Txn,
+    CommitError, ConflictKey, Txn,
     tables::{
         accounts,
         sign_ups::{self, SignUp, SignUpState},
@@ -81,7 +81,7 @@ pub(super) async fn answered(app: &App, did: &Did) {
     sign_ups::remove(&mut txn, did, SignUpState::Active);
     match app.db.commit(txn).await {
         // Conflict: the account was used already.
-        Ok(_) | Err(CommitError::Conflict { .. }) => {}
+        Ok(_) | Err(CommitError::Conflict(ConflictKey::SignUpMoved)) => {}
         Err(error) => tracing::warn!(%did, %error, "could not note that a sign-up was answered"),
     }
 }
@@ -112,7 +112,7 @@ async fn claim(app: &App, row: &SignUp, waiter: Waiter) -> Result<(accounts::Acc
     };
     match app.db.commit(txn).await {
         Ok(_) => Ok((account, tokens)),
-        Err(CommitError::Conflict { .. }) => Err(gone()),
+        Err(CommitError::Conflict(ConflictKey::SignUpMoved | ConflictKey::AccountChanged)) => Err(gone()),
         Err(error) => Err(error.into()),
     }
 }

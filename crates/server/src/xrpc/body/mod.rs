@@ -7,7 +7,7 @@ mod json;
 use std::mem;
 
 use allod_http::body::{BodyError, RequestBody};
-use allod_lexicon::{Method, method::NoErrors, schema};
+use allod_lexicon::{Method, method::NoErrors, schema::SchemaSet};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap,
@@ -32,6 +32,7 @@ pub(super) struct Input<M: Method> {
 
 /// Reads a procedure's body; `bytes_max` bounds what is sent and what it decodes to. What is left in `body` was not read.
 pub(super) async fn read<M: Method>(
+    schemas: &SchemaSet,
     headers: &HeaderMap,
     body: &mut RequestBody,
     bytes_max: usize,
@@ -50,7 +51,7 @@ pub(super) async fn read<M: Method>(
     let sent = collect(headers, body, bytes_max).await?;
     let decoded = coding::decode(headers.get_all(CONTENT_ENCODING), sent, bytes_max)?;
     let value = json::parse(&decoded, bytes_max)?;
-    schema::set().validate_input(M::NSID, &value).map_err(|invalid| XrpcError::invalid_request(invalid.to_string()))?;
+    schemas.validate_input(M::NSID, &value).map_err(|invalid| XrpcError::invalid_request(invalid.to_string()))?;
     Ok(Input { typed: typed(value)?, raw: RequestBody::default() })
 }
 

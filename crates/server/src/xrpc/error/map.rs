@@ -95,7 +95,7 @@ impl<E> From<StoreError> for XrpcError<E> {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable { .. } | StoreError::Unknown { .. } => unwritable(&error),
-            StoreError::Conflict { .. } | StoreError::Refused { .. } => Self::internal(error),
+            StoreError::Conflict(_) | StoreError::Refused { .. } => Self::internal(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use allod_blobstore::objects::{Folder, object_name};
 use allod_server::domain::blobs::collect::{self, Swept};
-use allod_store::{Touched, Txn, sql};
+use allod_store::{ConflictKey, Touched, Txn, sql};
 use allod_testkit::TestPds;
 use serde_json::{Value, json};
 
@@ -203,7 +203,7 @@ async fn a_removed_account_leaves_no_blobs() {
     txn.touch(Touched::Account(alice.did.to_string()));
     let due =
         "UPDATE accounts SET deactivated_at = created_at, delete_after = created_at, was_activated = 0 WHERE did = $1";
-    txn.expect("there", 1, sql!(due, alice.did.as_str()));
+    txn.expect(ConflictKey::Test("there"), 1, sql!(due, alice.did.as_str()));
     pds.app().db.commit(txn).await.unwrap();
     pds.advance(SECOND);
     pds.do_jobs().await;

@@ -9,12 +9,11 @@ use allod_atproto::{
 };
 use allod_base::{clock, randomness};
 use allod_store::{
-    CommitError, EventKind, NewEvent, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, Txn,
     tables::{
-        accounts::{self, ACCOUNT_ACTIVE, ACCOUNT_INACTIVE},
-        blobs,
-        records::{self, RecordSet, SET_GONE},
-        repos::{self, HEAD_MOVED, Head},
+        accounts, blobs,
+        records::{self, RecordSet},
+        repos::{self, Head},
         signing_keys,
     },
 };
@@ -272,10 +271,13 @@ fn later(app: &App, secs: u64) -> i64 {
 
 fn refused(error: CommitError) -> ImportError {
     match error {
-        CommitError::Conflict { which: HEAD_MOVED | SET_GONE | ACCOUNT_ACTIVE | ACCOUNT_INACTIVE } => {
-            ImportError::Moved
-        }
-        CommitError::Conflict { .. }
+        CommitError::Conflict(
+            ConflictKey::HeadMoved
+            | ConflictKey::RecordSetGone
+            | ConflictKey::AccountActive
+            | ConflictKey::AccountInactive,
+        ) => ImportError::Moved,
+        CommitError::Conflict(_)
         | CommitError::Unavailable { .. }
         | CommitError::Unknown { .. }
         | CommitError::Refused { .. } => ImportError::Store(error),

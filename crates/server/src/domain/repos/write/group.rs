@@ -16,11 +16,11 @@ use allod_atproto::{
 };
 use allod_base::clock;
 use allod_store::{
-    CommitError, EventKind, NewEvent, Txn,
+    CommitError, ConflictKey, EventKind, NewEvent, Txn,
     tables::{
         accounts, blobs,
         records::{self, RecordSet},
-        repos::{self, HEAD_MOVED},
+        repos,
     },
 };
 use tokio::sync::oneshot;
@@ -134,7 +134,7 @@ fn is_everybodys(error: &WriteError) -> bool {
         | WriteError::Read(_) => true,
         WriteError::Commit(error) => match **error {
             CommitError::Unavailable { .. } | CommitError::Unknown { .. } => true,
-            CommitError::Conflict { .. } | CommitError::Refused { .. } => false,
+            CommitError::Conflict(_) | CommitError::Refused { .. } => false,
         },
         WriteError::SwapCommit { .. }
         | WriteError::SwapRecord { .. }
@@ -235,14 +235,14 @@ async fn commit(app: &App, did: &Did, open: &OpenRepo, effects: &[&Effect]) -> R
             // Whatever the store has now, it is not known to be what is in memory.
             app.repos.forget(did);
             Err(match error {
-                CommitError::Conflict { which: HEAD_MOVED } => Failed::Moved,
-                CommitError::Conflict { which: accounts::ACCOUNT_INACTIVE } => Failed::For(WriteError::Inactive),
-                CommitError::Conflict { which: blobs::BLOB_GONE } => Failed::For(WriteError::BlobGone),
-                CommitError::Conflict { which: records::RECORD_DIFFERS } => {
+                CommitError::Conflict(ConflictKey::HeadMoved) => Failed::Moved,
+                CommitError::Conflict(ConflictKey::AccountInactive) => Failed::For(WriteError::Inactive),
+                CommitError::Conflict(ConflictKey::BlobGone) => Failed::For(WriteError::BlobGone),
+                CommitError::Conflict(ConflictKey::RecordDiffers) => {
                     app.integrity.report(&integrity::repository(did), integrity::RECORDS_DIFFER);
                     Failed::For(WriteError::Damaged(did.clone()))
                 }
-                CommitError::Conflict { .. }
+                CommitError::Conflict(_)
                 | CommitError::Unavailable { .. }
                 | CommitError::Unknown { .. }
                 | CommitError::Refused { .. } => Failed::For(WriteError::Commit(Arc::new(error))),

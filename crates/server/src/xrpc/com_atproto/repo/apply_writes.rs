@@ -56,7 +56,7 @@ fn read(
     match item {
         InputWritesItem::Create(create) => {
             let key = create.rkey.unwrap_or_else(|| RecordKey::from(app.repos.next_key(app.clock.now_micros())));
-            let record = record::prepare(&create.collection, &key, create.value, validate)?;
+            let record = record::prepare(&app.schemas, &create.collection, &key, create.value, validate)?;
             let result = CreateResult {
                 uri: AtUri::record(did, &create.collection, &key),
                 cid: record.cid,
@@ -67,7 +67,7 @@ fn read(
             Ok((write, OutputResultsItem::CreateResult(Box::new(result))))
         }
         InputWritesItem::Update(update) => {
-            let record = record::prepare(&update.collection, &update.rkey, update.value, validate)?;
+            let record = record::prepare(&app.schemas, &update.collection, &update.rkey, update.value, validate)?;
             let result = UpdateResult {
                 uri: AtUri::record(did, &update.collection, &update.rkey),
                 cid: record.cid,

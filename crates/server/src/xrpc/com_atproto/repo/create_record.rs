@@ -23,7 +23,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateRecord, Access>) 
     write::authorise(&app, account, &input.repo).await?;
     let key = input.rkey.unwrap_or_else(|| RecordKey::from(app.repos.next_key(app.clock.now_micros())));
     let validate = Validate::from(input.validate);
-    let record = record::prepare(&input.collection, &key, input.record, validate)?;
+    let record = record::prepare(&app.schemas, &input.collection, &key, input.record, validate)?;
     let (cid, status) = (record.cid, record.status);
     let path = RecordPath::new(&input.collection, &key);
     let action = Action::Create { record, replaces_same_subject: validate != Validate::Off };

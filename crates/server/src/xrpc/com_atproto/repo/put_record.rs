@@ -27,7 +27,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<PutRecord, Access>) -> 
     let path = RecordPath::new(&input.collection, &input.rkey);
     let mut value = input.record;
     legacy::upgrade(&app, &account.did, &path, &mut value).await?;
-    let record = record::prepare(&input.collection, &input.rkey, value, input.validate.into())?;
+    let record = record::prepare(&app.schemas, &input.collection, &input.rkey, value, input.validate.into())?;
     let (cid, status) = (record.cid, record.status);
     let swap = match input.swap_record {
         None => Swap::Any,

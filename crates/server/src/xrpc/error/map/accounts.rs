@@ -4,6 +4,7 @@ use allod_lexicon::{
     com_atproto::{account, server},
     method::NoErrors,
 };
+use allod_store::ConflictKey;
 
 use super::{STORE_RETRY_SECS, StoreError};
 use crate::{
@@ -164,7 +165,9 @@ impl From<PreferencesError> for XrpcError<NoErrors> {
             | PreferencesError::Namespace
             | PreferencesError::NotAllowed
             | PreferencesError::TooMany => Self::invalid_request(error.to_string()),
-            PreferencesError::Commit(StoreError::Conflict { .. }) => Self::invalid_request("account not found"),
+            PreferencesError::Commit(StoreError::Conflict(ConflictKey::AccountMissing)) => {
+                Self::invalid_request("account not found")
+            }
             PreferencesError::Read(error) => error.into(),
             PreferencesError::Commit(error) => error.into(),
         }

@@ -235,7 +235,7 @@ fn shared_read_error<E>(error: Arc<ReadError>) -> XrpcError<E> {
 fn refused_commit<E>(error: Arc<StoreError>) -> XrpcError<E> {
     match &*error {
         StoreError::Unavailable { .. } | StoreError::Unknown { .. } => unwritable(&error),
-        StoreError::Conflict { .. } | StoreError::Refused { .. } => XrpcError::internal(error),
+        StoreError::Conflict(_) | StoreError::Refused { .. } => XrpcError::internal(error),
     }
 }
 

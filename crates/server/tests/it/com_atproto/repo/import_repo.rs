@@ -8,7 +8,7 @@ mod refused;
 
 use allod_atproto::{Did, Tid, repo::SignedCommit};
 use allod_server::domain::repos;
-use allod_store::sql;
+use allod_store::{ConflictKey, sql};
 use allod_testkit::{Call, TestPds};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ impl Mover {
         let did = self.did().clone();
         let activate = move |txn: &mut allod_store::Txn| {
             let active = "UPDATE accounts SET deactivated_at = NULL, delete_after = NULL WHERE did = $1";
-            txn.expect("there", 1, sql!(active, did.as_str()));
+            txn.expect(ConflictKey::Test("there"), 1, sql!(active, did.as_str()));
             txn.touch(allod_store::Touched::Account(did.to_string()));
         };
         repos::announce(pds.app(), self.did(), activate).await.unwrap()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use allod_atproto::{Tid, car, cbor, frame::Message, repo::SignedCommit};
 use allod_server::domain::keys::Purpose;
-use allod_store::{Txn, sql, tables::signing_keys};
+use allod_store::{ConflictKey, Txn, sql, tables::signing_keys};
 use allod_testkit::TestPds;
 use serde_json::json;
 
@@ -199,7 +199,11 @@ async fn a_takedown_outlives_an_import() {
     mover.activate(&pds).await;
     let mut txn = Txn::new();
     let path = "com.example.note/00001";
-    txn.expect("there", 1, sql!("UPDATE records SET takedown_ref = 'a-report' WHERE path = $1", path));
+    txn.expect(
+        ConflictKey::Test("there"),
+        1,
+        sql!("UPDATE records SET takedown_ref = 'a-report' WHERE path = $1", path),
+    );
     pds.app().db.commit(txn).await.unwrap();
     let mut made = mover.made(4);
     made.put(path, &json!({ "n": "the same in other words" }));

@@ -8,7 +8,7 @@ use allod_server::domain::{
     },
     shares::Taker,
 };
-use allod_store::{Txn, sql};
+use allod_store::{ConflictKey, Txn, sql};
 use allod_testkit::{Actor, TestPds};
 use serde_json::json;
 
@@ -148,7 +148,7 @@ async fn a_damaged_repository_is_not_shown_as_a_whole_one() {
     fill(&pds, &alice, RECORDS, 2_000).await;
     let remove = async |path: &str| {
         let mut txn = Txn::new();
-        txn.expect("there", 1, sql!("DELETE FROM records WHERE path = $1", path));
+        txn.expect(ConflictKey::Test("there"), 1, sql!("DELETE FROM records WHERE path = $1", path));
         pds.app().db.commit(txn).await.unwrap();
     };
     remove("com.example.note/r0399").await;

@@ -1,7 +1,7 @@
 //! What is left out: accounts that were taken down or deleted.
 
 use allod_atproto::{Did, frame::AccountStatus};
-use allod_store::{Txn, sql};
+use allod_store::{ConflictKey, Txn, sql};
 use allod_testkit::{Stream, TestPds};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn told(stream: &mut Stream, count: usize) -> Vec<(i64, &'static str)> {
 
 async fn delete(pds: &TestPds, did: &Did) {
     let mut txn = Txn::new();
-    txn.expect("there", 1, sql!("DELETE FROM accounts WHERE did = $1", did.as_str()));
+    txn.expect(ConflictKey::Test("there"), 1, sql!("DELETE FROM accounts WHERE did = $1", did.as_str()));
     txn.event(account_event(pds, did, AccountStatus::Deleted));
     pds.app().db.commit(txn).await.unwrap();
 }
