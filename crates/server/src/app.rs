@@ -15,6 +15,7 @@ use crate::{
         administration::credentials::AdminTries,
         blobs::Blobs,
         captcha::{self, Checker},
+        core::Core,
         firehose::Firehose,
         identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
@@ -64,6 +65,8 @@ pub struct Parts {
 pub struct App {
     /// The operator's choices.
     pub config: Config,
+    /// What nearly every part needs: the fields `db`, `clock`, `newest_time` and `randomness` in one.
+    pub core: Core,
     /// The store.
     pub db: Db,
     /// Blobs.
@@ -73,7 +76,7 @@ pub struct App {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The newest time seen, by which tokens and codes end.
-    pub newest_time: NewestTime,
+    pub newest_time: Arc<NewestTime>,
     /// Unpredictable bytes.
     pub randomness: Arc<dyn Randomness>,
     /// The did:plc directory.
@@ -85,9 +88,9 @@ pub struct App {
     /// Where the checking of what is published of accounts is.
     pub identity_round: Round,
     /// Wraps and unwraps signing keys.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Hashes secrets that are found again by what they are.
-    pub keyed_hash: KeyedHash,
+    pub keyed_hash: Arc<KeyedHash>,
     /// This server's did:plc rotation key.
     pub rotation_key: SigningKey,
     /// Signs and reads session tokens.
@@ -163,14 +166,22 @@ impl App {
         };
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
         let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
+        let newest_time = Arc::new(NewestTime::new(Arc::clone(&clock)));
+        let core = Core {
+            db: Arc::clone(&db),
+            clock: Arc::clone(&clock),
+            newest_time: Arc::clone(&newest_time),
+            randomness: Arc::clone(&randomness),
+        };
         Ok(Arc::new(Self {
-            newest_time: NewestTime::new(Arc::clone(&clock)),
+            core,
+            newest_time,
             admin_tries: AdminTries::default(),
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),
-            keyring: Keyring::new(config.secrets.master_key.expose()),
-            keyed_hash: KeyedHash::new(config.secrets.master_key.expose()),
+            keyring: Arc::new(Keyring::new(config.secrets.master_key.expose())),
+            keyed_hash: Arc::new(KeyedHash::new(config.secrets.master_key.expose())),
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,

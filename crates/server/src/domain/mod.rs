@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod administration;
 pub mod blobs;
 pub mod captcha;
+pub mod core;
 pub mod disposable_domains;
 pub mod email_codes;
 pub mod emails;

@@ -17,7 +17,7 @@ use crate::{
         blobs::collect,
         firehose,
         identity::{changes, recheck},
-        integrity, mail, newest_time, phone,
+        integrity, mail, phone,
         repos::{import, retired},
         scrub, service_auth,
         sessions::notice,
@@ -107,7 +107,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "newest time",
         every_secs: PASS_EVERY_SECS,
-        run: |app| silent("newest time", newest_time::keep(app)).boxed(),
+        run: |app| silent("newest time", app.newest_time.keep(&*app.db)).boxed(),
     },
     Job { name: "damage audit", every_secs: PASS_EVERY_SECS, run: |app| damage(app).boxed() },
 ];
