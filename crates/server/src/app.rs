@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Verification},
     domain::{
         administration::credentials::AdminTries,
+        audit::AuditLog,
         blobs::Blobs,
         captcha::{self, Checker},
         core::Core,
@@ -69,6 +70,8 @@ pub struct App {
     pub core: Core,
     /// The store.
     pub db: Db,
+    /// Who changed what.
+    pub audit: AuditLog,
     /// Blobs.
     pub blobs: Blobs,
     /// The damage that was found in what is stored.
@@ -174,6 +177,7 @@ impl App {
             randomness: Arc::clone(&randomness),
         };
         Ok(Arc::new(Self {
+            audit: AuditLog::new(core.clone()),
             core,
             newest_time,
             admin_tries: AdminTries::default(),

@@ -18,7 +18,8 @@ use crate::{
     app::App,
     domain::{
         accounts::{self, Status},
-        administration::{Actor, By, identities},
+        administration::identities,
+        audit::{Actor, By},
         handles::{self, HandleError},
         identity::published,
         invites::{self, CreateInvitesError, ListError},

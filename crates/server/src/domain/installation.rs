@@ -1,8 +1,8 @@
 //! What the stored data belongs to: the keys it is encrypted and signed with, and the names that its accounts' DID
 //! documents have. Compared with the configuration before a server does anything with the data.
 //!
-//! Of the master key a keyed hash of a fixed text is kept, of the rotation key its public half, which every DID document
-//! lists anyway.
+//! Of the master key a keyed hash of a fixed text is kept, of the rotation key its public half, which every DID
+//! document lists anyway.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{
-    administration::{Actor, By, audit},
+    audit::{Actor, By},
     keys::Purpose,
 };
 use crate::{app::App, config::Config};
@@ -165,8 +165,8 @@ fn listed(mismatches: &[Mismatch]) -> String {
 }
 
 impl Installation {
-    /// The installation that a configuration describes. `fixed_port` is the port that DID documents name, where the host is
-    /// this machine and the operator chose one.
+    /// The installation that a configuration describes. `fixed_port` is the port that DID documents name, where the
+    /// host is this machine and the operator chose one.
     pub fn of(config: &Config, rotation_key: String, fixed_port: Option<u16>) -> Self {
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(config.secrets.master_key.expose());
         #[expect(clippy::expect_used, reason = "an HMAC takes keys of every length")]
@@ -256,7 +256,7 @@ pub async fn accept(
     let by = By { actor: Actor::CommandLine, method: "data accept" };
     for Mismatch { part, stored, configured } in &mismatches {
         meta::put(&mut txn, part.fact(), configured.as_bytes());
-        audit::note(app, &mut txn, &by, &format!("{}: {stored} is now {configured}", part.name()));
+        app.audit.note(&mut txn, &by, &format!("{}: {stored} is now {configured}", part.name()));
     }
     app.db.commit(txn).await?;
     Ok(mismatches)

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod administration;
+pub mod audit;
 pub mod blobs;
 pub mod captcha;
 pub mod core;

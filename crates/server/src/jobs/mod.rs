@@ -1,5 +1,5 @@
-//! Background work: each job has its own task and interval. A job that hangs holds up no other one; a job that panics is
-//! logged and started again.
+//! Background work: each job has its own task and interval. A job that hangs holds up no other one; a job that panics
+//! is logged and started again.
 
 mod supervisor;
 
@@ -13,11 +13,10 @@ use crate::{
     app::App,
     domain::{
         accounts::{deletion, email},
-        administration::audit,
         blobs::collect,
         firehose,
         identity::{changes, recheck},
-        integrity, mail, phone,
+        mail, phone,
         repos::{import, retired},
         scrub, service_auth,
         sessions::notice,
@@ -92,7 +91,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "audit log expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("audit log expiry", audit::trim(app)).boxed(),
+        run: |app| silent("audit log expiry", app.audit.trim()).boxed(),
     },
     Job {
         name: "phone code expiry",
@@ -213,7 +212,7 @@ async fn admissions(app: &Arc<App>) -> Outcome {
 }
 
 async fn damage(app: &Arc<App>) -> Outcome {
-    integrity::note(app).await;
+    app.integrity.note(&app.audit).await;
     Outcome::Done
 }
 

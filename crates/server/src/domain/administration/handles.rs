@@ -7,7 +7,7 @@ use allod_store::{
     tables::accounts::{self, HANDLE_NOT_HELD, HANDLE_TAKEN, HeldHandle},
 };
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::{
@@ -58,7 +58,7 @@ pub enum AvailabilityError {
 pub async fn reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError> {
     let outcome = try_reserve(app, by, typed).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, typed, error).await;
+        app.audit.refused(by, typed, error).await;
     }
     outcome
 }
@@ -71,7 +71,7 @@ async fn try_reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError
         let handle = Handle::parse(&format!("{word}{domain}")).map_err(|e| ReserveError::Handle(e.to_string()))?;
         let mut txn = Txn::new();
         accounts::reserve_handle(&mut txn, &handle, now);
-        audit::note(app, &mut txn, by, handle.as_str());
+        app.audit.note(&mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => {}
             Err(CommitError::Conflict { which: HANDLE_TAKEN }) => return Err(ReserveError::Taken(handle)),
@@ -119,7 +119,7 @@ pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseE
         let handle = Handle::parse(typed.trim()).map_err(|error| ReleaseError::Handle(error.to_string()))?;
         let mut txn = Txn::new();
         accounts::release_handle(&mut txn, &handle);
-        audit::note(app, &mut txn, by, handle.as_str());
+        app.audit.note(&mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => Ok(handle),
             Err(CommitError::Conflict { which: HANDLE_NOT_HELD }) => Err(ReleaseError::NotHeld(handle)),
@@ -128,7 +128,7 @@ pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseE
     };
     let outcome = outcome.await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, typed, error).await;
+        app.audit.refused(by, typed, error).await;
     }
     outcome
 }

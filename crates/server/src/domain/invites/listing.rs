@@ -6,11 +6,7 @@ use allod_store::{
 };
 
 use super::{ADMIN, CODES_PER_CALL_MAX};
-use crate::{
-    app::App,
-    domain::administration::{By, audit},
-    limits::INVITE_USES_PER_PAGE_MAX,
-};
+use crate::{app::App, domain::audit::By, limits::INVITE_USES_PER_PAGE_MAX};
 
 /// How many codes one page lists at the most.
 pub const CODES_PER_PAGE_MAX: i64 = 500;
@@ -189,7 +185,7 @@ pub async fn disable(app: &App, by: &By, codes: &[String], accounts: &[String]) 
     let subject = format!("codes [{}] accounts [{}]", codes.join(" "), accounts.join(" "));
     let outcome = try_disable(app, by, codes, accounts, &subject).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, &subject, error).await;
+        app.audit.refused(by, &subject, error).await;
     }
     outcome
 }
@@ -214,7 +210,7 @@ async fn try_disable(
     for account in accounts {
         invites::disable_of_owner(&mut txn, account);
     }
-    audit::note(app, &mut txn, by, subject);
+    app.audit.note(&mut txn, by, subject);
     app.db.commit(txn).await?;
     Ok(())
 }
