@@ -17,12 +17,13 @@ use crate::{
         blobs::Blobs,
         captcha::{self, Checker},
         core::Core,
+        email_codes::EmailCodes,
         firehose::Firehose,
         identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
         keyed_hash::KeyedHash,
         keys::Keyring,
-        mail::{Mail, Mailbox, Transport},
+        mail::{Mail, MailParts, Mailbox, Transport},
         newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
         phone::PhoneGate,
@@ -120,8 +121,10 @@ pub struct App {
     pub firehose: Arc<Firehose>,
     /// The encodings of it that clients subscribe to.
     pub streams: Streams,
-    /// Sends what waits in the outbox.
-    pub mail: Mail,
+    /// Codes that are mailed.
+    pub email_codes: EmailCodes,
+    /// Posts and sends e-mails.
+    pub mail: Arc<Mail>,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Arc<Mailbox>>,
     /// Checks captchas, when a sign-up needs one.
@@ -155,7 +158,6 @@ impl App {
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
         let is_captured = config.dev_mode && mail_transport.is_none();
-        let mail = Mail::new(mail_transport);
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
         let captcha = match &config.sign_up.verification {
             Verification::Captcha(captcha) => Some(captcha::gate(captcha, &forms)),
@@ -167,7 +169,8 @@ impl App {
                 PhoneGate::new(phone, &forms, mailbox.as_ref(), &clock, &randomness).ok_or(AppError::PhoneProvider)?,
             ),
         };
-        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
+        let posted = Arc::default();
+        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&posted)));
         let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
         let newest_time = Arc::new(NewestTime::new(Arc::clone(&clock)));
         let core = Core {
@@ -176,6 +179,21 @@ impl App {
             newest_time: Arc::clone(&newest_time),
             randomness: Arc::clone(&randomness),
         };
+        let keyring = Arc::new(Keyring::new(config.secrets.master_key.expose()));
+        let keyed_hash = Arc::new(KeyedHash::new(config.secrets.master_key.expose()));
+        let email_codes = EmailCodes::new(core.clone(), Arc::clone(&keyed_hash));
+        let mail = Arc::new(Mail::new(MailParts {
+            core: core.clone(),
+            keyed_hash: Arc::clone(&keyed_hash),
+            keyring: Arc::clone(&keyring),
+            email_codes: email_codes.clone(),
+            service: config.service.clone(),
+            transport: mail_transport,
+            mailbox: mailbox.clone(),
+            posted,
+            // A developer asks as often as it takes, like everywhere else.
+            is_counted: config.rate_limits.enabled || !config.dev_mode,
+        }));
         Ok(Arc::new(Self {
             audit: AuditLog::new(core.clone()),
             core,
@@ -184,8 +202,8 @@ impl App {
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),
-            keyring: Arc::new(Keyring::new(config.secrets.master_key.expose())),
-            keyed_hash: Arc::new(KeyedHash::new(config.secrets.master_key.expose())),
+            keyring,
+            keyed_hash,
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
@@ -199,6 +217,7 @@ impl App {
             answers: AnswerBudget::default(),
             streams: Streams::new(&firehose),
             firehose,
+            email_codes,
             mail,
             mailbox,
             captcha,

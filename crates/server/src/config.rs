@@ -76,6 +76,7 @@ pub enum MailConfig {
 }
 
 /// Who the server is.
+#[derive(Clone)]
 pub struct ServiceConfig {
     /// The public host name, without scheme or port.
     pub hostname: String,

@@ -16,7 +16,7 @@ use crate::{
         blobs::collect,
         firehose,
         identity::{changes, recheck},
-        mail, phone,
+        phone,
         repos::{import, retired},
         scrub, service_auth,
         sessions::notice,
@@ -81,7 +81,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "mail expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("mail expiry", mail::forget_old(app)).boxed(),
+        run: |app| silent("mail expiry", app.mail.forget_old()).boxed(),
     },
     Job {
         name: "known network expiry",
@@ -119,7 +119,7 @@ pub async fn run(app: Arc<App>) {
         let app = Arc::clone(&firehose);
         async move { app.streams.run().await }
     }));
-    spawn(&mut tasks, &app, "mail", |app| async move { mail::run(&app).await });
+    spawn(&mut tasks, &app, "mail", |app| async move { app.mail.run().await });
     spawn(&mut tasks, &app, "recovery", |app| async move { recover(&app).await });
     spawn(&mut tasks, &app, "blob sweep", |app| async move { sweep(&app).await });
     spawn(&mut tasks, &app, "scrub", |app| async move { scrub::run(&app).await });

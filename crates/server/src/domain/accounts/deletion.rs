@@ -1,7 +1,7 @@
 //! The end of an account: by its owner, by the operator, or because its time is over.
 //!
-//! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner in
-//! it, and is deleted in portions later.
+//! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner
+//! in it, and is deleted in portions later.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,7 +25,7 @@ use super::was_ever_active;
 use crate::{
     app::App,
     domain::{
-        email_codes::{self, CodeError, Purpose},
+        email_codes::{CodeError, Purpose},
         handles,
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
@@ -79,8 +79,8 @@ pub async fn delete(app: &Arc<App>, did: &Did) -> Result<(), DeleteError> {
     delete_with(app, did, Txn::new()).await
 }
 
-/// Deletes an account for good, together with what `permission` asserts and uses up. A conflict in there is the caller's
-/// to name.
+/// Deletes an account for good, together with what `permission` asserts and uses up. A conflict in there is the
+/// caller's to name.
 pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(), DeleteError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
     match remove(app, &account, None, permission).await {
@@ -112,7 +112,7 @@ pub async fn delete_by_owner(
     }
     let mut txn = Txn::new();
     accounts::assert_same_password(&mut txn, &account);
-    email_codes::redeem(app, &mut txn, did, Purpose::DeleteAccount, code).await?;
+    app.email_codes.redeem(&mut txn, did, Purpose::DeleteAccount, code).await?;
     match delete_with(app, did, txn).await {
         Err(DeleteError::Commit(error)) => Err(CodeError::from(error).into()),
         outcome => outcome,

@@ -23,7 +23,7 @@ use crate::{
         },
         emails,
         invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
-        mail::{self, Content, Letter},
+        mail::{Content, Letter},
     },
 };
 
@@ -219,7 +219,7 @@ pub async fn send_email(app: &App, by: &By, to: &Did, subject: Option<String>, b
         let address = account.email.ok_or(AdminError::NoAddress)?;
         let content = Content::FromOperator { subject, body };
         let mut txn = Txn::new();
-        mail::post(app, &mut txn, Letter { to: address, account: Some(account.did), content });
+        app.mail.post(&mut txn, Letter { to: address, account: Some(account.did), content });
         app.audit.note(&mut txn, by, to.as_str());
         app.db.commit(txn).await?;
         Ok(())

@@ -30,7 +30,8 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        email_codes::{self, CodeError, Purpose, SendError},
+        email_codes::{CodeError, Purpose},
+        mail::SendCodeError,
         sign_up::queue,
     },
 };
@@ -73,7 +74,7 @@ pub enum OpenError {
     AuthFactor(#[from] CodeError),
     /// No code could be mailed.
     #[error(transparent)]
-    AuthFactorSend(#[from] SendError),
+    AuthFactorSend(#[from] SendCodeError),
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -158,10 +159,10 @@ async fn check_auth_factor(app: &App, txn: &mut Txn, account: &Account, proof: P
         Proof::SignUp { .. } | Proof::AppPassword(_) => return Ok(()),
     };
     if let Some(code) = code {
-        email_codes::redeem(app, txn, &account.did, Purpose::SignIn, code).await?;
+        app.email_codes.redeem(txn, &account.did, Purpose::SignIn, code).await?;
         return Ok(());
     }
-    email_codes::send(app, account, Purpose::SignIn).await?;
+    app.mail.send_code(account, Purpose::SignIn).await?;
     Err(OpenError::AuthFactorRequired)
 }
 

@@ -33,7 +33,7 @@ use crate::{
             was_ever_active,
         },
         audit::By,
-        mail::{self, Content, Letter},
+        mail::{Content, Letter},
         repos::{self, AnnounceError},
     },
 };
@@ -343,7 +343,7 @@ async fn open(app: &Arc<App>, row: &Waiting) -> Result<(), QueueError> {
     sign_up_queue::remove(&mut txn, did);
     if let Some(to) = &account.email {
         let content = Content::LetIn { handle: account.handle.clone() };
-        mail::post(app, &mut txn, Letter { to: to.clone(), account: Some(did.clone()), content });
+        app.mail.post(&mut txn, Letter { to: to.clone(), account: Some(did.clone()), content });
     }
     let outcome = if row.moves_in {
         let until = clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC);
