@@ -17,7 +17,7 @@ use allod_server::{
     control,
     domain::{
         disposable_domains::DisposableDomains,
-        installation::{self, Installation, InstallationError},
+        installation::{Installation, InstallationError},
         mail::Transport,
     },
     jobs,
@@ -73,7 +73,7 @@ pub(crate) fn open_store(path: &Path) -> Result<Db, Failure> {
 /// `fixed_port` is the port that DID documents name, where the host is this machine and the operator chose one.
 pub(crate) async fn open(config: Config, data: &DataDirectory, fixed_port: Option<u16>) -> Result<Arc<App>, Failure> {
     let app = open_unchecked(config, data).await?;
-    let checked = installation::check(&app, &installation(&app, fixed_port)).await;
+    let checked = installation(&app, fixed_port).check(&*app.db, &app.keyring).await;
     match checked {
         Ok(()) => Ok(app),
         Err(error) => {

@@ -21,15 +21,18 @@ use crate::{
         firehose::Firehose,
         identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
+        invites::Invites,
         keyed_hash::KeyedHash,
         keys::Keyring,
         mail::{Mail, MailParts, Mailbox, Transport},
         newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
         phone::PhoneGate,
+        preferences::Preferences,
         rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
+        reserved_keys::ReservedKeys,
         sessions::SessionKeys,
         shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
@@ -121,6 +124,12 @@ pub struct App {
     pub firehose: Arc<Firehose>,
     /// The encodings of it that clients subscribe to.
     pub streams: Streams,
+    /// Invite codes.
+    pub invites: Invites,
+    /// Signing keys that were made before their account.
+    pub reserved_keys: ReservedKeys,
+    /// The private preferences of accounts.
+    pub preferences: Preferences,
     /// Codes that are mailed.
     pub email_codes: EmailCodes,
     /// Posts and sends e-mails.
@@ -194,8 +203,12 @@ impl App {
             // A developer asks as often as it takes, like everywhere else.
             is_counted: config.rate_limits.enabled || !config.dev_mode,
         }));
+        let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
-            audit: AuditLog::new(core.clone()),
+            invites: Invites::new(core.clone(), audit.clone(), &config),
+            reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),
+            preferences: Preferences::new(core.clone()),
+            audit,
             core,
             newest_time,
             admin_tries: AdminTries::default(),

@@ -395,11 +395,11 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
         }
         Administration::InviteDisable { codes, accounts } => {
             let subject = codes.iter().chain(&accounts).cloned().collect::<Vec<_>>().join(" ");
-            invites::disable(app, &by("invite disable"), &codes, &accounts).await?;
+            app.invites.disable(&by("invite disable"), &codes, &accounts).await?;
             Ok(done(subject))
         }
         Administration::InviteShow { code, cursor, limit } => {
-            let shown = invites::show(app, &code, cursor.as_deref(), i64::from(limit)).await;
+            let shown = app.invites.show(&code, cursor.as_deref(), i64::from(limit)).await;
             let shown = shown.map_err(|error| list_refusal(&error))?;
             let shown = shown.ok_or_else(|| refusal("NotFound", format!("there is no invite code {code}")))?;
             let used = shown.uses.into_iter().map(|used| InviteUsed { by: used.used_by, at: at(used.used_at) });

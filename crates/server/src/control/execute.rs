@@ -70,7 +70,7 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         }
         Command::InviteList { cursor, limit } => {
             let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
-            let page = invites::list(app, cursor.as_deref(), limit).await;
+            let page = app.invites.list(cursor.as_deref(), limit).await;
             let (invites, cursor) = page.map_err(|error| list_refusal(&error))?;
             Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect(), cursor }))
         }
@@ -155,7 +155,7 @@ async fn create_invites(
         Some(did) => Did::parse(&did).map_err(|error| refusal("InvalidRequest", error.to_string()))?.to_string(),
         None => invites::ADMIN.to_owned(),
     };
-    match invites::create(app, i64::from(count), i64::from(uses), &[owner]).await {
+    match app.invites.create(i64::from(count), i64::from(uses), &[owner]).await {
         Ok(codes) => Ok(InvitesCreated { codes: codes.into_iter().map(|invite| invite.code).collect() }),
         Err(error @ (CreateInvitesError::UseCount | CreateInvitesError::CodeCount)) => {
             Err(refusal("InvalidRequest", error.to_string()))

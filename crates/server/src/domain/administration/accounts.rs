@@ -22,7 +22,7 @@ use crate::{
             password::{self, PasswordError},
         },
         emails,
-        invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
+        invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX},
         mail::{Content, Letter},
     },
 };
@@ -96,7 +96,7 @@ pub async fn report(app: &App, did: &Did) -> Result<Report, AdminError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(AdminError::NotFound)?;
     let mut report = report_in_list(app, account).await?;
     if let Some(by) = report.invited_by.take() {
-        report.invited_by = Some(listed(app, by.invite, USES_SHOWN_MAX).await?);
+        report.invited_by = Some(app.invites.listed(by.invite, USES_SHOWN_MAX).await?);
     }
     Ok(report)
 }
@@ -285,5 +285,5 @@ async fn report_in_list(app: &App, account: Account) -> Result<Report, ReadError
         None => None,
     };
     let own = invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await?;
-    Ok(Report { invites: listed_of_owner(app, own).await?, account, invited_by })
+    Ok(Report { invites: app.invites.listed_of_owner(own).await?, account, invited_by })
 }

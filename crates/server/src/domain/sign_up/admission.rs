@@ -16,7 +16,6 @@ use crate::{
         emails::{self, EmailAddress},
         handles::{self, AdmissibleHandle},
         identity::{DocumentError, resolve_document},
-        invites,
         phone::{self, PhoneError, PhoneGate, Verified},
         service_auth::ServicePrincipal,
     },
@@ -135,7 +134,7 @@ async fn check_invite(app: &App, request: &SignUpRequest) -> Result<Option<Strin
         let needed = app.config.sign_up.invite_required && !request.by_operator;
         return if needed { Err(SignUpError::InviteMissing) } else { Ok(None) };
     };
-    if invites::is_usable(app, code).await? { Ok(Some(code.to_owned())) } else { Err(SignUpError::InviteUnusable) }
+    if app.invites.is_usable(code).await? { Ok(Some(code.to_owned())) } else { Err(SignUpError::InviteUnusable) }
 }
 
 fn check_password(app: &App, password: Option<Secret<String>>) -> Result<Secret<String>, SignUpError> {
@@ -163,7 +162,8 @@ fn check_recovery_key(recovery_key: Option<&str>) -> Result<Option<DidKey>, Sign
 
 /// A courtesy that spares work; what decides is the reservation.
 ///
-/// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the handle.
+/// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the
+/// handle.
 async fn check_free(
     app: &App,
     handle: &Handle,
@@ -212,8 +212,8 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
     }
 }
 
-/// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already, with
-/// a key of its owner's.
+/// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already,
+/// with a key of its owner's.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
     let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
         DocumentError::Resolve(ResolveError::Unsupported(_)) => {
