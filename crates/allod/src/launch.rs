@@ -12,6 +12,10 @@ use allod_blobstore::disk::Disk;
 use allod_net::{dns::Dns, forms::Forms, operator, outbound::Guarded, resolver::Resolver};
 use allod_plc::client::PlcClient;
 use allod_server::{
+    adapters::{
+        sendmail::Sendmail,
+        smtp::{Smtp, SmtpConfig, SmtpError},
+    },
     app::{App, Parts},
     config::{Config, MailConfig},
     control,
@@ -20,10 +24,7 @@ use allod_server::{
         installation::{Installation, InstallationError},
         mail::Transport,
     },
-    jobs,
-    sendmail::Sendmail,
-    service,
-    smtp::{Smtp, SmtpConfig, SmtpError},
+    jobs, service,
 };
 use allod_store::{
     Db,

@@ -10,15 +10,18 @@ use allod_plc::client::PlcClient;
 use allod_store::Db;
 
 use crate::{
-    config::{Config, Verification},
+    adapters::{phone_codes::DevCodes, site_verify::SiteVerify, twilio::Twilio},
+    config::{Config, PhoneConfig, Verification},
     domain::{
         administration::credentials::AdminTries,
         audit::AuditLog,
         blobs::Blobs,
-        captcha::{self, Checker},
+        captcha::CaptchaGate,
         core::Core,
         email_codes::EmailCodes,
+        emails::EmailPolicy,
         firehose::Firehose,
+        handles::HandlePolicy,
         identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
         invites::Invites,
@@ -27,7 +30,7 @@ use crate::{
         mail::{Mail, MailParts, Mailbox, Transport},
         newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
-        phone::PhoneGate,
+        phone::{PhoneGate, Verifier},
         preferences::Preferences,
         rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
@@ -124,6 +127,10 @@ pub struct App {
     pub firehose: Arc<Firehose>,
     /// The encodings of it that clients subscribe to.
     pub streams: Streams,
+    /// Which handles accounts may have.
+    pub handles: HandlePolicy,
+    /// Which e-mail addresses accounts may have.
+    pub emails: EmailPolicy,
     /// Invite codes.
     pub invites: Invites,
     /// Signing keys that were made before their account.
@@ -137,7 +144,7 @@ pub struct App {
     /// Captured mail, in dev mode.
     pub mailbox: Option<Arc<Mailbox>>,
     /// Checks captchas, when a sign-up needs one.
-    pub captcha: Option<Arc<dyn Checker>>,
+    pub captcha: Option<CaptchaGate>,
     /// Verifies telephone numbers, when a sign-up needs one.
     pub phone: Option<PhoneGate>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -168,16 +175,6 @@ impl App {
         let remembered = Arc::new(Remembered::default());
         let is_captured = config.dev_mode && mail_transport.is_none();
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
-        let captcha = match &config.sign_up.verification {
-            Verification::Captcha(captcha) => Some(captcha::gate(captcha, &forms)),
-            Verification::Nothing | Verification::Phone(_) => None,
-        };
-        let phone = match &config.sign_up.verification {
-            Verification::Nothing | Verification::Captcha(_) => None,
-            Verification::Phone(phone) => Some(
-                PhoneGate::new(phone, &forms, mailbox.as_ref(), &clock, &randomness).ok_or(AppError::PhoneProvider)?,
-            ),
-        };
         let posted = Arc::default();
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&posted)));
         let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
@@ -190,6 +187,20 @@ impl App {
         };
         let keyring = Arc::new(Keyring::new(config.secrets.master_key.expose()));
         let keyed_hash = Arc::new(KeyedHash::new(config.secrets.master_key.expose()));
+        let captcha = match &config.sign_up.verification {
+            Verification::Captcha(captcha) => {
+                let checker = Arc::new(SiteVerify::new(captcha.clone(), forms.clone()));
+                Some(CaptchaGate::new(core.clone(), Arc::clone(&keyed_hash), checker))
+            }
+            Verification::Nothing | Verification::Phone(_) => None,
+        };
+        let phone = match &config.sign_up.verification {
+            Verification::Nothing | Verification::Captcha(_) => None,
+            Verification::Phone(phone) => {
+                let verifier = verifier(phone, forms, mailbox.as_ref(), &core).ok_or(AppError::PhoneProvider)?;
+                Some(PhoneGate::new(core.clone(), Arc::clone(&keyed_hash), phone.accounts_max, verifier))
+            }
+        };
         let email_codes = EmailCodes::new(core.clone(), Arc::clone(&keyed_hash));
         let mail = Arc::new(Mail::new(MailParts {
             core: core.clone(),
@@ -205,6 +216,8 @@ impl App {
         }));
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
+            handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
+            emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
             invites: Invites::new(core.clone(), audit.clone(), &config),
             reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),
             preferences: Preferences::new(core.clone()),
@@ -243,5 +256,22 @@ impl App {
             resolver,
             failpoints,
         }))
+    }
+}
+
+/// Who sends codes to telephone numbers; `None` when there is nobody.
+fn verifier(
+    config: &PhoneConfig,
+    forms: Forms,
+    mailbox: Option<&Arc<Mailbox>>,
+    core: &Core,
+) -> Option<Arc<dyn Verifier>> {
+    match (&config.twilio, mailbox) {
+        (Some(twilio), _) => Some(Arc::new(Twilio::new(twilio.clone(), forms))),
+        (None, Some(mailbox)) => {
+            let (clock, randomness) = (Arc::clone(&core.clock), Arc::clone(&core.randomness));
+            Some(Arc::new(DevCodes::new(Arc::clone(mailbox), clock, randomness)))
+        }
+        (None, None) => None,
     }
 }

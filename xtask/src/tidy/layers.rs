@@ -24,6 +24,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "rusqlite",
             "allod_store::sqlite",
             "crate::access",
+            "crate::adapters",
             "crate::cors",
             "crate::pages",
             "crate::reply",

@@ -20,7 +20,7 @@ use crate::{
         accounts::{self, Status},
         administration::identities,
         audit::{Actor, By},
-        handles::{self, HandleError},
+        handles::HandleError,
         identity::published,
         invites::{self, CreateInvitesError, ListError},
         sign_up::{SignUpError, SignUpRequest, queue, sign_up},
@@ -130,7 +130,7 @@ async fn create_account(
         ..SignUpRequest::default()
     };
     let handle = request.handle.clone();
-    let is_reserved = handles::admit(&handle, &app.config.sign_up.handle_domains) == Err(HandleError::Reserved);
+    let is_reserved = app.handles.admit(&handle) == Err(HandleError::Reserved);
     let signed_up = sign_up(app, request).await.map_err(|error| {
         if matches!(error, SignUpError::Handle(HandleError::Reserved)) {
             let message = format!("{handle} is a reserved handle; use --allow-reserved to create it");

@@ -96,7 +96,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "phone code expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("phone code expiry", phone::forget_old(app)).boxed(),
+        run: |app| silent("phone code expiry", phone::forget_old(&app.core)).boxed(),
     },
     Job {
         name: "service token expiry",

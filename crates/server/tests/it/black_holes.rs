@@ -14,9 +14,11 @@ use allod_net::{
     outbound::{Answer, Guarded, Outbound, OutboundError},
 };
 use allod_server::{
+    adapters::{
+        site_verify::CaptchaConfig,
+        smtp::{Smtp, SmtpConfig, SmtpTls},
+    },
     config::{ServiceConfig, Verification},
-    domain::captcha::CaptchaConfig,
-    smtp::{Smtp, SmtpConfig, SmtpTls},
 };
 use allod_testkit::{Actor, Behaviour, Options, TestPds};
 use futures_util::{

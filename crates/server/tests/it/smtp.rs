@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use allod_base::secret::Secret;
 use allod_net::dns::Dns;
 use allod_server::{
+    adapters::smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
     config::ServiceConfig,
     domain::{
         email_codes::Purpose,
         mail::{Message, Transport, TransportError},
     },
-    smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
 };
 use allod_testkit::TestPds;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};

@@ -26,7 +26,6 @@ use crate::{
     app::App,
     domain::{
         email_codes::{CodeError, Purpose},
-        handles,
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
         sessions::Session,
@@ -158,9 +157,9 @@ async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn:
     // What is being written to the repository comes before; what comes after finds no repository.
     let turn = repos::turn(app, did).await?;
     let now_micros = app.clock.now_micros();
-    let until = handles::held_until(app, now_micros);
+    let until = app.handles.held_until(now_micros);
     accounts::end_holds(&mut txn, did, until.unwrap_or(clock::to_store(now_micros)));
-    let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
+    let is_ours = app.handles.is_under_service_domain(&account.handle);
     if let Some(until) = until.filter(|_| is_ours && was_ever_active(account)) {
         accounts::keep_handle(&mut txn, did, until);
     }

@@ -91,7 +91,7 @@ pub async fn update(
     auth_factor: Option<bool>,
     code: Option<&str>,
 ) -> Result<(), EmailError> {
-    let address = emails::admit(app, email)?;
+    let address = app.emails.admit(email)?;
     let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.as_str());
     let mut txn = Txn::new();
     // Asking for more at sign-in needs no code: it takes nothing from the owner.

@@ -185,7 +185,7 @@ pub async fn revoke_credentials(app: &App, by: &By, account: &AtIdentifier) -> R
 pub async fn set_email(app: &App, by: &By, account: &AtIdentifier, address: &str) -> Result<(), AdminError> {
     let outcome = async {
         let found = identified(app, account).await?;
-        let address = emails::admit(app, address).map_err(EmailError::from)?;
+        let address = app.emails.admit(address).map_err(EmailError::from)?;
         let mut txn = Txn::new();
         email::set(app, &mut txn, &found, &address);
         app.audit.note(&mut txn, by, found.did.as_str());
