@@ -214,6 +214,7 @@ impl App {
             // A developer asks as often as it takes, like everywhere else.
             is_counted: config.rate_limits.enabled || !config.dev_mode,
         }));
+        let integrity = Arc::<Integrity>::default();
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
             handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
@@ -222,7 +223,6 @@ impl App {
             reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),
             preferences: Preferences::new(core.clone()),
             audit,
-            core,
             newest_time,
             admin_tries: AdminTries::default(),
             remembered,
@@ -233,8 +233,8 @@ impl App {
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
-            blobs: Blobs::new(objects),
-            integrity: Arc::default(),
+            blobs: Blobs::new(core.clone(), objects, Arc::clone(&integrity), &config),
+            integrity,
             rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),
             timetable: Timetable::default(),
@@ -249,6 +249,7 @@ impl App {
             captcha,
             phone,
             config,
+            core,
             db,
             clock,
             randomness,

@@ -23,7 +23,6 @@ const CIRCLE: &[&str] = &["accounts", "blobs", "identity", "repos", "scrub", "se
 const WHOLE_APPLICATION: &[&str] = &[
     "accounts",
     "administration",
-    "blobs",
     "firehose",
     "identity",
     "moderation",

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod mail;
 pub mod moderation;
 pub mod newest_time;
+pub mod pace;
 pub mod passwords;
 pub mod phone;
 pub mod preferences;

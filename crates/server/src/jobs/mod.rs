@@ -71,7 +71,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "blob collection",
         every_secs: PASS_EVERY_SECS,
-        run: |app| counted("blob collection", "deleted unreferenced blobs", collect::collect(app)).boxed(),
+        run: |app| counted("blob collection", "deleted unreferenced blobs", app.blobs.collect()).boxed(),
     },
     Job {
         name: "replaced records",
@@ -219,7 +219,7 @@ async fn damage(app: &Arc<App>) -> Outcome {
 /// Checks all stored blobs at once and then once a day.
 async fn sweep(app: &Arc<App>) {
     loop {
-        match collect::sweep(app).await {
+        match app.blobs.sweep().await {
             Ok(swept) if swept != collect::Swept::default() => {
                 tracing::info!(swept.objects, swept.counters, "blob sweep deleted leftovers");
             }

@@ -8,7 +8,7 @@ use allod_atproto::{Cid, Did, car, cbor, frame::Message, json::from_value as jso
 use allod_blobstore::checksums::Summing;
 use allod_server::{
     control::{self, Answer, Command, ServerStatus, Silent},
-    domain::scrub::{self, Pace},
+    domain::{pace::Pace, scrub},
 };
 use allod_store::{EventKind, SqlValue, Statement, Touched, Txn, sql, tables::scrub as position};
 use allod_testkit::{Actor, TestPds};
