@@ -29,6 +29,8 @@ enum Task {
     Lexgen(lexgen::Options),
     /// Checks what no compiler checks: dependency direction, mirrored tests, licences, sizes, names.
     Tidy,
+    /// Prints which module of the domain imports which.
+    Graph,
     /// Runs every check and every test, other people's clients included.
     Test(test::Options),
     /// Runs each fuzz target for some seconds.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().task {
         Task::Lexgen(options) => lexgen::run(&root, &options).map_err(Into::into),
         Task::Tidy => tidy::run(&root).map_err(Into::into),
+        Task::Graph => tidy::print_graph(&root).map_err(Into::into),
         Task::Test(options) => test::run(&root, &options).map_err(Into::into),
         Task::Fuzz(options) => fuzz::run(&root, &options).map_err(Into::into),
         Task::Bench(bench) => bench::run(&root, &bench).map_err(Into::into),

@@ -12,18 +12,19 @@ use allod_blobstore::disk::Disk;
 use allod_net::{dns::Dns, forms::Forms, operator, outbound::Guarded, resolver::Resolver};
 use allod_plc::client::PlcClient;
 use allod_server::{
+    adapters::{
+        sendmail::Sendmail,
+        smtp::{Smtp, SmtpConfig, SmtpError},
+    },
     app::{App, Parts},
     config::{Config, MailConfig},
     control,
     domain::{
         disposable_domains::DisposableDomains,
-        installation::{self, Installation, InstallationError},
+        installation::{Installation, InstallationError},
         mail::Transport,
     },
-    jobs,
-    sendmail::Sendmail,
-    service,
-    smtp::{Smtp, SmtpConfig, SmtpError},
+    jobs, service,
 };
 use allod_store::{
     Db,
@@ -73,7 +74,7 @@ pub(crate) fn open_store(path: &Path) -> Result<Db, Failure> {
 /// `fixed_port` is the port that DID documents name, where the host is this machine and the operator chose one.
 pub(crate) async fn open(config: Config, data: &DataDirectory, fixed_port: Option<u16>) -> Result<Arc<App>, Failure> {
     let app = open_unchecked(config, data).await?;
-    let checked = installation::check(&app, &installation(&app, fixed_port)).await;
+    let checked = installation(&app, fixed_port).check(&*app.db, &app.keyring).await;
     match checked {
         Ok(()) => Ok(app),
         Err(error) => {

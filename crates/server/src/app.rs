@@ -11,23 +11,32 @@ use allod_plc::client::PlcClient;
 use allod_store::Db;
 
 use crate::{
-    config::{Config, Verification},
+    adapters::{phone_codes::DevCodes, site_verify::SiteVerify, twilio::Twilio},
+    config::{Config, PhoneConfig, Verification},
     domain::{
         administration::credentials::AdminTries,
+        audit::AuditLog,
         blobs::Blobs,
-        captcha::{self, Checker},
+        captcha::CaptchaGate,
+        core::Core,
+        email_codes::EmailCodes,
+        emails::EmailPolicy,
         firehose::Firehose,
+        handles::HandlePolicy,
         identity::{changes::Changes, recheck::Round},
         integrity::Integrity,
+        invites::Invites,
         keyed_hash::KeyedHash,
         keys::Keyring,
-        mail::{Mail, Mailbox, Transport},
+        mail::{Mail, MailParts, Mailbox, Transport},
         newest_time::NewestTime,
         passwords::{HashError, PasswordPool},
-        phone::PhoneGate,
+        phone::{PhoneGate, Verifier},
+        preferences::Preferences,
         rate_limits::RateLimits,
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
+        reserved_keys::ReservedKeys,
         sessions::SessionKeys,
         shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
@@ -65,8 +74,12 @@ pub struct Parts {
 pub struct App {
     /// The operator's choices.
     pub config: Config,
+    /// What nearly every part needs: the fields `db`, `clock`, `newest_time` and `randomness` in one.
+    pub core: Core,
     /// The store.
     pub db: Db,
+    /// Who changed what.
+    pub audit: AuditLog,
     /// Blobs.
     pub blobs: Blobs,
     /// The lexicons that requests and records are checked against.
@@ -76,7 +89,7 @@ pub struct App {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The newest time seen, by which tokens and codes end.
-    pub newest_time: NewestTime,
+    pub newest_time: Arc<NewestTime>,
     /// Unpredictable bytes.
     pub randomness: Arc<dyn Randomness>,
     /// The did:plc directory.
@@ -88,9 +101,9 @@ pub struct App {
     /// Where the checking of what is published of accounts is.
     pub identity_round: Round,
     /// Wraps and unwraps signing keys.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Hashes secrets that are found again by what they are.
-    pub keyed_hash: KeyedHash,
+    pub keyed_hash: Arc<KeyedHash>,
     /// This server's did:plc rotation key.
     pub rotation_key: SigningKey,
     /// Signs and reads session tokens.
@@ -117,12 +130,24 @@ pub struct App {
     pub firehose: Arc<Firehose>,
     /// The encodings of it that clients subscribe to.
     pub streams: Streams,
-    /// Sends what waits in the outbox.
-    pub mail: Mail,
+    /// Which handles accounts may have.
+    pub handles: HandlePolicy,
+    /// Which e-mail addresses accounts may have.
+    pub emails: EmailPolicy,
+    /// Invite codes.
+    pub invites: Invites,
+    /// Signing keys that were made before their account.
+    pub reserved_keys: ReservedKeys,
+    /// The private preferences of accounts.
+    pub preferences: Preferences,
+    /// Codes that are mailed.
+    pub email_codes: EmailCodes,
+    /// Posts and sends e-mails.
+    pub mail: Arc<Mail>,
     /// Captured mail, in dev mode.
     pub mailbox: Option<Arc<Mailbox>>,
     /// Checks captchas, when a sign-up needs one.
-    pub captcha: Option<Arc<dyn Checker>>,
+    pub captcha: Option<CaptchaGate>,
     /// Verifies telephone numbers, when a sign-up needs one.
     pub phone: Option<PhoneGate>,
     /// Places where a sign-up is made to fail; only tests have them.
@@ -152,34 +177,68 @@ impl App {
             .map_err(|_| AppError::RotationKey)?;
         let remembered = Arc::new(Remembered::default());
         let is_captured = config.dev_mode && mail_transport.is_none();
-        let mail = Mail::new(mail_transport);
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
+        let posted = Arc::default();
+        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&posted)));
+        let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
+        let newest_time = Arc::new(NewestTime::new(Arc::clone(&clock)));
+        let core = Core {
+            db: Arc::clone(&db),
+            clock: Arc::clone(&clock),
+            newest_time: Arc::clone(&newest_time),
+            randomness: Arc::clone(&randomness),
+        };
+        let keyring = Arc::new(Keyring::new(config.secrets.master_key.expose()));
+        let keyed_hash = Arc::new(KeyedHash::new(config.secrets.master_key.expose()));
         let captcha = match &config.sign_up.verification {
-            Verification::Captcha(captcha) => Some(captcha::gate(captcha, &forms)),
+            Verification::Captcha(captcha) => {
+                let checker = Arc::new(SiteVerify::new(captcha.clone(), forms.clone()));
+                Some(CaptchaGate::new(core.clone(), Arc::clone(&keyed_hash), checker))
+            }
             Verification::Nothing | Verification::Phone(_) => None,
         };
         let phone = match &config.sign_up.verification {
             Verification::Nothing | Verification::Captcha(_) => None,
-            Verification::Phone(phone) => Some(
-                PhoneGate::new(phone, &forms, mailbox.as_ref(), &clock, &randomness).ok_or(AppError::PhoneProvider)?,
-            ),
+            Verification::Phone(phone) => {
+                let verifier = verifier(phone, forms, mailbox.as_ref(), &core).ok_or(AppError::PhoneProvider)?;
+                Some(PhoneGate::new(core.clone(), Arc::clone(&keyed_hash), phone.accounts_max, verifier))
+            }
         };
-        let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&mail.posted)));
-        let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
+        let email_codes = EmailCodes::new(core.clone(), Arc::clone(&keyed_hash));
+        let mail = Arc::new(Mail::new(MailParts {
+            core: core.clone(),
+            keyed_hash: Arc::clone(&keyed_hash),
+            keyring: Arc::clone(&keyring),
+            email_codes: email_codes.clone(),
+            service: config.service.clone(),
+            transport: mail_transport,
+            mailbox: mailbox.clone(),
+            posted,
+            // A developer asks as often as it takes, like everywhere else.
+            is_counted: config.rate_limits.enabled || !config.dev_mode,
+        }));
+        let integrity = Arc::<Integrity>::default();
+        let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
-            newest_time: NewestTime::new(Arc::clone(&clock)),
+            handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
+            emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
+            invites: Invites::new(core.clone(), audit.clone(), &config),
+            reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),
+            preferences: Preferences::new(core.clone()),
+            audit,
+            newest_time,
             admin_tries: AdminTries::default(),
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),
-            keyring: Keyring::new(config.secrets.master_key.expose()),
-            keyed_hash: KeyedHash::new(config.secrets.master_key.expose()),
+            keyring,
+            keyed_hash,
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
-            blobs: Blobs::new(objects),
+            blobs: Blobs::new(core.clone(), objects, Arc::clone(&integrity), &config),
+            integrity,
             schemas: Arc::new(SchemaSet::built_in()),
-            integrity: Arc::default(),
             rate_limits: RateLimits::new(config.rate_limits.enabled, Arc::clone(&clock), &*randomness),
             sign_ups: SignUps::new(&*randomness),
             timetable: Timetable::default(),
@@ -188,11 +247,13 @@ impl App {
             answers: AnswerBudget::default(),
             streams: Streams::new(&firehose),
             firehose,
+            email_codes,
             mail,
             mailbox,
             captcha,
             phone,
             config,
+            core,
             db,
             clock,
             randomness,
@@ -200,5 +261,22 @@ impl App {
             resolver,
             failpoints,
         }))
+    }
+}
+
+/// Who sends codes to telephone numbers; `None` when there is nobody.
+fn verifier(
+    config: &PhoneConfig,
+    forms: Forms,
+    mailbox: Option<&Arc<Mailbox>>,
+    core: &Core,
+) -> Option<Arc<dyn Verifier>> {
+    match (&config.twilio, mailbox) {
+        (Some(twilio), _) => Some(Arc::new(Twilio::new(twilio.clone(), forms))),
+        (None, Some(mailbox)) => {
+            let (clock, randomness) = (Arc::clone(&core.clock), Arc::clone(&core.randomness));
+            Some(Arc::new(DevCodes::new(Arc::clone(mailbox), clock, randomness)))
+        }
+        (None, None) => None,
     }
 }

@@ -9,12 +9,11 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::{
+    adapters::{sendmail::SendmailConfig, site_verify::CaptchaConfig, smtp::SmtpConfig, twilio::TwilioConfig},
     domain::{
-        captcha::CaptchaConfig, disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
-        phone::PhoneConfig, repos::import::ImportConfig, sign_up::queue::QueueConfig,
+        disposable_domains::DisposableDomains, firehose::FirehoseConfig, passwords::HashCost,
+        repos::import::ImportConfig, sign_up::queue::QueueConfig,
     },
-    sendmail::SendmailConfig,
-    smtp::SmtpConfig,
 };
 
 /// The whole configuration of a running server.
@@ -76,6 +75,7 @@ pub enum MailConfig {
 }
 
 /// Who the server is.
+#[derive(Clone)]
 pub struct ServiceConfig {
     /// The public host name, without scheme or port.
     pub hostname: String,
@@ -135,6 +135,15 @@ pub enum Verification {
     Phone(PhoneConfig),
     /// A solved captcha.
     Captcha(CaptchaConfig),
+}
+
+/// Whether and how numbers are verified.
+#[derive(Clone)]
+pub struct PhoneConfig {
+    /// How many accounts one number makes.
+    pub accounts_max: u32,
+    /// Who sends codes; in development mode they are shown among the captured mail when it is nobody.
+    pub twilio: Option<TwilioConfig>,
 }
 
 /// Where identities are looked up and published.

@@ -33,10 +33,7 @@ use crate::{
     access::{self, Line},
     app::App,
     cors,
-    domain::{
-        newest_time,
-        shares::{Crowded, Place, Taker},
-    },
+    domain::shares::{Crowded, Place, Taker},
     limits, pages, reply,
     streams::jetstream,
     well_known,
@@ -238,7 +235,7 @@ impl Reservation for Place {
 ///
 /// Returns when every connection is closed, at the latest [`allod_http::limits::SHUTDOWN_SECS`] after `shutdown`.
 pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
-    if let Err(error) = newest_time::load(&app).await {
+    if let Err(error) = app.newest_time.load(&*app.db).await {
         tracing::error!(%error, "could not read the newest time this server has seen");
     }
     let admission =

@@ -169,7 +169,7 @@ impl TestPds {
 
     /// Sends the mail that is due, without waiting for the worker.
     pub async fn deliver_mail(&self) {
-        allod_server::domain::mail::deliver_due(&self.run.app).await.expect("the outbox can be seen to");
+        self.run.app.mail.deliver_due().await.expect("the outbox can be seen to");
     }
 
     /// The code in the newest letter to this address. Panics when there is none.
@@ -295,8 +295,8 @@ impl TestPds {
         decoded_events(&self.run.app.db).await
     }
 
-    /// Says that the test arranges what can't happen: events that no consumer could follow, records that are not those of the head.
-    /// What is checked at the end is then only that every event decodes.
+    /// Says that the test arranges what can't happen: events that no consumer could follow, records that are not those
+    /// of the head. What is checked at the end is then only that every event decodes.
     pub fn arranges_the_impossible(&self) {
         self.world.is_impossible.store(true, Ordering::Relaxed);
     }

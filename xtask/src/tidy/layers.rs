@@ -1,12 +1,6 @@
 //! Layers inside a crate: domain code has never heard of HTTP or an engine, and only the store knows an engine.
-//!
-//! Files are parsed, so that grouped and relative imports count like any other. What stands inside a macro's
-//! arguments is not seen.
 
-use proc_macro2::Span;
-use syn::{ItemMod, ItemUse, UseTree, visit::Visit};
-
-use super::{Finding, Source};
+use super::{Finding, Source, paths::Paths};
 
 /// Code below these folders must not name these crates and modules.
 const FORBIDDEN: &[(&str, &[&str])] = &[
@@ -24,6 +18,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "rusqlite",
             "allod_store::sqlite",
             "crate::access",
+            "crate::adapters",
             "crate::cors",
             "crate::pages",
             "crate::reply",
@@ -60,9 +55,9 @@ pub(super) fn check(tree: &[Source]) -> Vec<Finding> {
         };
         for (folder, names) in rules {
             for name in *names {
-                let used = paths.iter().filter(|(_, path)| is_within(path, name));
+                let used = paths.iter().filter(|found| is_within(&found.path, name));
                 findings
-                    .extend(used.map(|(line, _)| Finding::at(source, *line, format!("{folder} must not use {name}"))));
+                    .extend(used.map(|found| Finding::at(source, found.line, format!("{folder} must not use {name}"))));
             }
         }
     }
@@ -73,80 +68,6 @@ pub(super) fn check(tree: &[Source]) -> Vec<Finding> {
 fn is_within(path: &[String], name: &str) -> bool {
     let mut segments = path.iter();
     name.split("::").all(|part| segments.next().is_some_and(|segment| segment == part))
-}
-
-/// The paths that a file names, with their lines; paths in the same crate begin with `crate`.
-struct Paths {
-    module: Vec<String>,
-    found: Vec<(usize, Vec<String>)>,
-}
-
-impl Paths {
-    fn of(source: &Source) -> syn::Result<Vec<(usize, Vec<String>)>> {
-        let mut paths = Self { module: module_of(&source.path), found: Vec::new() };
-        paths.visit_file(&syn::parse_file(&source.text)?);
-        Ok(paths.found)
-    }
-
-    /// Notes a path, seen from the module that is being visited.
-    fn note(&mut self, span: Span, path: &[String]) {
-        let mut whole = Vec::new();
-        let mut rest = path;
-        while let Some((first, after)) = rest.split_first() {
-            match (first.as_str(), whole.is_empty()) {
-                ("self", true) => whole.clone_from(&self.module),
-                ("super", true) => {
-                    whole.clone_from(&self.module);
-                    whole.pop();
-                }
-                ("super", false) => drop(whole.pop()),
-                _ => break,
-            }
-            rest = after;
-        }
-        whole.extend_from_slice(rest);
-        self.found.push((span.start().line, whole));
-    }
-
-    fn note_tree(&mut self, tree: &UseTree, before: &[String]) {
-        let with = |name: String| [before, &[name]].concat();
-        match tree {
-            UseTree::Path(path) => self.note_tree(&path.tree, &with(path.ident.to_string())),
-            UseTree::Name(name) if name.ident == "self" => self.note(name.ident.span(), before),
-            UseTree::Name(name) => self.note(name.ident.span(), &with(name.ident.to_string())),
-            UseTree::Rename(rename) => self.note(rename.ident.span(), &with(rename.ident.to_string())),
-            UseTree::Glob(glob) => self.note(glob.star_token.spans[0], before),
-            UseTree::Group(group) => group.items.iter().for_each(|item| self.note_tree(item, before)),
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Paths {
-    fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        self.note_tree(&item.tree, &[]);
-    }
-
-    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
-        self.module.push(module.ident.to_string());
-        syn::visit::visit_item_mod(self, module);
-        self.module.pop();
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        // A single name is a local one, or was imported.
-        if let Some(first) = path.segments.first().filter(|_| path.segments.len() > 1) {
-            let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-            self.note(first.ident.span(), &segments);
-        }
-        syn::visit::visit_path(self, path);
-    }
-}
-
-/// The module that a file is: `crates/server/src/domain/mail/mod.rs` is `crate::domain::mail`.
-fn module_of(path: &str) -> Vec<String> {
-    let inside = path.split_once("/src/").map_or(path, |(_, inside)| inside);
-    let names = inside.trim_end_matches(".rs").split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main"));
-    std::iter::once("crate").chain(names).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

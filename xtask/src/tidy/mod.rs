@@ -5,9 +5,11 @@
 mod crates;
 mod documents;
 mod endpoints;
+mod graph;
 mod layers;
 mod licences;
 mod metadata;
+mod paths;
 mod sources;
 mod unused;
 
@@ -105,6 +107,7 @@ pub(crate) fn run(root: &Path) -> Result<(), TidyError> {
     findings.extend(crates::check(&metadata));
     findings.extend(licences::check(&metadata, &policy));
     findings.extend(layers::check(&tree));
+    findings.extend(graph::check(&tree));
     findings.extend(endpoints::check(&tree));
     findings.extend(sources::check(&tree));
     findings.extend(documents::check(&tree, &metadata));
@@ -113,6 +116,16 @@ pub(crate) fn run(root: &Path) -> Result<(), TidyError> {
         crate::say(&finding.to_string());
     }
     if findings.is_empty() { Ok(()) } else { Err(TidyError::Untidy(findings.len())) }
+}
+
+/// Prints which module of the domain imports which, as a table.
+///
+/// Errors: something can't be read.
+pub(crate) fn print_graph(root: &Path) -> Result<(), TidyError> {
+    for line in graph::table(&read_tree(root)?) {
+        crate::tell(&line);
+    }
+    Ok(())
 }
 
 /// Finds a file by its path.

@@ -53,7 +53,7 @@ fn names(line: &str, name: &str) -> bool {
         let (before, rest) = code.split_at(at);
         let after = rest.strip_prefix(name).unwrap_or(rest);
         let starts_a_path = !before.ends_with(is_part) && (!before.ends_with("::") || before.trim_start() == "::");
-        starts_a_path && !after.starts_with(is_part) && (is_import || after.starts_with("::") || after.starts_with("!"))
+        starts_a_path && !after.starts_with(is_part) && (is_import || after.starts_with("::") || after.starts_with('!'))
     })
 }
 

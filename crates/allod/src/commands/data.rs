@@ -1,6 +1,6 @@
 //! `allod data`: which keys and names the data belongs to. The server must not run: it has read them already.
 
-use allod_server::domain::installation::{self, Mismatch, Part};
+use allod_server::domain::installation::{Mismatch, Part};
 use allod_store::tables::meta;
 use serde_json::{Map, Value, json};
 
@@ -98,5 +98,5 @@ async fn accept_in(opened: &Opened, parts: &[Part], is_confirmed: bool) -> Resul
         output::remark(format_args!("{}: will change from {stored} to {configured}", part.name()));
     }
     confirm(is_confirmed, "Confirm the change?")?;
-    installation::accept(&opened.app, &configured, parts).await.map_err(Failure::failed)
+    configured.accept(&*opened.app.db, &opened.app.audit, parts).await.map_err(Failure::failed)
 }

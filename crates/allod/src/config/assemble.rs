@@ -6,18 +6,23 @@ use allod_atproto::{Did, crypto::DidKey};
 use allod_base::secret::Secret;
 use allod_http::{address::TrustedProxies, limits::CONNECTIONS_MAX};
 use allod_server::{
-    config::{Config, IdentityConfig, MailConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig, Verification},
+    adapters::{
+        sendmail::SendmailConfig,
+        site_verify::{CaptchaConfig, HCAPTCHA_URL, TURNSTILE_URL},
+        smtp::SmtpConfig,
+        twilio::TwilioConfig,
+    },
+    config::{
+        Config, IdentityConfig, MailConfig, PhoneConfig, RateLimitConfig, Secrets, ServiceConfig, SignUpConfig,
+        Verification,
+    },
     domain::{
-        captcha::{CaptchaConfig, HCAPTCHA_URL, TURNSTILE_URL},
         disposable_domains::DisposableDomains,
         firehose::{FirehoseConfig, relays::RELAYS_MAX},
         passwords::HashCost,
-        phone::{PhoneConfig, TwilioConfig},
         repos::import::ImportConfig,
         sign_up::queue::{PER_HOUR_MAX, QueueConfig},
     },
-    sendmail::SendmailConfig,
-    smtp::SmtpConfig,
 };
 use url::Url;
 

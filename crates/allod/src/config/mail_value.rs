@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use allod_base::secret::Secret;
-use allod_server::smtp::{self, SmtpTls};
+use allod_server::adapters::smtp::{self, SmtpTls};
 use percent_encoding::percent_decode_str;
 use url::Url;
 

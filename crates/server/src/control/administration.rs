@@ -15,13 +15,13 @@ use crate::{
     domain::{
         accounts::{self, deletion::DeleteError},
         administration::{
-            self, Actor, AdminScope, By,
+            self, AdminScope,
             accounts::AdminError,
-            audit,
             did_web::{self, DidWebError, Publish},
             handles::{self, ReleaseError},
             tokens::{self, CreateTokenError},
         },
+        audit::{Actor, By, ListError},
         invites,
         moderation::{self, Change, Mark, ModerationError, Subject},
         sign_up::queue::{self, QueueError},
@@ -200,8 +200,8 @@ pub struct DidWebShown {
     pub did: String,
     /// Whether an account here has it.
     pub account: bool,
-    /// `here` when the document says what the account here has, `elsewhere` when it names another server, `nothing` when
-    /// there is none.
+    /// `here` when the document says what the account here has, `elsewhere` when it names another server, `nothing`
+    /// when there is none.
     pub published: String,
     /// The document.
     pub document: Option<serde_json::Value>,
@@ -395,11 +395,11 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
         }
         Administration::InviteDisable { codes, accounts } => {
             let subject = codes.iter().chain(&accounts).cloned().collect::<Vec<_>>().join(" ");
-            invites::disable(app, &by("invite disable"), &codes, &accounts).await?;
+            app.invites.disable(&by("invite disable"), &codes, &accounts).await?;
             Ok(done(subject))
         }
         Administration::InviteShow { code, cursor, limit } => {
-            let shown = invites::show(app, &code, cursor.as_deref(), i64::from(limit)).await;
+            let shown = app.invites.show(&code, cursor.as_deref(), i64::from(limit)).await;
             let shown = shown.map_err(|error| list_refusal(&error))?;
             let shown = shown.ok_or_else(|| refusal("NotFound", format!("there is no invite code {code}")))?;
             let used = shown.uses.into_iter().map(|used| InviteUsed { by: used.used_by, at: at(used.used_at) });
@@ -449,10 +449,10 @@ pub(super) async fn administer(app: &Arc<App>, action: Administration) -> Result
             tokens_of(app, action).await
         }
         Administration::Audit { cursor, limit } => {
-            let page = audit::page(app, cursor.as_deref(), i64::from(limit.clamp(1, LIST_ITEMS_MAX))).await;
+            let page = app.audit.page(cursor.as_deref(), i64::from(limit.clamp(1, LIST_ITEMS_MAX))).await;
             let (entries, cursor) = page.map_err(|error| match error {
-                audit::ListError::Cursor => refusal("InvalidRequest", error.to_string()),
-                audit::ListError::Read(error) => failure(&error),
+                ListError::Cursor => refusal("InvalidRequest", error.to_string()),
+                ListError::Read(error) => failure(&error),
             })?;
             let entries = entries.into_iter().map(|entry| AuditLine {
                 at: at(entry.at),

@@ -18,8 +18,9 @@ use crate::{
     app::App,
     domain::{
         accounts::{self, Status},
-        administration::{Actor, By, identities},
-        handles::{self, HandleError},
+        administration::identities,
+        audit::{Actor, By},
+        handles::HandleError,
         identity::published,
         invites::{self, CreateInvitesError, ListError},
         sign_up::{SignUpError, SignUpRequest, sign_up},
@@ -69,7 +70,7 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
         }
         Command::InviteList { cursor, limit } => {
             let limit = i64::from(limit.clamp(1, LIST_ITEMS_MAX));
-            let page = invites::list(app, cursor.as_deref(), limit).await;
+            let page = app.invites.list(cursor.as_deref(), limit).await;
             let (invites, cursor) = page.map_err(|error| list_refusal(&error))?;
             Ok(Answer::Invites(InviteList { invites: invites.into_iter().map(invite_details).collect(), cursor }))
         }
@@ -129,7 +130,7 @@ async fn create_account(
         ..SignUpRequest::default()
     };
     let handle = request.handle.clone();
-    let is_reserved = handles::admit(&handle, &app.config.sign_up.handle_domains) == Err(HandleError::Reserved);
+    let is_reserved = app.handles.admit(&handle) == Err(HandleError::Reserved);
     let signed_up = sign_up(app, request).await.map_err(|error| {
         if matches!(error, SignUpError::Handle(HandleError::Reserved)) {
             let message = format!("{handle} is a reserved handle; use --allow-reserved to create it");
@@ -154,7 +155,7 @@ async fn create_invites(
         Some(did) => Did::parse(&did).map_err(|error| refusal("InvalidRequest", error.to_string()))?.to_string(),
         None => invites::ADMIN.to_owned(),
     };
-    match invites::create(app, i64::from(count), i64::from(uses), &[owner]).await {
+    match app.invites.create(i64::from(count), i64::from(uses), &[owner]).await {
         Ok(codes) => Ok(InvitesCreated { codes: codes.into_iter().map(|invite| invite.code).collect() }),
         Err(error @ (CreateInvitesError::UseCount | CreateInvitesError::CodeCount)) => {
             Err(refusal("InvalidRequest", error.to_string()))

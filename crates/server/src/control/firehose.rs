@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        administration::{Actor, By, audit},
+        audit::{Actor, By},
         firehose::status::{self, Status},
     },
     limits::{SEQUENCE_RAISE_DEFAULT, SEQUENCE_RAISE_MAX},
@@ -147,6 +147,6 @@ pub(super) async fn raise(app: &App, number: Option<i64>) -> Result<SequenceRais
     let raised = app.db.raise_sequence(number).await;
     raised.map_err(|error| failure(&error))?;
     let by = By { actor: Actor::CommandLine, method: "firehose raise-sequence" };
-    audit::done(app, &by, &format!("from {before} to {number}")).await;
+    app.audit.done(&by, &format!("from {before} to {number}")).await;
     Ok(SequenceRaised { before, newest_seq: app.firehose.newest() })
 }

@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ControlError, execute::refusal};
 use crate::{
     app::App,
-    domain::{
-        emails,
-        mail::{self, SendNowError},
-    },
+    domain::{emails, mail::SendNowError},
 };
 
 /// How mail is doing.
@@ -41,7 +38,7 @@ pub struct MailTested {
 
 /// Tells how mail is doing.
 pub(super) async fn status(app: &App) -> Result<MailReport, ReadError> {
-    let status = mail::status(app).await?;
+    let status = app.mail.status().await?;
     let letters_are = match (status.is_sent, app.mailbox.is_some()) {
         (_, true) => "captured",
         (true, false) => "sent",
@@ -64,7 +61,7 @@ pub(super) async fn test(app: &App, to: &str) -> Result<MailTested, ControlError
     let address = emails::EmailAddress::parse(to).map_err(|error| refusal("InvalidRequest", error.to_string()))?;
     let name = &app.config.service.name;
     let (subject, body) = (format!("Test letter from {name}"), format!("This server's mail gets through.\n\n{name}"));
-    match mail::send_now(app, address.as_str(), subject, body).await {
+    match app.mail.send_now(address.as_str(), subject, body).await {
         Ok(()) => Ok(MailTested { to: address.as_str().to_owned() }),
         Err(error @ SendNowError::NoMailServer) => Err(refusal("InvalidRequest", error.to_string())),
         Err(error @ SendNowError::Transport(_)) => Err(refusal("UpstreamFailure", error.to_string())),

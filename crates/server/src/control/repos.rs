@@ -18,13 +18,14 @@ use crate::{
     app::App,
     domain::{
         accounts,
-        blobs::scrub::{self as blob_scrub, BlobScrubError},
+        blobs::scrub::BlobScrubError,
+        pace::Pace,
         repos::{
             Reader, RepoError, export,
             import::{Import, ImportError},
             verify::{self, Problem, Report, VerifyError},
         },
-        scrub::{self, EventsChecked, Pace},
+        scrub::{self, EventsChecked},
         shares::Taker,
     },
 };
@@ -177,7 +178,7 @@ async fn verify_one(
 async fn verify_blobs(app: &App, did: &Did, report: &mut Report) -> Result<u64, BlobScrubError> {
     let (mut blobs, mut after) = (0, Vec::new());
     loop {
-        let checked = blob_scrub::check(app, did, &after, &Pace::unlimited()).await?;
+        let checked = app.blobs.check(did, &after, &Pace::unlimited()).await?;
         blobs += checked.blobs;
         for (cid, what) in checked.damaged {
             report.add(Problem::Blob(cid, what));

@@ -1,4 +1,5 @@
-//! Domains of services that give disposable e-mail addresses: a list that is built in, and the operator's changes to it.
+//! Domains of services that give disposable e-mail addresses: a list that is built in, and the operator's changes to
+//! it.
 
 /// The built-in list: one lower-case ASCII name a line, sorted by bytes, looked through where it lies in the binary.
 const BUILT_IN: &str = include_str!("../../data/disposable_email_domains/domains.txt");
@@ -13,6 +14,9 @@ pub struct DisposableDomains {
     without_built_in: bool,
 }
 
+/// The longest domain name that is looked at, in bytes: no longer one is in an e-mail address.
+const NAME_BYTES_MAX: usize = 254;
+
 /// How much of a line that can't be read an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 80;
 
@@ -25,8 +29,8 @@ pub struct ListError {
 }
 
 impl DisposableDomains {
-    /// Reads an operator's list. A line is a domain to be refused, or one that is allowed after a `!`, or `!*` so that the
-    /// built-in list does not count; empty lines and what follows a `#` mean nothing.
+    /// Reads an operator's list. A line is a domain to be refused, or one that is allowed after a `!`, or `!*` so that
+    /// the built-in list does not count; empty lines and what follows a `#` mean nothing.
     pub fn parse(text: &str) -> Result<Self, ListError> {
         let (mut refused, mut allowed, mut without_built_in) = (Vec::new(), Vec::new(), false);
         for (index, line) in text.lines().enumerate() {
@@ -43,7 +47,7 @@ impl DisposableDomains {
                 None => (&mut refused, entry),
             };
             let error = || ListError { line: index + 1, text: entry.chars().take(SHOWN_CHARS_MAX).collect() };
-            let is_short = name.len() <= super::emails::ADDRESS_BYTES_MAX;
+            let is_short = name.len() <= NAME_BYTES_MAX;
             let name = is_short.then(|| super::homographs::to_ascii(name)).flatten().ok_or_else(error)?;
             list.push(name.into_boxed_str());
         }

@@ -2,26 +2,23 @@
 //!
 //! A code has 50 random bits in the form `XXXXX-XXXXX` that clients check. Only its keyed hash is stored.
 
+use std::sync::Arc;
+
 use allod_atproto::Did;
 use allod_base::{
     clock::{self, MICROS_PER_SEC},
-    randomness,
     secret::Secret,
 };
 use allod_store::{
     CommitError, ConflictKey, ReadError, Txn,
-    tables::{
-        accounts::Account,
-        email_codes::{self, EmailCode},
-    },
+    tables::email_codes::{self, EmailCode},
 };
 use subtle::ConstantTimeEq;
 
 use super::{
-    keyed_hash::HashUse,
-    mail::{self, Content, Letter},
+    core::Core,
+    keyed_hash::{HashUse, KeyedHash},
 };
-use crate::app::App;
 
 /// How long a code can be used, in seconds.
 pub const CODE_SECS: u64 = 15 * 60;
@@ -102,113 +99,107 @@ impl From<CommitError> for CodeError {
     }
 }
 
-/// Why no code was mailed.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// The account has no address.
-    #[error("account does not have an email address")]
-    NoAddress,
-    /// There were too many of late. An earlier code is as good as before.
-    #[error("Rate Limit Exceeded")]
-    TooMany,
-    /// The letter could not be posted.
-    #[error(transparent)]
-    Commit(CommitError),
+/// The codes of one server.
+#[derive(Clone)]
+pub struct EmailCodes {
+    core: Core,
+    keyed_hash: Arc<KeyedHash>,
 }
 
-/// Makes a code for an account and posts it to the account's address; an earlier one for the same purpose is void.
-pub async fn send(app: &App, account: &Account, purpose: Purpose) -> Result<(), SendError> {
-    let to = account.email.clone().ok_or(SendError::NoAddress)?;
-    let mut txn = Txn::new();
-    // Deleting an account takes a code, and signing in may.
-    txn.use_some_disk_reserve();
-    let code = issue(app, &mut txn, &account.did, purpose);
-    let content = Content::Code { purpose, handle: account.handle.clone(), code };
-    mail::post(app, &mut txn, Letter { to, account: Some(account.did.clone()), content });
-    match app.db.commit(txn).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Conflict(ConflictKey::TooManyEmails)) => Err(SendError::TooMany),
-        Err(error) => Err(SendError::Commit(error)),
+impl EmailCodes {
+    /// Keeps codes in the store.
+    pub fn new(core: Core, keyed_hash: Arc<KeyedHash>) -> Self {
+        Self { core, keyed_hash }
     }
-}
 
-/// Adds a new code for an account, in place of an earlier one for the same purpose.
-pub fn issue(app: &App, txn: &mut Txn, did: &Did, purpose: Purpose) -> Secret<String> {
-    let random: [u8; CODE_CHARS] = randomness::bytes(&*app.randomness);
-    let plain: String =
-        random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).map(|byte| char::from(*byte))).collect();
-    let now = app.newest_time.now_micros();
-    let row = EmailCode {
-        did: did.clone(),
-        purpose: purpose.code(),
-        code_hash: code_hash(app, did, purpose, &plain),
-        place: place(app, purpose, &plain),
-        issued_at: clock::to_store(now),
-        expires_at: clock::to_store(now + CODE_SECS * MICROS_PER_SEC),
-        tries_left: TRIES_MAX,
-    };
-    email_codes::issue(txn, &row);
-    let (first, second) = plain.split_at(GROUP_CHARS);
-    Secret::new(format!("{first}-{second}"))
-}
+    /// Adds a new code for an account, in place of an earlier one for the same purpose.
+    pub fn issue(&self, txn: &mut Txn, did: &Did, purpose: Purpose) -> Secret<String> {
+        let random: [u8; CODE_CHARS] = self.core.random_bytes();
+        let plain: String = random
+            .iter()
+            .filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).map(|byte| char::from(*byte)))
+            .collect();
+        let now = self.core.newest_time.now_micros();
+        let row = EmailCode {
+            did: did.clone(),
+            purpose: purpose.code(),
+            code_hash: self.code_hash(did, purpose, &plain),
+            place: self.place(purpose, &plain),
+            issued_at: clock::to_store(now),
+            expires_at: clock::to_store(now + CODE_SECS * MICROS_PER_SEC),
+            tries_left: TRIES_MAX,
+        };
+        email_codes::issue(txn, &row);
+        let (first, second) = plain.split_at(GROUP_CHARS);
+        Secret::new(format!("{first}-{second}"))
+    }
 
-/// Takes a code: adds to `txn` that it is used up, so that of many who show it one commits. The others' commits fail
-/// with a conflict that [`CodeError::from`] reads as [`CodeError::Invalid`].
-///
-/// A try is counted before it is known whether the code is right, so that many at once are not more tries.
-pub async fn redeem(app: &App, txn: &mut Txn, did: &Did, purpose: Purpose, code: &str) -> Result<(), CodeError> {
-    let row = email_codes::of_account(&*app.db, did, purpose.code()).await?;
-    take(app, txn, row, purpose, &plain(code)).await.map(|_| ())
-}
+    /// Takes a code: adds to `txn` that it is used up, so that of many who show it one commits. The others' commits
+    /// fail with a conflict that [`CodeError::from`] reads as [`CodeError::Invalid`].
+    ///
+    /// A try is counted before it is known whether the code is right, so that many at once are not more tries.
+    pub async fn redeem(&self, txn: &mut Txn, did: &Did, purpose: Purpose, code: &str) -> Result<(), CodeError> {
+        let row = email_codes::of_account(&*self.core.db, did, purpose.code()).await?;
+        self.take(txn, row, purpose, &plain(code)).await.map(|_| ())
+    }
 
-/// Takes a code that tells nobody's account but its own: found by its first half, held against the whole.
-pub async fn redeem_anywhere(app: &App, txn: &mut Txn, purpose: Purpose, code: &str) -> Result<Did, CodeError> {
-    let plain = plain(code);
-    let place = place(app, purpose, &plain);
-    let mut outcome = Err(CodeError::Invalid);
-    for row in email_codes::at_place(&*app.db, &place, purpose.code(), ALIKE_MAX).await? {
-        match take(app, txn, Some(row), purpose, &plain).await {
-            Err(CodeError::Invalid) => {}
-            other => outcome = other,
+    /// Takes a code that tells nobody's account but its own: found by its first half, held against the whole.
+    pub async fn redeem_anywhere(&self, txn: &mut Txn, purpose: Purpose, code: &str) -> Result<Did, CodeError> {
+        let plain = plain(code);
+        let place = self.place(purpose, &plain);
+        let mut outcome = Err(CodeError::Invalid);
+        for row in email_codes::at_place(&*self.core.db, &place, purpose.code(), ALIKE_MAX).await? {
+            match self.take(txn, Some(row), purpose, &plain).await {
+                Err(CodeError::Invalid) => {}
+                other => outcome = other,
+            }
         }
+        outcome
     }
-    outcome
-}
 
-async fn take(
-    app: &App,
-    txn: &mut Txn,
-    row: Option<EmailCode>,
-    purpose: Purpose,
-    plain: &str,
-) -> Result<Did, CodeError> {
-    let row = row.filter(|row| row.tries_left > 0).ok_or(CodeError::Invalid)?;
-    let mut counting = Txn::new();
-    email_codes::count_try(&mut counting, &row);
-    app.db.commit(counting).await?;
-    if !bool::from(code_hash(app, &row.did, purpose, plain).ct_eq(&row.code_hash)) {
-        return Err(CodeError::Invalid);
+    /// Adds: codes that expired before a time are deleted, if there are any.
+    pub async fn forget_expired(&self, txn: &mut Txn, before: i64) -> Result<(), ReadError> {
+        if email_codes::any_expired(&*self.core.db, before).await? {
+            email_codes::forget_expired(txn, before);
+        }
+        Ok(())
     }
-    if row.expires_at <= clock::to_store(app.newest_time.now_micros()) {
-        return Err(CodeError::Expired);
+
+    async fn take(
+        &self,
+        txn: &mut Txn,
+        row: Option<EmailCode>,
+        purpose: Purpose,
+        plain: &str,
+    ) -> Result<Did, CodeError> {
+        let row = row.filter(|row| row.tries_left > 0).ok_or(CodeError::Invalid)?;
+        let mut counting = Txn::new();
+        email_codes::count_try(&mut counting, &row);
+        self.core.db.commit(counting).await?;
+        if !bool::from(self.code_hash(&row.did, purpose, plain).ct_eq(&row.code_hash)) {
+            return Err(CodeError::Invalid);
+        }
+        if row.expires_at <= clock::to_store(self.core.newest_time.now_micros()) {
+            return Err(CodeError::Expired);
+        }
+        email_codes::use_up(txn, &row);
+        Ok(row.did)
     }
-    email_codes::use_up(txn, &row);
-    Ok(row.did)
+
+    fn code_hash(&self, did: &Did, purpose: Purpose, plain: &str) -> Vec<u8> {
+        let purpose = purpose.code().to_be_bytes();
+        self.keyed_hash.hash(HashUse::EmailCode, &[did.as_str().as_bytes(), &purpose, plain.as_bytes()]).to_vec()
+    }
+
+    fn place(&self, purpose: Purpose, plain: &str) -> Vec<u8> {
+        let half: String = plain.chars().take(GROUP_CHARS).collect();
+        self.keyed_hash.hash(HashUse::EmailCodePlace, &[&purpose.code().to_be_bytes(), half.as_bytes()]).to_vec()
+    }
 }
 
 /// What somebody typed, as it is hashed: upper case, without the dash and white space.
 fn plain(code: &str) -> String {
     code.chars().filter(|c| !c.is_whitespace() && *c != '-').take(CODE_CHARS + 1).collect::<String>().to_uppercase()
-}
-
-fn code_hash(app: &App, did: &Did, purpose: Purpose, plain: &str) -> Vec<u8> {
-    let purpose = purpose.code().to_be_bytes();
-    app.keyed_hash.hash(HashUse::EmailCode, &[did.as_str().as_bytes(), &purpose, plain.as_bytes()]).to_vec()
-}
-
-fn place(app: &App, purpose: Purpose, plain: &str) -> Vec<u8> {
-    let half: String = plain.chars().take(GROUP_CHARS).collect();
-    app.keyed_hash.hash(HashUse::EmailCodePlace, &[&purpose.code().to_be_bytes(), half.as_bytes()]).to_vec()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Which e-mail addresses are taken, and the one form in which they are stored, shown and compared.
 
-use super::homographs;
-use crate::app::App;
+use super::{disposable_domains::DisposableDomains, homographs};
 
 /// The longest address taken, in bytes. Source: RFC 5321, section 4.5.3.1.
 pub const ADDRESS_BYTES_MAX: usize = 254;
@@ -76,14 +75,27 @@ impl EmailAddress {
     }
 }
 
-/// Checks an address that an account is to have: as [`EmailAddress::parse`], and at none of the services that give
-/// throw-away addresses.
-pub fn admit(app: &App, typed: &str) -> Result<EmailAddress, EmailUnsupported> {
-    let address = EmailAddress::parse(typed)?;
-    if app.config.sign_up.disposable_domains.contains(address.domain()) {
-        return Err(EmailUnsupported::Unusable);
+/// Which addresses the accounts of a server may have.
+#[derive(Debug, Clone)]
+pub struct EmailPolicy {
+    disposable_domains: DisposableDomains,
+}
+
+impl EmailPolicy {
+    /// Refuses addresses at these domains.
+    pub fn new(disposable_domains: DisposableDomains) -> Self {
+        Self { disposable_domains }
     }
-    Ok(address)
+
+    /// Checks an address that an account is to have: as [`EmailAddress::parse`], and at none of the services that give
+    /// throw-away addresses.
+    pub fn admit(&self, typed: &str) -> Result<EmailAddress, EmailUnsupported> {
+        let address = EmailAddress::parse(typed)?;
+        if self.disposable_domains.contains(address.domain()) {
+            return Err(EmailUnsupported::Unusable);
+        }
+        Ok(address)
+    }
 }
 
 /// The canonical form of what somebody typed as an identifier, to be compared with stored addresses.
@@ -118,8 +130,8 @@ fn is_reachable(domain: &str) -> bool {
         && !UNREACHABLE_TLDS.contains(&tld)
 }
 
-/// Labels in Latin letters with marks are let through, since the encoded form is what is shown; and so are those that look
-/// like ASCII below a top-level domain in the same letters, where nobody expects ASCII.
+/// Labels in Latin letters with marks are let through, since the encoded form is what is shown; and so are those that
+/// look like ASCII below a top-level domain in the same letters, where nobody expects ASCII.
 fn check_look_alike(domain: &str) -> Result<(), EmailUnsupported> {
     let is_ascii_tld = domain.rsplit('.').next().is_some_and(|tld| !homographs::is_encoded(tld));
     for label in domain.split('.').filter(|label| homographs::is_encoded(label)) {

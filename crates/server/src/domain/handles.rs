@@ -4,7 +4,6 @@ use allod_atproto::{Did, Handle};
 use allod_base::clock::{self, MICROS_PER_SEC};
 
 use super::homographs;
-use crate::app::App;
 
 /// The shortest front part of a handle under a service domain, in characters.
 pub const FRONT_CHARS_MIN: usize = 3;
@@ -45,37 +44,61 @@ impl AdmissibleHandle {
     }
 }
 
-/// Normalises what was typed and checks it against the rules.
-///
-/// `domains` are the service's, each with its leading dot; the first that matches decides.
-/// Spec: <https://atproto.com/specs/handle>.
-pub fn admit(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, HandleError> {
-    admit_with(typed, domains, true)
+/// Which handles the accounts of a server may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlePolicy {
+    domains: Vec<String>,
+    hold_secs: u64,
 }
 
-/// As [`admit`] for one that the operator gives out, who may give reserved ones.
-pub fn admit_by_operator(typed: &str, domains: &[String]) -> Result<AdmissibleHandle, HandleError> {
-    admit_with(typed, domains, false)
-}
-
-fn admit_with(typed: &str, domains: &[String], reserved_refused: bool) -> Result<AdmissibleHandle, HandleError> {
-    let handle = Handle::parse(typed).map_err(|e| HandleError::Invalid(e.to_string()))?;
-    let tld = handle.as_str().rsplit('.').next().unwrap_or_default();
-    if DISALLOWED_TLDS.contains(&tld) {
-        return Err(HandleError::Invalid("Handle TLD is invalid or disallowed".to_owned()));
+impl HandlePolicy {
+    /// Gives handles under `domains`, each with its leading dot, and holds one that an account loses for `hold_secs`.
+    pub fn new(domains: Vec<String>, hold_secs: u64) -> Self {
+        Self { domains, hold_secs }
     }
-    check_encoding(&handle)?;
-    let Some(front) = domains.iter().find_map(|domain| handle.as_str().strip_suffix(domain.as_str())) else {
-        return Ok(AdmissibleHandle::Own(handle));
-    };
-    check_front(front, reserved_refused)?;
-    Ok(AdmissibleHandle::Service(handle))
-}
 
-/// Until when a handle is held that its account loses now, in microseconds; none when it is free at once.
-pub fn held_until(app: &App, now_micros: u64) -> Option<i64> {
-    let secs = app.config.identity.handle_hold_secs;
-    (secs > 0).then(|| clock::to_store(now_micros.saturating_add(secs.saturating_mul(MICROS_PER_SEC))))
+    /// Normalises what was typed and checks it against the rules. The first of the service's domains that matches
+    /// decides.
+    ///
+    /// Spec: <https://atproto.com/specs/handle>.
+    pub fn admit(&self, typed: &str) -> Result<AdmissibleHandle, HandleError> {
+        self.admit_with(typed, true)
+    }
+
+    /// As [`HandlePolicy::admit`] for one that the operator gives out, who may give reserved ones.
+    pub fn admit_by_operator(&self, typed: &str) -> Result<AdmissibleHandle, HandleError> {
+        self.admit_with(typed, false)
+    }
+
+    fn admit_with(&self, typed: &str, reserved_refused: bool) -> Result<AdmissibleHandle, HandleError> {
+        let handle = Handle::parse(typed).map_err(|e| HandleError::Invalid(e.to_string()))?;
+        let tld = handle.as_str().rsplit('.').next().unwrap_or_default();
+        if DISALLOWED_TLDS.contains(&tld) {
+            return Err(HandleError::Invalid("Handle TLD is invalid or disallowed".to_owned()));
+        }
+        check_encoding(&handle)?;
+        let Some(front) = self.domains.iter().find_map(|domain| handle.as_str().strip_suffix(domain.as_str())) else {
+            return Ok(AdmissibleHandle::Own(handle));
+        };
+        check_front(front, reserved_refused)?;
+        Ok(AdmissibleHandle::Service(handle))
+    }
+
+    /// The domains that handles are given under, each with its leading dot.
+    pub fn domains(&self) -> &[String] {
+        &self.domains
+    }
+
+    /// Tells whether a handle is under one of the service's domains.
+    pub fn is_under_service_domain(&self, handle: &Handle) -> bool {
+        self.domains.iter().any(|domain| handle.as_str().ends_with(domain.as_str()))
+    }
+
+    /// Until when a handle is held that its account loses now, in microseconds; none when it is free at once.
+    pub fn held_until(&self, now_micros: u64) -> Option<i64> {
+        let micros = self.hold_secs.saturating_mul(MICROS_PER_SEC);
+        (self.hold_secs > 0).then(|| clock::to_store(now_micros.saturating_add(micros)))
+    }
 }
 
 /// What a label of another script is encoded from must be known, whoever's domain it is.
@@ -98,11 +121,6 @@ fn check_homograph(front: &str) -> Result<(), HandleError> {
         return Err(HandleError::Invalid("Handle looks like another one in ASCII letters".to_owned()));
     }
     Ok(())
-}
-
-/// Tells whether a handle is under one of the service's domains.
-pub fn is_under_service_domain(handle: &Handle, domains: &[String]) -> bool {
-    domains.iter().any(|domain| handle.as_str().ends_with(domain.as_str()))
 }
 
 /// Tells whether the handle is the host that a did:web's document is at. Nobody else may have it then.
@@ -131,12 +149,12 @@ fn check_front(front: &str, reserved_refused: bool) -> Result<(), HandleError> {
 mod tests {
     use super::*;
 
-    fn domains() -> Vec<String> {
-        vec![".pds.test".to_owned(), ".example.com".to_owned()]
+    fn policy() -> HandlePolicy {
+        HandlePolicy::new(vec![".pds.test".to_owned(), ".example.com".to_owned()], 0)
     }
 
     fn invalid(typed: &str) -> String {
-        match admit(typed, &domains()) {
+        match policy().admit(typed) {
             Err(HandleError::Invalid(message)) => message,
             other => panic!("{typed}: {other:?}"),
         }
@@ -144,9 +162,9 @@ mod tests {
 
     #[test]
     fn lower_cases_and_finds_the_service_domain() {
-        let handle = admit("Alice.PDS.test", &domains()).unwrap();
+        let handle = policy().admit("Alice.PDS.test").unwrap();
         assert_eq!(handle, AdmissibleHandle::Service(Handle::parse("alice.pds.test").unwrap()));
-        let handle = admit("alice.com", &domains()).unwrap();
+        let handle = policy().admit("alice.com").unwrap();
         assert_eq!(handle, AdmissibleHandle::Own(Handle::parse("alice.com").unwrap()));
     }
 
@@ -166,8 +184,8 @@ mod tests {
         assert_eq!(invalid("al.pds.test"), "Handle too short");
         assert_eq!(invalid(&format!("{}.pds.test", "a".repeat(19))), "Handle too long");
         assert_eq!(invalid("a.lice.pds.test"), "Invalid characters in handle");
-        assert!(admit(&format!("{}.pds.test", "a".repeat(18)), &domains()).is_ok());
-        assert!(admit("ali.pds.test", &domains()).is_ok());
+        assert!(policy().admit(&format!("{}.pds.test", "a".repeat(18))).is_ok());
+        assert!(policy().admit("ali.pds.test").is_ok());
     }
 
     #[test]
@@ -182,16 +200,16 @@ mod tests {
         }
         // "paypal" with a Cyrillic letter.
         assert_eq!(invalid("xn--pypal-4ve.pds.test"), "Handle mixes letters of different scripts");
-        assert!(admit_by_operator("xn--80ak6aa92e.pds.test", &domains()).is_err());
+        assert!(policy().admit_by_operator("xn--80ak6aa92e.pds.test").is_err());
         for typed in ["xn--bcher-kva.pds.test", "xn--e1afmkfd.pds.test", "xn--80ak6aa92e.com", "ab--cd.pds.test"] {
-            assert!(admit(typed, &domains()).is_ok(), "{typed}");
+            assert!(policy().admit(typed).is_ok(), "{typed}");
         }
     }
 
     #[test]
     fn refuses_reserved_fronts() {
-        assert_eq!(admit("admin.pds.test", &domains()), Err(HandleError::Reserved));
-        assert_eq!(admit("atproto.example.com", &domains()), Err(HandleError::Reserved));
+        assert_eq!(policy().admit("admin.pds.test"), Err(HandleError::Reserved));
+        assert_eq!(policy().admit("atproto.example.com"), Err(HandleError::Reserved));
     }
 
     #[test]

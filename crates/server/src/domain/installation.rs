@@ -1,13 +1,13 @@
 //! What the stored data belongs to: the keys it is encrypted and signed with, and the names that its accounts' DID
 //! documents have. Compared with the configuration before a server does anything with the data.
 //!
-//! Of the master key a keyed hash of a fixed text is kept, of the rotation key its public half, which every DID document
-//! lists anyway.
+//! Of the master key a keyed hash of a fixed text is kept, of the rotation key its public half, which every DID
+//! document lists anyway.
 
 use std::fmt;
 
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, Database, ReadError, Txn,
     tables::{
         meta::{self, Facts},
         signing_keys,
@@ -18,10 +18,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{
-    administration::{Actor, By, audit},
-    keys::Purpose,
+    audit::{Actor, AuditLog, By},
+    keys::{Keyring, Purpose},
 };
-use crate::{app::App, config::Config};
+use crate::config::Config;
 
 /// What the check value of the master key is made of.
 const MASTER_KEY_LABEL: &[u8] = b"allod master key check v1";
@@ -165,8 +165,8 @@ fn listed(mismatches: &[Mismatch]) -> String {
 }
 
 impl Installation {
-    /// The installation that a configuration describes. `fixed_port` is the port that DID documents name, where the host is
-    /// this machine and the operator chose one.
+    /// The installation that a configuration describes. `fixed_port` is the port that DID documents name, where the
+    /// host is this machine and the operator chose one.
     pub fn of(config: &Config, rotation_key: String, fixed_port: Option<u16>) -> Self {
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(config.secrets.master_key.expose());
         #[expect(clippy::expect_used, reason = "an HMAC takes keys of every length")]
@@ -201,63 +201,62 @@ impl Installation {
         };
         Part::ALL.into_iter().filter_map(differs).collect()
     }
-}
 
-/// Checks that the data belongs to this installation, and writes down what it belongs to where that was not known. Data
-/// that nothing depends on yet takes any keys and names.
-pub async fn check(app: &App, installation: &Installation) -> Result<(), InstallationError> {
-    let facts = meta::facts(&*app.db).await?;
-    let mismatches = installation.mismatches(&facts);
-    let is_new = !facts.contains_key(meta::MASTER_KEY_CHECK);
-    if (is_new || !mismatches.is_empty()) && meta::is_in_use(&*app.db).await? {
-        if !mismatches.is_empty() {
-            return Err(InstallationError::Mismatches(mismatches));
+    /// Checks that the data belongs to this installation, and writes down what it belongs to where that was not known.
+    /// Data that nothing depends on yet takes any keys and names.
+    pub async fn check(&self, db: &dyn Database, keyring: &Keyring) -> Result<(), InstallationError> {
+        let facts = meta::facts(db).await?;
+        let mismatches = self.mismatches(&facts);
+        let is_new = !facts.contains_key(meta::MASTER_KEY_CHECK);
+        if (is_new || !mismatches.is_empty()) && meta::is_in_use(db).await? {
+            if !mismatches.is_empty() {
+                return Err(InstallationError::Mismatches(mismatches));
+            }
+            self.check_master_key(db, keyring).await?;
         }
-        check_master_key(app, installation).await?;
+        let mut txn = Txn::new();
+        for part in Part::ALL {
+            if let Some(configured) = self.part(part)
+                && facts.get(part.fact()).is_none_or(|stored| **stored != *configured.as_bytes())
+            {
+                meta::put(&mut txn, part.fact(), configured.as_bytes());
+            }
+        }
+        if !txn.steps.is_empty() {
+            db.commit(txn).await?;
+        }
+        Ok(())
     }
-    let mut txn = Txn::new();
-    for part in Part::ALL {
-        if let Some(configured) = installation.part(part)
-            && facts.get(part.fact()).is_none_or(|stored| **stored != *configured.as_bytes())
-        {
+
+    /// Tries the master key on one stored key: data of an earlier version has no check value.
+    async fn check_master_key(&self, db: &dyn Database, keyring: &Keyring) -> Result<(), InstallationError> {
+        let Some((did, key)) = signing_keys::any(db).await? else { return Ok(()) };
+        match keyring.unwrap(&key.wrapped, Purpose::Signing(&did)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(InstallationError::MasterKey { did: did.to_string(), configured: self.master_key.clone() }),
+        }
+    }
+
+    /// Takes parts of the configuration over as those of the data, on purpose; tells what changed. The master key can't
+    /// be taken over, for it has to decrypt what is stored.
+    pub async fn accept(
+        &self,
+        db: &dyn Database,
+        audit: &AuditLog,
+        parts: &[Part],
+    ) -> Result<Vec<Mismatch>, InstallationError> {
+        let mut mismatches = self.mismatches(&meta::facts(db).await?);
+        mismatches.retain(|mismatch| parts.contains(&mismatch.part) && mismatch.part != Part::MasterKey);
+        if mismatches.is_empty() {
+            return Ok(mismatches);
+        }
+        let mut txn = Txn::new();
+        let by = By { actor: Actor::CommandLine, method: "data accept" };
+        for Mismatch { part, stored, configured } in &mismatches {
             meta::put(&mut txn, part.fact(), configured.as_bytes());
+            audit.note(&mut txn, &by, &format!("{}: {stored} is now {configured}", part.name()));
         }
+        db.commit(txn).await?;
+        Ok(mismatches)
     }
-    if !txn.steps.is_empty() {
-        app.db.commit(txn).await?;
-    }
-    Ok(())
-}
-
-/// Tries the master key on one stored key: data of an earlier version has no check value.
-async fn check_master_key(app: &App, installation: &Installation) -> Result<(), InstallationError> {
-    let Some((did, key)) = signing_keys::any(&*app.db).await? else { return Ok(()) };
-    match app.keyring.unwrap(&key.wrapped, Purpose::Signing(&did)) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            Err(InstallationError::MasterKey { did: did.to_string(), configured: installation.master_key.clone() })
-        }
-    }
-}
-
-/// Takes parts of the configuration over as those of the data, on purpose; tells what changed. The master key can't be
-/// taken over, for it has to decrypt what is stored.
-pub async fn accept(
-    app: &App,
-    installation: &Installation,
-    parts: &[Part],
-) -> Result<Vec<Mismatch>, InstallationError> {
-    let mut mismatches = installation.mismatches(&meta::facts(&*app.db).await?);
-    mismatches.retain(|mismatch| parts.contains(&mismatch.part) && mismatch.part != Part::MasterKey);
-    if mismatches.is_empty() {
-        return Ok(mismatches);
-    }
-    let mut txn = Txn::new();
-    let by = By { actor: Actor::CommandLine, method: "data accept" };
-    for Mismatch { part, stored, configured } in &mismatches {
-        meta::put(&mut txn, part.fact(), configured.as_bytes());
-        audit::note(app, &mut txn, &by, &format!("{}: {stored} is now {configured}", part.name()));
-    }
-    app.db.commit(txn).await?;
-    Ok(mismatches)
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use allod_atproto::Did;
 use parking_lot::Mutex;
 
-use super::administration::{Actor, By, audit};
-use crate::{app::App, limits::DAMAGES_LISTED_MAX};
+use super::audit::{Actor, AuditLog, By};
+use crate::limits::DAMAGES_LISTED_MAX;
 
 /// Damage of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,14 @@ impl Integrity {
         (listed.collect(), found.further)
     }
 
+    /// Notes in the audit log what was found since the last time.
+    pub async fn note(&self, log: &AuditLog) {
+        let by = By { actor: Actor::Server, method: "integrity" };
+        for Damage { subject, what, .. } in self.take_unaudited() {
+            log.found(&by, &subject, &format!("damaged: {what}")).await;
+        }
+    }
+
     fn take_unaudited(&self) -> Vec<Damage> {
         std::mem::take(&mut self.0.lock().unaudited)
     }
@@ -109,14 +117,6 @@ pub fn record(did: &impl std::fmt::Display, path: &str) -> String {
 /// The subject of a repository's damage.
 pub fn repository(did: &impl std::fmt::Display) -> String {
     format!("{did} repository")
-}
-
-/// Notes in the audit log what was found since the last time.
-pub async fn note(app: &App) {
-    let by = By { actor: Actor::Server, method: "integrity" };
-    for Damage { subject, what, .. } in app.integrity.take_unaudited() {
-        audit::found(app, &by, &subject, &format!("damaged: {what}")).await;
-    }
 }
 
 #[cfg(test)]

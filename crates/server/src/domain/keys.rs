@@ -98,6 +98,11 @@ impl Keyring {
     }
 }
 
+/// Makes a new signing key.
+pub fn generate(randomness: &dyn Randomness) -> SigningKey {
+    SigningKey::generate(Curve::K256, &mut |buffer| randomness.fill(buffer))
+}
+
 fn curve_code(curve: Curve) -> u8 {
     match curve {
         Curve::K256 => 1,

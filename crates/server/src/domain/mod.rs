@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod administration;
+pub mod audit;
 pub mod blobs;
 pub mod captcha;
+pub mod core;
 pub mod disposable_domains;
 pub mod email_codes;
 pub mod emails;
@@ -20,6 +22,7 @@ pub mod keys;
 pub mod mail;
 pub mod moderation;
 pub mod newest_time;
+pub mod pace;
 pub mod passwords;
 pub mod phone;
 pub mod plc_operations;

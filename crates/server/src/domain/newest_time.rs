@@ -7,14 +7,11 @@ use std::sync::{
 
 use allod_base::clock::{Clock, MICROS_PER_SEC, from_store, to_store};
 use allod_store::{
-    CommitError, ReadError, Txn,
+    CommitError, Database, ReadError, Txn,
     tables::newest_time::{self, NewestTimes},
 };
 
-use crate::{
-    app::App,
-    limits::{CLOCK_AHEAD_SECS_MAX, NEWEST_TIME_KEPT_EVERY_SECS},
-};
+use crate::limits::{CLOCK_AHEAD_SECS_MAX, NEWEST_TIME_KEPT_EVERY_SECS};
 
 /// How far the clock must be behind for a line in the log, in microseconds.
 const TOLD_MICROS: u64 = 60 * MICROS_PER_SEC;
@@ -57,6 +54,29 @@ impl NewestTime {
         if newest - wall <= CLOCK_AHEAD_SECS_MAX * MICROS_PER_SEC { newest } else { wall }
     }
 
+    /// Reads the newest time that was kept. To be called before the first request is answered.
+    pub async fn load(&self, db: &dyn Database) -> Result<(), ReadError> {
+        self.raise(newest_time::read(db).await?);
+        // A start writes nothing; the next few minutes are covered by what was read.
+        self.kept.fetch_max(self.now_micros(), Relaxed);
+        self.tell_if_behind();
+        Ok(())
+    }
+
+    /// Writes the newest time down, when what was written is older than [`NEWEST_TIME_KEPT_EVERY_SECS`].
+    pub async fn keep(&self, db: &dyn Database) -> Result<(), CommitError> {
+        let now = self.now_micros();
+        self.tell_if_behind();
+        if now < self.kept.load(Relaxed) + NEWEST_TIME_KEPT_EVERY_SECS * MICROS_PER_SEC {
+            return Ok(());
+        }
+        let mut txn = Txn::new();
+        newest_time::raise(&mut txn, NewestTimes { monotone: to_store(now), wall: to_store(self.wall.load(Relaxed)) });
+        db.commit(txn).await?;
+        self.kept.fetch_max(now, Relaxed);
+        Ok(())
+    }
+
     fn raise(&self, times: NewestTimes) {
         self.wall.fetch_max(from_store(times.wall), Relaxed);
         self.offset.fetch_max(from_store(times.monotone).saturating_sub(self.clock.elapsed_micros()), Relaxed);
@@ -73,30 +93,6 @@ impl NewestTime {
             );
         }
     }
-}
-
-/// Reads the newest time that was kept. To be called before the first request is answered.
-pub async fn load(app: &App) -> Result<(), ReadError> {
-    app.newest_time.raise(newest_time::read(&*app.db).await?);
-    // A start writes nothing; the next few minutes are covered by what was read.
-    app.newest_time.kept.fetch_max(app.newest_time.now_micros(), Relaxed);
-    app.newest_time.tell_if_behind();
-    Ok(())
-}
-
-/// Writes the newest time down, when what was written is older than [`NEWEST_TIME_KEPT_EVERY_SECS`].
-pub async fn keep(app: &App) -> Result<(), CommitError> {
-    let newest = &app.newest_time;
-    let now = newest.now_micros();
-    newest.tell_if_behind();
-    if now < newest.kept.load(Relaxed) + NEWEST_TIME_KEPT_EVERY_SECS * MICROS_PER_SEC {
-        return Ok(());
-    }
-    let mut txn = Txn::new();
-    newest_time::raise(&mut txn, NewestTimes { monotone: to_store(now), wall: to_store(newest.wall.load(Relaxed)) });
-    app.db.commit(txn).await?;
-    newest.kept.fetch_max(now, Relaxed);
-    Ok(())
 }
 
 #[cfg(test)]

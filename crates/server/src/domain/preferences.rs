@@ -15,8 +15,10 @@ use allod_store::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::sessions::{Scope, Session};
-use crate::app::App;
+use super::{
+    core::Core,
+    sessions::{Scope, Session},
+};
 
 /// How many objects an account may keep.
 pub const PREFERENCES_MAX: usize = 1_000;
@@ -50,52 +52,64 @@ pub enum PreferencesError {
     Commit(#[from] CommitError),
 }
 
-/// Reads what the session may see, and what follows from it.
-pub async fn get(app: &App, session: &Session) -> Result<Vec<Value>, PreferencesError> {
-    let rows = preferences::of_account(&*app.db, &session.account.did).await?;
-    let now = app.clock.now_micros();
-    let (mut seen, mut age) = (Vec::with_capacity(rows.len() + 1), None);
-    for row in rows {
-        let Ok(value) = json::parse(row.json.as_bytes(), &Limits::OWN) else { continue };
-        if row.kind == PERSONAL_DETAILS {
-            age = declared_age(&value, now);
-            if !sees_personal_details(session) {
-                continue;
+/// The preferences of one server's accounts.
+pub struct Preferences {
+    core: Core,
+}
+
+impl Preferences {
+    /// Keeps preferences in the store.
+    pub fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// Reads what the session may see, and what follows from it.
+    pub async fn get(&self, session: &Session) -> Result<Vec<Value>, PreferencesError> {
+        let rows = preferences::of_account(&*self.core.db, &session.account.did).await?;
+        let now = self.core.clock.now_micros();
+        let (mut seen, mut age) = (Vec::with_capacity(rows.len() + 1), None);
+        for row in rows {
+            let Ok(value) = json::parse(row.json.as_bytes(), &Limits::OWN) else { continue };
+            if row.kind == PERSONAL_DETAILS {
+                age = declared_age(&value, now);
+                if !sees_personal_details(session) {
+                    continue;
+                }
+            }
+            seen.push(value);
+        }
+        seen.extend(age);
+        Ok(seen)
+    }
+
+    /// Replaces what the session may see.
+    pub async fn put(&self, session: &Session, wanted: Vec<Value>) -> Result<(), PreferencesError> {
+        if wanted.len() > PREFERENCES_MAX {
+            return Err(PreferencesError::TooMany);
+        }
+        let mut rows = Vec::with_capacity(wanted.len());
+        for (position, value) in (0..).zip(wanted) {
+            let kind = value.get("$type").and_then(Value::as_str).ok_or(PreferencesError::NoType)?.to_owned();
+            if !kind.starts_with(NAMESPACE) {
+                return Err(PreferencesError::Namespace);
+            }
+            if kind == PERSONAL_DETAILS && !sees_personal_details(session) {
+                return Err(PreferencesError::NotAllowed);
+            }
+            if kind != DECLARED_AGE {
+                rows.push(Preference { kind, position, json: value.to_string() });
             }
         }
-        seen.push(value);
+        self.replace(&session.account.did, &rows, (!sees_personal_details(session)).then_some(PERSONAL_DETAILS)).await
     }
-    seen.extend(age);
-    Ok(seen)
-}
 
-/// Replaces what the session may see.
-pub async fn put(app: &App, session: &Session, wanted: Vec<Value>) -> Result<(), PreferencesError> {
-    if wanted.len() > PREFERENCES_MAX {
-        return Err(PreferencesError::TooMany);
+    async fn replace(&self, did: &Did, rows: &[Preference], kept: Option<&str>) -> Result<(), PreferencesError> {
+        let mut txn = Txn::new();
+        accounts::assert_present(&mut txn, did);
+        preferences::replace(&mut txn, did, rows, kept);
+        self.core.db.commit(txn).await?;
+        Ok(())
     }
-    let mut rows = Vec::with_capacity(wanted.len());
-    for (position, value) in (0..).zip(wanted) {
-        let kind = value.get("$type").and_then(Value::as_str).ok_or(PreferencesError::NoType)?.to_owned();
-        if !kind.starts_with(NAMESPACE) {
-            return Err(PreferencesError::Namespace);
-        }
-        if kind == PERSONAL_DETAILS && !sees_personal_details(session) {
-            return Err(PreferencesError::NotAllowed);
-        }
-        if kind != DECLARED_AGE {
-            rows.push(Preference { kind, position, json: value.to_string() });
-        }
-    }
-    replace(app, &session.account.did, &rows, (!sees_personal_details(session)).then_some(PERSONAL_DETAILS)).await
-}
-
-async fn replace(app: &App, did: &Did, rows: &[Preference], kept: Option<&str>) -> Result<(), PreferencesError> {
-    let mut txn = Txn::new();
-    accounts::assert_present(&mut txn, did);
-    preferences::replace(&mut txn, did, rows, kept);
-    app.db.commit(txn).await?;
-    Ok(())
 }
 
 fn sees_personal_details(session: &Session) -> bool {

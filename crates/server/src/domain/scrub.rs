@@ -4,10 +4,7 @@
 //! It goes from account to account in the order of their DIDs: the repository first, then the blobs. Then it reads the
 //! event log. Its position is stored, so that it continues after a restart.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use allod_atproto::{
     Did,
@@ -24,8 +21,9 @@ use allod_store::{
 use bytes::Bytes;
 
 use super::{
-    blobs::scrub::{self as blob_scrub, BlobScrubError},
+    blobs::scrub::BlobScrubError,
     integrity,
+    pace::Pace,
     repos::verify::{self, VerifyError},
 };
 use crate::{app::App, limits::VERIFY_PROBLEMS_MAX};
@@ -36,8 +34,6 @@ const START_DELAY_SECS: u64 = 5 * 60;
 const ROUND_SECS_MIN: u64 = 7 * 24 * 60 * 60;
 /// How long the scrub waits after an error, in seconds.
 const RETRY_SECS: u64 = 10 * 60;
-/// How many bytes are read between two pauses.
-const BYTES_PER_PAUSE: u64 = 256 * 1024;
 /// How many accounts are looked up at once.
 const ACCOUNTS_PER_READ: i64 = 100;
 /// How many events are read at once.
@@ -58,36 +54,6 @@ pub enum ScrubError {
     /// Where it is could not be written.
     #[error(transparent)]
     Commit(#[from] CommitError),
-}
-
-/// How fast is read: pauses after each [`BYTES_PER_PAUSE`] keep it at a number of bytes a second.
-#[derive(Debug, Default)]
-pub struct Pace {
-    bytes_per_sec: Option<u64>,
-    unpaused: AtomicU64,
-}
-
-impl Pace {
-    /// As fast as it goes.
-    pub fn unlimited() -> Self {
-        Self::default()
-    }
-
-    /// So many bytes a second.
-    pub fn bytes_per_sec(bytes_per_sec: u64) -> Self {
-        Self { bytes_per_sec: Some(bytes_per_sec.max(1)), ..Self::default() }
-    }
-
-    /// Waits as long as reading so many bytes may take.
-    pub async fn spend(&self, app: &App, bytes: u64) {
-        let Some(bytes_per_sec) = self.bytes_per_sec else { return };
-        if self.unpaused.fetch_add(bytes, Relaxed).saturating_add(bytes) < BYTES_PER_PAUSE {
-            return;
-        }
-        let spent = self.unpaused.swap(0, Relaxed);
-        let micros = spent.saturating_mul(MICROS_PER_SEC) / bytes_per_sec;
-        app.clock.sleep(micros).await;
-    }
 }
 
 /// Goes through everything, round after round, until it is dropped.
@@ -176,7 +142,7 @@ async fn check_repo(app: &Arc<App>, did: &Did, pace: &Pace) -> Result<(), ScrubE
 
 async fn check_blobs(app: &App, did: &Did, scrub: &mut Scrub, pace: &Pace) -> Result<(), ScrubError> {
     loop {
-        let checked = match blob_scrub::check(app, did, &scrub.cid, pace).await {
+        let checked = match app.blobs.check(did, &scrub.cid, pace).await {
             Err(BlobScrubError::Read(error @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
                 tracing::warn!(%did, %error, "the scrub can't read an account's blobs");
                 app.integrity.report(&integrity::repository(did), integrity::ROWS_UNREADABLE);
@@ -225,7 +191,7 @@ pub async fn check_events(app: &App, pace: &Pace) -> Result<EventsChecked, ReadE
                 checked.further_damaged += 1;
             }
         }
-        pace.spend(app, bytes as u64).await;
+        pace.spend(&*app.clock, bytes as u64).await;
     }
 }
 

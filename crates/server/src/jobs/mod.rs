@@ -1,5 +1,5 @@
-//! Background work: each job has its own task and interval. A job that hangs holds up no other one; a job that panics is
-//! logged and started again.
+//! Background work: each job has its own task and interval. A job that hangs holds up no other one; a job that panics
+//! is logged and started again.
 
 mod supervisor;
 
@@ -13,11 +13,10 @@ use crate::{
     app::App,
     domain::{
         accounts::{deletion, email},
-        administration::audit,
         blobs::collect,
         firehose,
         identity::{changes, recheck},
-        integrity, mail, newest_time, phone,
+        phone,
         repos::{import, retired},
         scrub, service_auth,
         sessions::notice,
@@ -72,7 +71,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "blob collection",
         every_secs: PASS_EVERY_SECS,
-        run: |app| counted("blob collection", "deleted unreferenced blobs", collect::collect(app)).boxed(),
+        run: |app| counted("blob collection", "deleted unreferenced blobs", app.blobs.collect()).boxed(),
     },
     Job {
         name: "replaced records",
@@ -82,7 +81,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "mail expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("mail expiry", mail::forget_old(app)).boxed(),
+        run: |app| silent("mail expiry", app.mail.forget_old()).boxed(),
     },
     Job {
         name: "known network expiry",
@@ -92,12 +91,12 @@ const JOBS: [Job; 15] = [
     Job {
         name: "audit log expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("audit log expiry", audit::trim(app)).boxed(),
+        run: |app| silent("audit log expiry", app.audit.trim()).boxed(),
     },
     Job {
         name: "phone code expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("phone code expiry", phone::forget_old(app)).boxed(),
+        run: |app| silent("phone code expiry", phone::forget_old(&app.core)).boxed(),
     },
     Job {
         name: "service token expiry",
@@ -107,7 +106,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "newest time",
         every_secs: PASS_EVERY_SECS,
-        run: |app| silent("newest time", newest_time::keep(app)).boxed(),
+        run: |app| silent("newest time", app.newest_time.keep(&*app.db)).boxed(),
     },
     Job { name: "damage audit", every_secs: PASS_EVERY_SECS, run: |app| damage(app).boxed() },
 ];
@@ -120,7 +119,7 @@ pub async fn run(app: Arc<App>) {
         let app = Arc::clone(&firehose);
         async move { app.streams.run().await }
     }));
-    spawn(&mut tasks, &app, "mail", |app| async move { mail::run(&app).await });
+    spawn(&mut tasks, &app, "mail", |app| async move { app.mail.run().await });
     spawn(&mut tasks, &app, "recovery", |app| async move { recover(&app).await });
     spawn(&mut tasks, &app, "blob sweep", |app| async move { sweep(&app).await });
     spawn(&mut tasks, &app, "scrub", |app| async move { scrub::run(&app).await });
@@ -213,14 +212,14 @@ async fn admissions(app: &Arc<App>) -> Outcome {
 }
 
 async fn damage(app: &Arc<App>) -> Outcome {
-    integrity::note(app).await;
+    app.integrity.note(&app.audit).await;
     Outcome::Done
 }
 
 /// Checks all stored blobs at once and then once a day.
 async fn sweep(app: &Arc<App>) {
     loop {
-        match collect::sweep(app).await {
+        match app.blobs.sweep().await {
             Ok(swept) if swept != collect::Swept::default() => {
                 tracing::info!(swept.objects, swept.counters, "blob sweep deleted leftovers");
             }

@@ -2,7 +2,7 @@
 
 use allod_server::{
     control::{Administration, Answer, Command, ControlError, Silent, execute},
-    domain::administration::audit::ENTRIES_MAX,
+    domain::audit::ENTRIES_MAX,
 };
 use allod_store::{Txn, sql};
 use allod_testkit::{Call, TestPds};

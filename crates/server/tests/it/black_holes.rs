@@ -15,14 +15,14 @@ use allod_net::{
     outbound::{Answer, Guarded, Outbound, OutboundError},
 };
 use allod_server::{
-    config::{ServiceConfig, Verification},
-    control::{self, Command, Password, Silent},
-    domain::{
-        captcha::CaptchaConfig,
-        phone::{PhoneConfig, TwilioConfig},
+    adapters::{
+        sendmail::{Sendmail, SendmailConfig},
+        site_verify::CaptchaConfig,
+        smtp::{Smtp, SmtpConfig, SmtpTls},
+        twilio::TwilioConfig,
     },
-    sendmail::{Sendmail, SendmailConfig},
-    smtp::{Smtp, SmtpConfig, SmtpTls},
+    config::{PhoneConfig, ServiceConfig, Verification},
+    control::{self, Command, Password, Silent},
 };
 use allod_testkit::{Actor, Behaviour, Options, TestPds};
 use futures_util::{

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use allod_atproto::{Did, Handle, car, crypto::DidKey, did_doc::DidDocument, frame::Message, repo::SignedCommit};
 use allod_server::domain::{
-    administration::{
-        Actor as Administrator, By,
-        did_web::{self, DidWebError, Publish},
-    },
+    administration::did_web::{self, DidWebError, Publish},
+    audit::{Actor as Administrator, By},
     identity::{recheck, signing_key},
 };
 use allod_store::{

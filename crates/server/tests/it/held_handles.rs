@@ -1,9 +1,9 @@
 //! Handles that are held for the account that had them: for how long, and how the operator frees them.
 
 use allod_atproto::Handle;
-use allod_server::domain::administration::{
-    Actor, By,
-    handles::{ReleaseError, held, release},
+use allod_server::domain::{
+    administration::handles::{ReleaseError, held, release},
+    audit::{Actor, By},
 };
 use allod_store::tables::accounts;
 use allod_testkit::{Options, TestPds};

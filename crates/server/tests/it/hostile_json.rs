@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use allod_base::secret::Secret;
-use allod_server::{config::Verification, domain::captcha::CaptchaConfig, streams::filter::Filter};
+use allod_server::{adapters::site_verify::CaptchaConfig, config::Verification, streams::filter::Filter};
 use allod_testkit::{Reply, TestPds};
 use data_encoding::BASE64URL_NOPAD;
 use flate2::{Compression, write::GzEncoder};

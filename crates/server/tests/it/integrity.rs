@@ -8,10 +8,7 @@ use allod_atproto::{Cid, Did, car, cbor, frame::Message, json::from_value as jso
 use allod_blobstore::checksums::Summing;
 use allod_server::{
     control::{self, Answer, Command, ServerStatus, Silent},
-    domain::{
-        administration::audit,
-        scrub::{self, Pace},
-    },
+    domain::{pace::Pace, scrub},
 };
 use allod_store::{ConflictKey, EventKind, SqlValue, Statement, Touched, Txn, sql, tables::scrub as position};
 use allod_testkit::{Actor, TestPds};
@@ -249,7 +246,7 @@ async fn a_damaged_blob_is_named_and_an_upload_brings_it_back() {
     assert!(status.takes_writes && status.problems.len() == 1);
     assert!(status.problems[0].remedy.contains("upload them again"));
     site.pds.do_jobs().await;
-    let noted = audit::page(site.pds.app(), None, 1).await.unwrap().0.remove(0);
+    let noted = site.pds.app().audit.page(None, 1).await.unwrap().0.remove(0);
     assert_eq!((noted.actor.as_str(), noted.subject.as_str()), ("server", subject.as_str()));
 
     upload(&site.pds, &site.alice, "text/plain", bytes.clone()).ok().await;

@@ -10,8 +10,8 @@ use allod_server::{
     app::App,
     domain::{
         accounts,
-        email_codes::{self, CodeError, Purpose, SendError},
-        mail::{self, Content, Letter, Message, Transport, TransportError},
+        email_codes::{CodeError, Purpose},
+        mail::{Content, Letter, Message, SendCodeError, Transport, TransportError},
     },
 };
 use allod_store::{CommitError, ConflictKey, Txn, tables::accounts::Account};
@@ -73,13 +73,13 @@ async fn account(app: &App, actor: &Actor) -> Account {
     accounts::by_did(app, &actor.did).await.unwrap().unwrap()
 }
 
-async fn send(pds: &TestPds, actor: &Actor, purpose: Purpose) -> Result<(), SendError> {
-    email_codes::send(pds.app(), &account(pds.app(), actor).await, purpose).await
+async fn send(pds: &TestPds, actor: &Actor, purpose: Purpose) -> Result<(), SendCodeError> {
+    pds.app().mail.send_code(&account(pds.app(), actor).await, purpose).await
 }
 
 async fn redeem(pds: &TestPds, actor: &Actor, purpose: Purpose, code: &str) -> Result<(), CodeError> {
     let mut txn = Txn::new();
-    email_codes::redeem(pds.app(), &mut txn, &actor.did, purpose, code).await?;
+    pds.app().email_codes.redeem(&mut txn, &actor.did, purpose, code).await?;
     pds.app().db.commit(txn).await?;
     Ok(())
 }
@@ -87,7 +87,7 @@ async fn redeem(pds: &TestPds, actor: &Actor, purpose: Purpose, code: &str) -> R
 async fn notice(pds: &TestPds, to: &str, actor: &Actor) -> Result<(), CommitError> {
     let mut txn = Txn::new();
     let content = Content::PasswordChanged { handle: actor.handle.clone() };
-    mail::post(pds.app(), &mut txn, Letter { to: to.to_owned(), account: Some(actor.did.clone()), content });
+    pds.app().mail.post(&mut txn, Letter { to: to.to_owned(), account: Some(actor.did.clone()), content });
     pds.app().db.commit(txn).await.map(|_| ())
 }
 
@@ -159,10 +159,10 @@ async fn a_code_is_nowhere_on_the_disk() {
     let mut pds = TestPds::options().mail_transport(Scripted::with(&[Step::PutOff])).start().await;
     let alice = pds.account("alice").await;
     let mut txn = Txn::new();
-    let code = email_codes::issue(pds.app(), &mut txn, &alice.did, Purpose::SignIn);
+    let code = pds.app().email_codes.issue(&mut txn, &alice.did, Purpose::SignIn);
     let content = Content::Code { purpose: Purpose::SignIn, handle: alice.handle.clone(), code: code.clone() };
     let letter = Letter { to: "canary@mail.test".to_owned(), account: Some(alice.did.clone()), content };
-    mail::post(pds.app(), &mut txn, letter);
+    pds.app().mail.post(&mut txn, letter);
     pds.app().db.commit(txn).await.unwrap();
     pds.deliver_mail().await;
     let folder = pds.database().parent().unwrap().to_owned();
@@ -201,7 +201,7 @@ async fn a_letter_that_can_not_be_sent_is_tried_ever_later_over_restarts_and_sen
     pds.restart().await;
     pds.deliver_mail().await;
     assert_eq!((transport.tries(), transport.sent()), (4, 1));
-    let status = mail::status(pds.app()).await.unwrap();
+    let status = pds.app().mail.status().await.unwrap();
     assert_eq!(status.outbox.waiting, 0);
     let letter = transport.sent.lock().unwrap()[0].clone();
     assert!(letter.html.contains("Test PDS") && letter.text.contains("@alice.test"));
@@ -214,7 +214,7 @@ async fn a_refused_letter_is_given_up_and_one_that_hangs_is_put_off() {
     let alice = pds.account("alice").await;
     notice(&pds, "nobody@mail.test", &alice).await.unwrap();
     pds.deliver_mail().await;
-    let status = mail::status(pds.app()).await.unwrap();
+    let status = pds.app().mail.status().await.unwrap();
     assert_eq!((status.outbox.waiting, status.last_error.unwrap().1.as_str()), (0, "no such mailbox"));
     // The worker is stuck with it until its time is over; requests are not.
     notice(&pds, &alice.email, &alice).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_letter_whose_code_is_dead_is_not_sent() {
     transport.steps.lock().unwrap().clear();
     pds.advance(15 * MINUTE);
     pds.deliver_mail().await;
-    assert_eq!((transport.sent(), mail::status(pds.app()).await.unwrap().outbox.waiting), (0, 0));
+    assert_eq!((transport.sent(), pds.app().mail.status().await.unwrap().outbox.waiting), (0, 0));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn without_a_mail_server_letters_wait_and_nothing_fails() {
     let alice = pds.account("alice").await;
     send(&pds, &alice, Purpose::ConfirmEmail).await.unwrap();
     pds.deliver_mail().await;
-    let status = mail::status(pds.app()).await.unwrap();
+    let status = pds.app().mail.status().await.unwrap();
     assert!(!status.is_sent && status.outbox.waiting == 1 && status.last_error.is_none());
 }
 
@@ -265,7 +265,7 @@ async fn a_recipient_gets_three_letters_of_a_kind_in_an_hour_and_ten_in_a_day() 
             for _ in 0..5 {
                 match send(&pds, &alice, Purpose::UpdateEmail).await {
                     Ok(()) => sent += 1,
-                    Err(SendError::TooMany) => {}
+                    Err(SendCodeError::TooMany) => {}
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -281,7 +281,7 @@ async fn a_recipient_gets_three_letters_of_a_kind_in_an_hour_and_ten_in_a_day() 
         let _ = send(&pds, &alice, Purpose::DeleteAccount).await;
     }
     let newest = pds.code_mailed_to(&alice.email).await;
-    assert!(matches!(send(&pds, &alice, Purpose::DeleteAccount).await, Err(SendError::TooMany)));
+    assert!(matches!(send(&pds, &alice, Purpose::DeleteAccount).await, Err(SendCodeError::TooMany)));
     assert_ne!(code, newest);
     redeem(&pds, &alice, Purpose::DeleteAccount, &newest).await.unwrap();
 }
@@ -304,10 +304,10 @@ async fn an_account_does_not_reach_ever_other_mailboxes() {
     let mut posted = 0;
     for n in 0..40 {
         let mut txn = Txn::new();
-        let code = email_codes::issue(pds.app(), &mut txn, &alice.did, Purpose::ConfirmEmail);
+        let code = pds.app().email_codes.issue(&mut txn, &alice.did, Purpose::ConfirmEmail);
         let content = Content::Code { purpose: Purpose::ConfirmEmail, handle: alice.handle.clone(), code };
         let letter = Letter { to: format!("victim{n}@mail.test"), account: Some(alice.did.clone()), content };
-        mail::post(pds.app(), &mut txn, letter);
+        pds.app().mail.post(&mut txn, letter);
         match pds.app().db.commit(txn).await {
             Ok(_) => posted += 1,
             Err(CommitError::Conflict(ConflictKey::TooManyEmails)) => {}
@@ -325,16 +325,16 @@ async fn a_letter_is_posted_once_and_not_without_what_it_is_about() {
     for _ in 0..3 {
         let mut txn = Txn::new();
         let content = Content::FromOperator { subject: "Hello".to_owned(), body: "<p>all</p>".to_owned() };
-        mail::post(pds.app(), &mut txn, Letter { to: alice.email.clone(), account: None, content });
+        pds.app().mail.post(&mut txn, Letter { to: alice.email.clone(), account: None, content });
         pds.app().db.commit(txn).await.unwrap();
         pds.deliver_mail().await;
     }
     let mut txn = Txn::new();
     let content = Content::PasswordChanged { handle: alice.handle.clone() };
-    mail::post(pds.app(), &mut txn, Letter { to: alice.email.clone(), account: None, content });
+    pds.app().mail.post(&mut txn, Letter { to: alice.email.clone(), account: None, content });
     allod_store::tables::accounts::assert_absent(&mut txn, &alice.did);
     assert!(matches!(pds.app().db.commit(txn).await, Err(CommitError::Conflict(ConflictKey::AccountExists))));
-    assert_eq!(mail::status(pds.app()).await.unwrap().outbox.waiting, 1);
+    assert_eq!(pds.app().mail.status().await.unwrap().outbox.waiting, 1);
 }
 
 #[tokio::test]

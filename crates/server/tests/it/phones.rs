@@ -10,8 +10,8 @@ use std::{
 
 use allod_base::secret::Secret;
 use allod_server::{
-    config::Verification,
-    domain::phone::{PhoneConfig, TwilioConfig},
+    adapters::twilio::TwilioConfig,
+    config::{PhoneConfig, Verification},
 };
 use allod_testkit::{Options, TestPds};
 use parking_lot::Mutex;

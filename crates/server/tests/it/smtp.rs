@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use allod_base::secret::Secret;
 use allod_net::dns::Dns;
 use allod_server::{
+    adapters::smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
     config::ServiceConfig,
     domain::{
-        email_codes::{self, Purpose},
-        mail::{self, Message, Transport, TransportError},
+        email_codes::Purpose,
+        mail::{Message, Transport, TransportError},
     },
-    smtp::{Smtp, SmtpConfig, SmtpError, SmtpTls},
 };
 use allod_testkit::TestPds;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -320,14 +320,14 @@ async fn a_mail_server_that_hangs_holds_no_request_up_and_the_letter_is_put_off(
     let pds = TestPds::options().mail_transport(Arc::new(smtp(port))).start().await;
     let alice = pds.account("alice").await;
     let account = allod_server::domain::accounts::by_did(pds.app(), &alice.did).await.unwrap().unwrap();
-    email_codes::send(pds.app(), &account, Purpose::ConfirmEmail).await.unwrap();
+    pds.app().mail.send_code(&account, Purpose::ConfirmEmail).await.unwrap();
     while seen.commands.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     pds.account("bob").await;
     pds.advance(std::time::Duration::from_mins(1));
     pds.deliver_mail().await;
-    let status = mail::status(pds.app()).await.unwrap();
+    let status = pds.app().mail.status().await.unwrap();
     assert_eq!(status.outbox.waiting, 1);
     assert!(status.last_error.unwrap().1.contains("no answer within"));
 }
@@ -340,9 +340,9 @@ async fn a_letter_goes_out_once_the_mail_server_is_back() {
     let pds = TestPds::options().mail_transport(Arc::new(smtp(port))).start().await;
     let alice = pds.account("alice").await;
     let account = allod_server::domain::accounts::by_did(pds.app(), &alice.did).await.unwrap().unwrap();
-    email_codes::send(pds.app(), &account, Purpose::ConfirmEmail).await.unwrap();
+    pds.app().mail.send_code(&account, Purpose::ConfirmEmail).await.unwrap();
     pds.deliver_mail().await;
-    let status = mail::status(pds.app()).await.unwrap();
+    let status = pds.app().mail.status().await.unwrap();
     assert_eq!((status.outbox.waiting, status.outbox.tried), (1, 1));
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let seen = Seen::default();
@@ -356,5 +356,5 @@ async fn a_letter_goes_out_once_the_mail_server_is_back() {
     pds.deliver_mail().await;
     assert_eq!(seen.letters.lock().unwrap().len(), 1);
     assert!(seen.letters.lock().unwrap()[0].contains("To: alice@mail.test"));
-    assert_eq!(mail::status(pds.app()).await.unwrap().outbox.waiting, 0);
+    assert_eq!(pds.app().mail.status().await.unwrap().outbox.waiting, 0);
 }

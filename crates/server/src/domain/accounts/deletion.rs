@@ -1,7 +1,7 @@
 //! The end of an account: by its owner, by the operator, or because its time is over.
 //!
-//! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner in
-//! it, and is deleted in portions later.
+//! One transaction takes everything away and tells the network. What is large, records and blobs, only loses its owner
+//! in it, and is deleted in portions later.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,8 +24,7 @@ use allod_store::{
 use crate::{
     app::App,
     domain::{
-        email_codes::{self, CodeError, Purpose},
-        handles,
+        email_codes::{CodeError, Purpose},
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,
         sessions::Session,
@@ -78,8 +77,8 @@ pub async fn delete(app: &Arc<App>, did: &Did) -> Result<(), DeleteError> {
     delete_with(app, did, Txn::new()).await
 }
 
-/// Deletes an account for good, together with what `permission` asserts and uses up. A conflict in there is the caller's
-/// to name.
+/// Deletes an account for good, together with what `permission` asserts and uses up. A conflict in there is the
+/// caller's to name.
 pub async fn delete_with(app: &Arc<App>, did: &Did, permission: Txn) -> Result<(), DeleteError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(DeleteError::NotFound)?;
     match remove(app, &account, None, permission).await {
@@ -109,7 +108,7 @@ pub async fn delete_by_owner(
     }
     let mut txn = Txn::new();
     accounts::assert_same_password(&mut txn, &account);
-    email_codes::redeem(app, &mut txn, did, Purpose::DeleteAccount, code).await?;
+    app.email_codes.redeem(&mut txn, did, Purpose::DeleteAccount, code).await?;
     match delete_with(app, did, txn).await {
         Err(DeleteError::Commit(error)) => Err(CodeError::from(error).into()),
         outcome => outcome,
@@ -161,9 +160,9 @@ async fn remove(app: &Arc<App>, account: &Account, due_at: Option<i64>, mut txn:
     // What is being written to the repository comes before; what comes after finds no repository.
     let turn = repos::turn(app, did).await?;
     let now_micros = app.clock.now_micros();
-    let until = handles::held_until(app, now_micros);
+    let until = app.handles.held_until(now_micros);
     accounts::end_holds(&mut txn, did, until.unwrap_or(clock::to_store(now_micros)));
-    let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
+    let is_ours = app.handles.is_under_service_domain(&account.handle);
     if let Some(until) = until.filter(|_| is_ours && account.was_activated) {
         accounts::keep_handle(&mut txn, did, until);
     }

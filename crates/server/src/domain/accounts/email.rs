@@ -13,9 +13,9 @@ use allod_store::{
 use crate::{
     app::App,
     domain::{
-        email_codes::{self, CodeError, Purpose, SendError},
+        email_codes::{CodeError, Purpose},
         emails::{self, EmailAddress, EmailUnsupported},
-        mail::{self, Content, Letter},
+        mail::{Content, Letter, SendCodeError},
     },
 };
 
@@ -42,7 +42,7 @@ pub enum EmailError {
     Changed,
     /// No code could be mailed.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] SendCodeError),
     /// The code is not good.
     #[error(transparent)]
     Code(#[from] CodeError),
@@ -68,7 +68,7 @@ pub async fn confirm(app: &App, account: &Account, email: &str, code: &str) -> R
         return Err(EmailError::NotTheAccounts);
     }
     let mut txn = Txn::new();
-    email_codes::redeem(app, &mut txn, &account.did, Purpose::ConfirmEmail, code).await?;
+    app.email_codes.redeem(&mut txn, &account.did, Purpose::ConfirmEmail, code).await?;
     accounts::confirm_email(&mut txn, &account.did, own, clock::to_store(app.clock.now_micros()));
     app.db.commit(txn).await?;
     Ok(())
@@ -78,7 +78,7 @@ pub async fn confirm(app: &App, account: &Account, email: &str, code: &str) -> R
 pub async fn prepare_update(app: &App, account: &Account) -> Result<bool, EmailError> {
     let is_confirmed = account.email_confirmed_at.is_some();
     if is_confirmed {
-        email_codes::send(app, account, Purpose::UpdateEmail).await?;
+        app.mail.send_code(account, Purpose::UpdateEmail).await?;
     }
     Ok(is_confirmed)
 }
@@ -91,14 +91,14 @@ pub async fn update(
     auth_factor: Option<bool>,
     code: Option<&str>,
 ) -> Result<(), EmailError> {
-    let address = emails::admit(app, email)?;
+    let address = app.emails.admit(email)?;
     let is_same = account.email.as_deref().map(emails::lookup_key).as_deref() == Some(address.as_str());
     let mut txn = Txn::new();
     // Asking for more at sign-in needs no code: it takes nothing from the owner.
     let adds_factor = is_same && auth_factor == Some(true);
     if account.email_confirmed_at.is_some() && !adds_factor {
         let code = code.map(str::trim).filter(|code| !code.is_empty()).ok_or(EmailError::TokenRequired)?;
-        email_codes::redeem(app, &mut txn, &account.did, Purpose::UpdateEmail, code).await?;
+        app.email_codes.redeem(&mut txn, &account.did, Purpose::UpdateEmail, code).await?;
     }
     match auth_factor {
         Some(is_needed) if is_same => {
@@ -121,7 +121,7 @@ pub fn set(app: &App, txn: &mut Txn, account: &Account, address: &EmailAddress) 
     let former = account.email.clone().filter(|former| emails::lookup_key(former) != address.as_str());
     if let Some(to) = former {
         let content = Content::EmailChanged { handle: account.handle.clone() };
-        mail::post(app, txn, Letter { to, account: Some(account.did.clone()), content });
+        app.mail.post(txn, Letter { to, account: Some(account.did.clone()), content });
     }
 }
 

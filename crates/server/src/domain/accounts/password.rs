@@ -9,9 +9,9 @@ use allod_store::{CommitError, ConflictKey, ReadError, Txn, tables::accounts};
 use crate::{
     app::App,
     domain::{
-        email_codes::{self, CodeError, Purpose},
+        email_codes::{CodeError, Purpose},
         emails::ADDRESS_BYTES_MAX,
-        mail::{self, Content, Letter},
+        mail::{Content, Letter},
         passwords::{HashError, Requester},
     },
 };
@@ -57,16 +57,17 @@ pub async fn request_reset(app: &App, email: &str) -> Result<(), PasswordError> 
     // What is no address has no account; it is not kept until somebody looks.
     let is_address = (3..=ADDRESS_BYTES_MAX).contains(&email.trim().len());
     let mut txn = Txn::new();
-    mail::post_reset_request(app, &mut txn, if is_address { email } else { "" });
+    app.mail.post_reset_request(&mut txn, if is_address { email } else { "" });
     app.db.commit(txn).await?;
     Ok(())
 }
 
-/// Sets another password by a mailed code, for a client at `address`. Every sign-in of the account ends, app passwords' too.
+/// Sets another password by a mailed code, for a client at `address`. Every sign-in of the account ends, app passwords'
+/// too.
 pub async fn reset(app: &App, code: &str, password: Secret<String>, address: IpAddr) -> Result<(), PasswordError> {
     check_length(app, &password)?;
     let mut txn = Txn::new();
-    let did = email_codes::redeem_anywhere(app, &mut txn, Purpose::ResetPassword, code).await?;
+    let did = app.email_codes.redeem_anywhere(&mut txn, Purpose::ResetPassword, code).await?;
     set(app, &did, password, Some(address), txn).await
 }
 
@@ -99,7 +100,7 @@ async fn set(
     accounts::set_password(&mut txn, did, &hash);
     if let Some(to) = account.email {
         let content = Content::PasswordChanged { handle: account.handle.clone() };
-        mail::post(app, &mut txn, Letter { to, account: Some(did.clone()), content });
+        app.mail.post(&mut txn, Letter { to, account: Some(did.clone()), content });
     }
     app.db.commit(txn).await?;
     Ok(())

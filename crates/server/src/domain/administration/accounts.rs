@@ -12,7 +12,7 @@ use allod_store::{
     },
 };
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::{
@@ -22,8 +22,8 @@ use crate::{
             password::{self, PasswordError},
         },
         emails,
-        invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX, listed, listed_of_owner},
-        mail::{self, Content, Letter},
+        invites::{CODES_SHOWN_MAX, ENTRIES_PER_ANSWER_MAX, Listed, USES_SHOWN_MAX},
+        mail::{Content, Letter},
     },
 };
 
@@ -96,7 +96,7 @@ pub async fn report(app: &App, did: &Did) -> Result<Report, AdminError> {
     let account = accounts::by_did(&*app.db, did).await?.ok_or(AdminError::NotFound)?;
     let mut report = report_in_list(app, account).await?;
     if let Some(by) = report.invited_by.take() {
-        report.invited_by = Some(listed(app, by.invite, USES_SHOWN_MAX).await?);
+        report.invited_by = Some(app.invites.listed(by.invite, USES_SHOWN_MAX).await?);
     }
     Ok(report)
 }
@@ -163,7 +163,7 @@ async fn try_set_invites(app: &App, by: &By, did: &Did, disabled: bool, note: Op
     }
     let mut txn = Txn::new();
     accounts::set_invites(&mut txn, did, disabled, note);
-    audit::note(app, &mut txn, by, did.as_str());
+    app.audit.note(&mut txn, by, did.as_str());
     commit(app, txn).await
 }
 
@@ -174,7 +174,7 @@ pub async fn revoke_credentials(app: &App, by: &By, account: &AtIdentifier) -> R
         let did = identified(app, account).await?.did;
         let mut txn = Txn::new();
         accounts::clear_passwords(&mut txn, &did);
-        audit::note(app, &mut txn, by, did.as_str());
+        app.audit.note(&mut txn, by, did.as_str());
         commit(app, txn).await
     };
     let outcome = outcome.await;
@@ -185,10 +185,10 @@ pub async fn revoke_credentials(app: &App, by: &By, account: &AtIdentifier) -> R
 pub async fn set_email(app: &App, by: &By, account: &AtIdentifier, address: &str) -> Result<(), AdminError> {
     let outcome = async {
         let found = identified(app, account).await?;
-        let address = emails::admit(app, address).map_err(EmailError::from)?;
+        let address = app.emails.admit(address).map_err(EmailError::from)?;
         let mut txn = Txn::new();
         email::set(app, &mut txn, &found, &address);
-        audit::note(app, &mut txn, by, found.did.as_str());
+        app.audit.note(&mut txn, by, found.did.as_str());
         app.db.commit(txn).await.map_err(EmailError::from)?;
         Ok(())
     };
@@ -199,7 +199,7 @@ pub async fn set_email(app: &App, by: &By, account: &AtIdentifier, address: &str
 /// Gives an account another password, which ends all its sign-ins.
 pub async fn set_password(app: &App, by: &By, did: &Did, password: Secret<String>) -> Result<(), AdminError> {
     let mut txn = Txn::new();
-    audit::note(app, &mut txn, by, did.as_str());
+    app.audit.note(&mut txn, by, did.as_str());
     let outcome = match password::set_by_operator(app, did, password, txn).await {
         Ok(()) => Ok(()),
         Err(PasswordError::NotFound) => Err(AdminError::NotFound),
@@ -219,8 +219,8 @@ pub async fn send_email(app: &App, by: &By, to: &Did, subject: Option<String>, b
         let address = account.email.ok_or(AdminError::NoAddress)?;
         let content = Content::FromOperator { subject, body };
         let mut txn = Txn::new();
-        mail::post(app, &mut txn, Letter { to: address, account: Some(account.did), content });
-        audit::note(app, &mut txn, by, to.as_str());
+        app.mail.post(&mut txn, Letter { to: address, account: Some(account.did), content });
+        app.audit.note(&mut txn, by, to.as_str());
         app.db.commit(txn).await?;
         Ok(())
     };
@@ -231,10 +231,10 @@ pub async fn send_email(app: &App, by: &By, to: &Did, subject: Option<String>, b
 /// Deletes an account for good.
 pub async fn delete(app: &Arc<App>, by: &By, did: &Did) -> Result<(), DeleteError> {
     let mut txn = Txn::new();
-    audit::note(app, &mut txn, by, did.as_str());
+    app.audit.note(&mut txn, by, did.as_str());
     let outcome = deletion::delete_with(app, did, txn).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, did.as_str(), error).await;
+        app.audit.refused(by, did.as_str(), error).await;
     }
     outcome
 }
@@ -251,7 +251,7 @@ pub async fn identified(app: &App, account: &AtIdentifier) -> Result<Account, Ad
 /// Notes a refusal.
 async fn noted<T>(app: &App, by: &By, subject: &str, outcome: Result<T, AdminError>) -> Result<T, AdminError> {
     if let Err(error) = &outcome {
-        audit::refused(app, by, subject, error).await;
+        app.audit.refused(by, subject, error).await;
     }
     outcome
 }
@@ -285,5 +285,5 @@ async fn report_in_list(app: &App, account: Account) -> Result<Report, ReadError
         None => None,
     };
     let own = invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await?;
-    Ok(Report { invites: listed_of_owner(app, own).await?, account, invited_by })
+    Ok(Report { invites: app.invites.listed_of_owner(own).await?, account, invited_by })
 }

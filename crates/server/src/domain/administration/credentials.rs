@@ -1,8 +1,8 @@
 //! The administration password and named tokens: who shows one, and how often somebody may guess.
 //!
 //! An address that shows wrong ones has to pause between them, longer each time, and hears nothing about its credential
-//! meanwhile. When many addresses guess at once, each has one try, so that the operator still gets in from an address of
-//! their own.
+//! meanwhile. When many addresses guess at once, each has one try, so that the operator still gets in from an address
+//! of their own.
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
@@ -13,7 +13,8 @@ use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Actor, AdminScope, By, audit, tokens};
+use super::{AdminScope, tokens};
+use crate::domain::audit::{Actor, By};
 use crate::{
     app::App,
     domain::shares::network,
@@ -89,7 +90,8 @@ async fn note_failure(app: &App, address: IpAddr, method: &'static str) {
     }
     if failure.in_window == 1 {
         let by = By { actor: Actor::Unknown, method };
-        audit::refused(app, &by, &address.to_string(), &"wrong credential; see the server's log for further attempts")
+        app.audit
+            .refused(&by, &address.to_string(), &"wrong credential; see the server's log for further attempts")
             .await;
     }
 }

@@ -12,7 +12,7 @@ use allod_store::{
     },
 };
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::{
@@ -98,7 +98,7 @@ pub async fn show(app: &App, account: &str) -> Result<Shown, DidWebError> {
 pub async fn publish(app: &Arc<App>, by: &By, account: &str, publish: Publish) -> Result<Shown, DidWebError> {
     let outcome = try_publish(app, by, account, publish).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, account, error).await;
+        app.audit.refused(by, account, error).await;
     }
     outcome
 }
@@ -116,7 +116,7 @@ async fn try_publish(app: &Arc<App>, by: &By, account: &str, publish: Publish) -
     };
     let mut txn = Txn::new();
     did_web::publish(&mut txn, &did, elsewhere.as_ref());
-    audit::note(app, &mut txn, by, did.as_str());
+    app.audit.note(&mut txn, by, did.as_str());
     if let Some(account) = accounts::by_did(app, &did).await?
         && Status::of(&account).is_active()
     {

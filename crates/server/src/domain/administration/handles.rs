@@ -7,12 +7,12 @@ use allod_store::{
     tables::accounts::{self, HeldHandle},
 };
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::{
-        emails::{self, EmailUnsupported},
-        handles::{self, AdmissibleHandle, FRONT_CHARS_MAX, HandleError},
+        emails::EmailUnsupported,
+        handles::{AdmissibleHandle, FRONT_CHARS_MAX, HandleError},
     },
     limits::HELD_HANDLES_PER_PAGE_MAX,
 };
@@ -58,20 +58,20 @@ pub enum AvailabilityError {
 pub async fn reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError> {
     let outcome = try_reserve(app, by, typed).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, typed, error).await;
+        app.audit.refused(by, typed, error).await;
     }
     outcome
 }
 
 async fn try_reserve(app: &App, by: &By, typed: &str) -> Result<(), ReserveError> {
     let word = typed.trim();
-    let domains = if word.contains('.') { &[String::new()][..] } else { &app.config.sign_up.handle_domains };
+    let domains = if word.contains('.') { &[String::new()][..] } else { app.handles.domains() };
     let now = clock::to_store(app.clock.now_micros());
     for domain in domains {
         let handle = Handle::parse(&format!("{word}{domain}")).map_err(|e| ReserveError::Handle(e.to_string()))?;
         let mut txn = Txn::new();
         accounts::reserve_handle(&mut txn, &handle, now);
-        audit::note(app, &mut txn, by, handle.as_str());
+        app.audit.note(&mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => {}
             Err(CommitError::Conflict(ConflictKey::HandleTaken)) => return Err(ReserveError::Taken(handle)),
@@ -119,7 +119,7 @@ pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseE
         let handle = Handle::parse(typed.trim()).map_err(|error| ReleaseError::Handle(error.to_string()))?;
         let mut txn = Txn::new();
         accounts::release_handle(&mut txn, &handle);
-        audit::note(app, &mut txn, by, handle.as_str());
+        app.audit.note(&mut txn, by, handle.as_str());
         match app.db.commit(txn).await {
             Ok(_) => Ok(handle),
             Err(CommitError::Conflict(ConflictKey::HandleNotHeld)) => Err(ReleaseError::NotHeld(handle)),
@@ -128,7 +128,7 @@ pub async fn release(app: &App, by: &By, typed: &str) -> Result<Handle, ReleaseE
     };
     let outcome = outcome.await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, typed, error).await;
+        app.audit.refused(by, typed, error).await;
     }
     outcome
 }
@@ -146,9 +146,8 @@ pub async fn availability(
     handle: &Handle,
     email: Option<&str>,
 ) -> Result<Result<(), Vec<Handle>>, AvailabilityError> {
-    email.map(|email| emails::admit(app, email)).transpose()?;
-    let domains = &app.config.sign_up.handle_domains;
-    let is_reserved = match handles::admit(handle.as_str(), domains) {
+    email.map(|email| app.emails.admit(email)).transpose()?;
+    let is_reserved = match app.handles.admit(handle.as_str()) {
         Ok(AdmissibleHandle::Service(_)) => false,
         Ok(AdmissibleHandle::Own(_)) => return Err(AvailabilityError::Domain),
         Err(HandleError::Invalid(why)) => return Err(AvailabilityError::Handle(why)),
@@ -162,7 +161,7 @@ pub async fn availability(
     for number in 1..=TRIED_MAX {
         let digits = number.to_string();
         let front = front.get(..FRONT_CHARS_MAX.saturating_sub(digits.len()).min(front.len())).unwrap_or(front);
-        let Ok(AdmissibleHandle::Service(other)) = handles::admit(&format!("{front}{digits}.{domain}"), domains) else {
+        let Ok(AdmissibleHandle::Service(other)) = app.handles.admit(&format!("{front}{digits}.{domain}")) else {
             continue;
         };
         if is_free(app, &other).await? {

@@ -6,7 +6,7 @@ use std::{fmt::Display, sync::Arc};
 
 use allod_atproto::{Did, crypto::DidKey};
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::identity::{
@@ -42,8 +42,8 @@ pub async fn add_recovery_key(app: &Arc<App>, by: &By, did: &Did, key: &DidKey) 
 
 async fn noted<T, E: Display + Sync>(app: &App, by: &By, subject: &str, outcome: Result<T, E>) -> Result<T, E> {
     match &outcome {
-        Ok(_) => audit::done(app, by, subject).await,
-        Err(error) => audit::refused(app, by, subject, error).await,
+        Ok(_) => app.audit.done(by, subject).await,
+        Err(error) => app.audit.refused(by, subject, error).await,
     }
     outcome
 }

@@ -11,7 +11,7 @@ use allod_store::{
 };
 use data_encoding::BASE64URL_NOPAD;
 
-use super::{By, audit};
+use crate::domain::audit::By;
 use crate::{app::App, domain::keyed_hash::HashUse};
 
 /// What every token begins with, so that it is known for what it is where it should not be.
@@ -76,7 +76,7 @@ pub async fn create(
     };
     let mut txn = Txn::new();
     admin_tokens::insert(&mut txn, &token, TOKENS_MAX);
-    audit::note(app, &mut txn, by, &format!("token:{name}"));
+    app.audit.note(&mut txn, by, &format!("token:{name}"));
     match app.db.commit(txn).await {
         Ok(_) => Ok((secret, token)),
         Err(CommitError::Conflict(ConflictKey::AdminTokenExists)) => Err(CreateTokenError::NameTaken),
@@ -94,7 +94,7 @@ pub async fn list(app: &App) -> Result<Vec<AdminToken>, ReadError> {
 pub async fn revoke(app: &App, by: &By, name: &str) -> Result<bool, CommitError> {
     let mut txn = Txn::new();
     admin_tokens::remove(&mut txn, name);
-    audit::note(app, &mut txn, by, &format!("token:{name}"));
+    app.audit.note(&mut txn, by, &format!("token:{name}"));
     match app.db.commit(txn).await {
         Ok(_) => Ok(true),
         Err(CommitError::Conflict(ConflictKey::AdminTokenGone)) => Ok(false),

@@ -1,7 +1,5 @@
 //! Removing blobs that no record has referred to for long, and objects that no row names.
 
-use std::sync::Arc;
-
 use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_blobstore::objects::{Folder, ObjectError};
 use allod_store::{
@@ -9,7 +7,8 @@ use allod_store::{
     tables::blobs::{self, DueBlob},
 };
 
-use crate::{app::App, domain::integrity};
+use super::Blobs;
+use crate::domain::integrity;
 
 /// How long a blob is kept while no record refers to it, in seconds; also how old an object must be that no row names.
 pub const UNREFERENCED_SECS: u64 = 6 * 60 * 60;
@@ -45,67 +44,69 @@ pub struct Swept {
     pub counters: usize,
 }
 
-/// Removes blobs that no record has referred to for [`UNREFERENCED_SECS`]; tells how many.
-///
-/// The row goes first: it says whether the blob is still unreferenced. What then fails is left to the sweep.
-pub async fn collect(app: &Arc<App>) -> Result<usize, CollectError> {
-    let until = clock::to_store(app.clock.now_micros().saturating_sub(UNREFERENCED_SECS * MICROS_PER_SEC));
-    let due = blobs::unreferenced_until(&*app.db, until, REMOVALS_PER_PASS_MAX).await?;
-    let mut removed = 0;
-    for DueBlob { did, blob } in due {
-        let mut txn = Txn::new();
-        blobs::remove_unreferenced(&mut txn, &did, &blob, until);
-        match app.db.commit(txn).await {
-            Ok(_) => {
-                removed += 1;
-                app.integrity.is_whole(&integrity::blob(&did, &blob.cid));
-            }
-            // Uploaded again or referred to meanwhile.
-            Err(CommitError::Conflict(ConflictKey::BlobMoved)) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        app.blobs.objects.remove(&Folder::of(&did), &blob.object).await?;
-    }
-    Ok(removed)
-}
-
-/// Goes through all objects and removes those that no row names, and counts what each account holds.
-pub async fn sweep(app: &Arc<App>) -> Result<Swept, CollectError> {
-    let mut swept = Swept::default();
-    for shard in 0..=u8::MAX {
-        for folder in app.blobs.objects.folders(&format!("{shard:02x}")).await? {
-            swept.objects += sweep_folder(app, &folder).await?;
-        }
-    }
-    swept.counters = recount(app).await?;
-    Ok(swept)
-}
-
-async fn sweep_folder(app: &Arc<App>, folder: &Folder) -> Result<usize, CollectError> {
-    let until = app.clock.now_micros().saturating_sub(UNREFERENCED_SECS * MICROS_PER_SEC);
-    let names = app.blobs.objects.kept_before(folder, until).await?;
-    let mut removed = 0;
-    for names in names.chunks(OBJECTS_PER_READ) {
-        let known = blobs::known_objects(&*app.db, names).await?;
-        for name in names.iter().filter(|name| !known.contains(name)) {
-            app.blobs.objects.remove(folder, name).await?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
-}
-
-async fn recount(app: &Arc<App>) -> Result<usize, CollectError> {
-    let (mut after, mut corrected) = (String::new(), 0);
-    loop {
-        let usages = blobs::usages(&*app.db, &after, ACCOUNTS_PER_READ).await?;
-        let Some(last) = usages.last() else { return Ok(corrected) };
-        after.clone_from(&last.did);
-        for usage in usages.iter().filter(|usage| usage.counted_bytes != usage.stored_bytes) {
+impl Blobs {
+    /// Removes blobs that no record has referred to for [`UNREFERENCED_SECS`]; tells how many.
+    ///
+    /// The row goes first: it says whether the blob is still unreferenced. What then fails is left to the sweep.
+    pub async fn collect(&self) -> Result<usize, CollectError> {
+        let until = clock::to_store(self.core.clock.now_micros().saturating_sub(UNREFERENCED_SECS * MICROS_PER_SEC));
+        let due = blobs::unreferenced_until(&*self.core.db, until, REMOVALS_PER_PASS_MAX).await?;
+        let mut removed = 0;
+        for DueBlob { did, blob } in due {
             let mut txn = Txn::new();
-            blobs::recount(&mut txn, &usage.did);
-            app.db.commit(txn).await?;
-            corrected += 1;
+            blobs::remove_unreferenced(&mut txn, &did, &blob, until);
+            match self.core.db.commit(txn).await {
+                Ok(_) => {
+                    removed += 1;
+                    self.integrity.is_whole(&integrity::blob(&did, &blob.cid));
+                }
+                // Uploaded again or referred to meanwhile.
+                Err(CommitError::Conflict(ConflictKey::BlobMoved)) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            self.objects.remove(&Folder::of(&did), &blob.object).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Goes through all objects and removes those that no row names, and counts what each account holds.
+    pub async fn sweep(&self) -> Result<Swept, CollectError> {
+        let mut swept = Swept::default();
+        for shard in 0..=u8::MAX {
+            for folder in self.objects.folders(&format!("{shard:02x}")).await? {
+                swept.objects += self.sweep_folder(&folder).await?;
+            }
+        }
+        swept.counters = self.recount().await?;
+        Ok(swept)
+    }
+
+    async fn sweep_folder(&self, folder: &Folder) -> Result<usize, CollectError> {
+        let until = self.core.clock.now_micros().saturating_sub(UNREFERENCED_SECS * MICROS_PER_SEC);
+        let names = self.objects.kept_before(folder, until).await?;
+        let mut removed = 0;
+        for names in names.chunks(OBJECTS_PER_READ) {
+            let known = blobs::known_objects(&*self.core.db, names).await?;
+            for name in names.iter().filter(|name| !known.contains(name)) {
+                self.objects.remove(folder, name).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn recount(&self) -> Result<usize, CollectError> {
+        let (mut after, mut corrected) = (String::new(), 0);
+        loop {
+            let usages = blobs::usages(&*self.core.db, &after, ACCOUNTS_PER_READ).await?;
+            let Some(last) = usages.last() else { return Ok(corrected) };
+            after.clone_from(&last.did);
+            for usage in usages.iter().filter(|usage| usage.counted_bytes != usage.stored_bytes) {
+                let mut txn = Txn::new();
+                blobs::recount(&mut txn, &usage.did);
+                self.core.db.commit(txn).await?;
+                corrected += 1;
+            }
         }
     }
 }

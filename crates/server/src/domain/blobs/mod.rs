@@ -1,7 +1,7 @@
 //! Blobs: bytes that an account uploads and its records refer to.
 //!
-//! A blob is stored before any record refers to it, and shown only while one does. Its bytes are in an object, which its
-//! row names: the object is durable before the row, and the row is gone before the object.
+//! A blob is stored before any record refers to it, and shown only while one does. Its bytes are in an object, which
+//! its row names: the object is durable before the row, and the row is gone before the object.
 
 pub mod collect;
 pub mod kind;
@@ -14,26 +14,35 @@ use std::sync::Arc;
 
 use allod_blobstore::objects::ObjectStore;
 
-use super::shares::{Bounds, Places};
-use crate::limits;
+use super::{
+    core::Core,
+    integrity::Integrity,
+    shares::{Bounds, Places},
+};
+use crate::{config::Config, limits};
 
-/// Blobs as one running server has them.
+/// The blobs of one server.
 pub struct Blobs {
+    core: Core,
     /// Where their bytes are.
-    pub objects: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectStore>,
+    integrity: Arc<Integrity>,
     /// The uploads under way.
     uploads: Arc<Places>,
+    upload_bytes_max: u64,
+    quota_bytes: u64,
 }
 
 impl Blobs {
     /// Keeps blobs' bytes there.
-    pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(core: Core, objects: Arc<dyn ObjectStore>, integrity: Arc<Integrity>, config: &Config) -> Self {
         let bounds = Bounds {
             total: limits::UPLOADS_MAX,
             per_address: limits::UPLOADS_PER_ADDRESS_MAX,
             per_account: limits::UPLOADS_PER_ACCOUNT_MAX,
         };
-        Self { objects, uploads: Places::new(bounds) }
+        let (upload_bytes_max, quota_bytes) = (config.blob_upload_bytes_max, config.blob_quota_bytes);
+        Self { core, objects, integrity, uploads: Places::new(bounds), upload_bytes_max, quota_bytes }
     }
 
     /// How many uploads are under way.

@@ -9,7 +9,7 @@ use allod_atproto::{
 };
 use allod_store::{ReadError, tables::blobs};
 
-use crate::app::App;
+use super::Blobs;
 
 /// A record's reference to a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,31 +108,33 @@ pub fn mime_type_of(block: &[u8], blob: &Cid) -> Option<String> {
     found
 }
 
-/// Checks that an account's record may refer to these blobs: each is stored, not taken down, and, unless another
-/// record refers to it already, what the reference says it is.
-pub async fn check(app: &App, did: &Did, references: &[BlobRef]) -> Result<(), ReferenceError> {
-    if references.is_empty() {
-        return Ok(());
+impl Blobs {
+    /// Checks that an account's record may refer to these blobs: each is stored, not taken down, and, unless another
+    /// record refers to it already, what the reference says it is.
+    pub async fn check_references(&self, did: &Did, references: &[BlobRef]) -> Result<(), ReferenceError> {
+        if references.is_empty() {
+            return Ok(());
+        }
+        let cids: Vec<Cid> = references.iter().map(|reference| reference.cid).collect();
+        let stored = blobs::by_cids(&*self.core.db, did, &cids).await?;
+        for reference in references {
+            let blob = stored
+                .iter()
+                .find(|blob| blob.cid == reference.cid && blob.takedown_ref.is_none())
+                .ok_or(ReferenceError::NotFound(reference.cid))?;
+            if blob.unreferenced_since.is_none() {
+                continue;
+            }
+            if blob.mime_type != reference.mime_type {
+                let (expected, found) = (blob.mime_type.clone(), reference.mime_type.clone());
+                return Err(ReferenceError::MimeType { expected, found });
+            }
+            if blob.size != reference.size {
+                return Err(ReferenceError::Size { expected: blob.size, found: reference.size });
+            }
+        }
+        Ok(())
     }
-    let cids: Vec<Cid> = references.iter().map(|reference| reference.cid).collect();
-    let stored = blobs::by_cids(&*app.db, did, &cids).await?;
-    for reference in references {
-        let blob = stored
-            .iter()
-            .find(|blob| blob.cid == reference.cid && blob.takedown_ref.is_none())
-            .ok_or(ReferenceError::NotFound(reference.cid))?;
-        if blob.unreferenced_since.is_none() {
-            continue;
-        }
-        if blob.mime_type != reference.mime_type {
-            let (expected, found) = (blob.mime_type.clone(), reference.mime_type.clone());
-            return Err(ReferenceError::MimeType { expected, found });
-        }
-        if blob.size != reference.size {
-            return Err(ReferenceError::Size { expected: blob.size, found: reference.size });
-        }
-    }
-    Ok(())
 }
 
 enum Form {

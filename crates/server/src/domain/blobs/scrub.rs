@@ -13,10 +13,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    app::App,
-    domain::{integrity, scrub::Pace},
-};
+use super::Blobs;
+use crate::domain::{integrity, pace::Pace};
 
 /// How many blobs are looked up at once.
 const BLOBS_PER_READ: i64 = 100;
@@ -54,96 +52,101 @@ pub struct BlobsChecked {
     pub last: Option<Cid>,
 }
 
-/// Checks the next blobs of an account behind `after`, and gives those their checksums that have none.
-///
-/// Checksums that differ from those of bytes that are right are replaced.
-pub async fn check(app: &App, did: &Did, after: &[u8], pace: &Pace) -> Result<BlobsChecked, BlobScrubError> {
-    let mut checked = BlobsChecked::default();
-    for (blob, sums) in blobs::stored_after(&*app.db, did, after, BLOBS_PER_READ).await? {
-        checked.blobs += 1;
-        checked.last = Some(blob.cid);
-        let subject = integrity::blob(did, &blob.cid);
-        let looked = match look(app, did, &blob, pace).await {
-            // Damage must not keep the scrub from what comes after it.
-            Err(error @ ObjectError::Failed(_)) => {
-                tracing::warn!(%error, subject, "the bytes of a blob can't be read");
-                Err(UNREADABLE)
-            }
-            looked => looked?,
-        };
-        match looked {
-            Ok(found) => {
-                app.integrity.is_whole(&subject);
-                if sums.as_deref() != Some(&found[..]) {
-                    set_checksums(app, &blob, &found).await?;
+impl Blobs {
+    /// Checks the next blobs of an account behind `after`, and gives those their checksums that have none.
+    ///
+    /// Checksums that differ from those of bytes that are right are replaced.
+    pub async fn check(&self, did: &Did, after: &[u8], pace: &Pace) -> Result<BlobsChecked, BlobScrubError> {
+        let mut checked = BlobsChecked::default();
+        for (blob, sums) in blobs::stored_after(&*self.core.db, did, after, BLOBS_PER_READ).await? {
+            checked.blobs += 1;
+            checked.last = Some(blob.cid);
+            let subject = integrity::blob(did, &blob.cid);
+            let looked = match self.look(did, &blob, pace).await {
+                // Damage must not keep the scrub from what comes after it.
+                Err(error @ ObjectError::Failed(_)) => {
+                    tracing::warn!(%error, subject, "the bytes of a blob can't be read");
+                    Err(UNREADABLE)
+                }
+                looked => looked?,
+            };
+            match looked {
+                Ok(found) => {
+                    self.integrity.is_whole(&subject);
+                    if sums.as_deref() != Some(&found[..]) {
+                        self.set_checksums(&blob, &found).await?;
+                    }
+                }
+                // Removed or replaced meanwhile.
+                Err(_)
+                    if blobs::by_cid(&*self.core.db, did, &blob.cid)
+                        .await?
+                        .is_none_or(|now| now.object != blob.object) => {}
+                Err(what) => {
+                    self.integrity.report(&subject, what);
+                    checked.damaged.push((blob.cid, what));
+                    if what == integrity::BYTES_CHANGED && sums.as_deref() != Some(OF_CHANGED_BYTES) {
+                        self.set_checksums(&blob, OF_CHANGED_BYTES).await?;
+                    }
                 }
             }
-            // Removed or replaced meanwhile.
-            Err(_) if blobs::by_cid(&*app.db, did, &blob.cid).await?.is_none_or(|now| now.object != blob.object) => {}
+        }
+        Ok(checked)
+    }
+
+    /// Computes and keeps the checksums of a blob that has none yet; none when its bytes are not there. What is wrong
+    /// with them is reported.
+    pub(super) async fn first_checksums(&self, did: &Did, blob: &Blob) -> Result<Option<Vec<u8>>, ObjectError> {
+        let (checksums, outcome) = match self.look(did, blob, &Pace::unlimited()).await? {
+            Ok(found) => (found.clone(), Ok(Some(found))),
             Err(what) => {
-                app.integrity.report(&subject, what);
-                checked.damaged.push((blob.cid, what));
-                if what == integrity::BYTES_CHANGED && sums.as_deref() != Some(OF_CHANGED_BYTES) {
-                    set_checksums(app, &blob, OF_CHANGED_BYTES).await?;
+                self.integrity.report(&integrity::blob(did, &blob.cid), what);
+                if what == MISSING {
+                    return Ok(None);
                 }
+                (OF_CHANGED_BYTES.to_vec(), Err(ObjectError::Damaged { position: 0 }))
             }
+        };
+        if let Err(error) = self.set_checksums(blob, &checksums).await {
+            tracing::debug!(%error, "the checksums of a blob could not be kept; the next reader computes them");
         }
+        outcome
     }
-    Ok(checked)
-}
 
-/// Computes and keeps the checksums of a blob that has none yet; none when its bytes are not there. What is wrong with
-/// them is reported.
-pub(super) async fn first_checksums(app: &App, did: &Did, blob: &Blob) -> Result<Option<Vec<u8>>, ObjectError> {
-    let (checksums, outcome) = match look(app, did, blob, &Pace::unlimited()).await? {
-        Ok(found) => (found.clone(), Ok(Some(found))),
-        Err(what) => {
-            app.integrity.report(&integrity::blob(did, &blob.cid), what);
-            if what == MISSING {
-                return Ok(None);
-            }
-            (OF_CHANGED_BYTES.to_vec(), Err(ObjectError::Damaged { position: 0 }))
+    async fn set_checksums(&self, blob: &Blob, checksums: &[u8]) -> Result<(), CommitError> {
+        let mut txn = Txn::new();
+        blobs::set_checksums(&mut txn, &blob.object, checksums);
+        self.core.db.commit(txn).await.map(drop)
+    }
+
+    /// Reads a blob and gives its checksums, or what is wrong with it.
+    async fn look(&self, did: &Did, blob: &Blob, pace: &Pace) -> Result<Result<Vec<u8>, &'static str>, ObjectError> {
+        let opened = self.objects.read(&Folder::of(did), &blob.object, 0..blob.size).await?;
+        let Some(opened) = opened.filter(|opened| opened.size == blob.size) else { return Ok(Err(MISSING)) };
+        let (mut hash, mut sums) = (Sha256::new(), Summing::default());
+        let mut take = |piece: &Bytes| {
+            hash.update(piece);
+            sums.update(piece);
+        };
+        take(&opened.first);
+        pace.spend(&*self.core.clock, opened.first.len() as u64).await;
+        let mut rest = opened.rest;
+        while let Some(rest) = &mut rest
+            && let Some(piece) = rest.next().await
+        {
+            let piece = piece?;
+            take(&piece);
+            pace.spend(&*self.core.clock, piece.len() as u64).await;
         }
-    };
-    if let Err(error) = set_checksums(app, blob, &checksums).await {
-        tracing::debug!(%error, "the checksums of a blob could not be kept; the next reader computes them");
+        let is_theirs = Cid::from_digest(Codec::Raw, hash.finalize().into()) == blob.cid;
+        Ok(if is_theirs { Ok(sums.finish()) } else { Err(integrity::BYTES_CHANGED) })
     }
-    outcome
-}
 
-async fn set_checksums(app: &App, blob: &Blob, checksums: &[u8]) -> Result<(), CommitError> {
-    let mut txn = Txn::new();
-    blobs::set_checksums(&mut txn, &blob.object, checksums);
-    app.db.commit(txn).await.map(drop)
-}
-
-/// Reads a blob and gives its checksums, or what is wrong with it.
-async fn look(app: &App, did: &Did, blob: &Blob, pace: &Pace) -> Result<Result<Vec<u8>, &'static str>, ObjectError> {
-    let opened = app.blobs.objects.read(&Folder::of(did), &blob.object, 0..blob.size).await?;
-    let Some(opened) = opened.filter(|opened| opened.size == blob.size) else { return Ok(Err(MISSING)) };
-    let (mut hash, mut sums) = (Sha256::new(), Summing::default());
-    let mut take = |piece: &Bytes| {
-        hash.update(piece);
-        sums.update(piece);
-    };
-    take(&opened.first);
-    pace.spend(app, opened.first.len() as u64).await;
-    let mut rest = opened.rest;
-    while let Some(rest) = &mut rest
-        && let Some(piece) = rest.next().await
-    {
-        let piece = piece?;
-        take(&piece);
-        pace.spend(app, piece.len() as u64).await;
-    }
-    let is_theirs = Cid::from_digest(Codec::Raw, hash.finalize().into()) == blob.cid;
-    Ok(if is_theirs { Ok(sums.finish()) } else { Err(integrity::BYTES_CHANGED) })
-}
-
-/// Whether an object holds the bytes of a blob: reads all of it and computes its CID.
-pub(super) async fn is_intact(app: &App, did: &Did, blob: &Blob) -> Result<bool, ObjectError> {
-    match look(app, did, blob, &Pace::unlimited()).await {
-        Err(ObjectError::Failed(_)) => Ok(false),
-        looked => Ok(looked?.is_ok()),
+    /// Whether an object holds the bytes of a blob: reads all of it and computes its CID.
+    pub(super) async fn is_intact(&self, did: &Did, blob: &Blob) -> Result<bool, ObjectError> {
+        match self.look(did, blob, &Pace::unlimited()).await {
+            Err(ObjectError::Failed(_)) => Ok(false),
+            looked => Ok(looked?.is_ok()),
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::{fmt, mem};
 
 use allod_atproto::{Cid, Did};
-use allod_base::{clock, randomness};
 use allod_blobstore::{
     limits::BLOB_PIECE_BYTES,
     objects::{Decode, DecodeError, Finished, Folder, NewObject, ObjectError, object_name},
@@ -18,16 +17,13 @@ use allod_store::{
 use bytes::Bytes;
 
 use super::{
+    Blobs,
     kind::{self, Kind},
     references::BlobRef,
-    scrub,
 };
-use crate::{
-    app::App,
-    domain::{
-        integrity,
-        shares::{Crowded, Place, Taker},
-    },
+use crate::domain::{
+    integrity,
+    shares::{Crowded, Place, Taker},
 };
 
 /// How often an upload that meets a change of the blob's row looks again.
@@ -83,7 +79,7 @@ impl From<DecodeError> for UploadError {
 
 /// A blob on its way in. Dropped before [`Upload::finish`] is done, it leaves nothing.
 pub struct Upload<'a> {
-    app: &'a App,
+    blobs: &'a Blobs,
     did: Did,
     object: Box<dyn NewObject>,
     pieces: Vec<Bytes>,
@@ -100,22 +96,22 @@ impl fmt::Debug for Upload<'_> {
 
 impl<'a> Upload<'a> {
     /// Begins. `declared_bytes` is how much the client says will come.
-    pub fn begin(app: &'a App, did: &Did, taker: &Taker, declared_bytes: Option<u64>) -> Result<Self, UploadError> {
-        if declared_bytes.is_some_and(|bytes| bytes > app.config.blob_upload_bytes_max) {
+    pub fn begin(blobs: &'a Blobs, did: &Did, taker: &Taker, declared_bytes: Option<u64>) -> Result<Self, UploadError> {
+        if declared_bytes.is_some_and(|bytes| bytes > blobs.upload_bytes_max) {
             return Err(UploadError::TooLarge);
         }
-        let place = app.blobs.uploads.take(taker, 1).map_err(|crowded| match crowded {
+        let place = blobs.uploads.take(taker, 1).map_err(|crowded| match crowded {
             Crowded::Server => UploadError::Crowded,
             Crowded::Address | Crowded::Account => UploadError::CallerCrowded,
         })?;
-        let object = app.blobs.objects.create();
-        Ok(Self { app, did: did.clone(), object, pieces: Vec::new(), pieces_bytes: 0, bytes: 0, _place: place })
+        let object = blobs.objects.create();
+        Ok(Self { blobs, did: did.clone(), object, pieces: Vec::new(), pieces_bytes: 0, bytes: 0, _place: place })
     }
 
     /// Takes the next bytes.
     pub async fn push(&mut self, piece: Bytes) -> Result<(), UploadError> {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        if self.bytes > self.app.config.blob_upload_bytes_max {
+        if self.bytes > self.blobs.upload_bytes_max {
             return Err(UploadError::TooLarge);
         }
         self.pieces_bytes += piece.len();
@@ -143,13 +139,13 @@ impl<'a> Upload<'a> {
             self.hand_over().await?;
         }
         if let Some(decode) = decode {
-            self.object.decode(decode, self.app.config.blob_upload_bytes_max).await?;
+            self.object.decode(decode, self.blobs.upload_bytes_max).await?;
         }
         let Finished { cid, size, head, checksums } = self.object.finish().await?;
         let kind = kind::of(&head, said);
-        let Self { app, did, object, _place, .. } = self;
+        let Self { blobs, did, object, _place, .. } = self;
         let mut staged =
-            Staged { app, did: &did, cid, size, checksums, object: Some(object), kept: None, checked: None };
+            Staged { blobs, did: &did, cid, size, checksums, object: Some(object), kept: None, checked: None };
         let stored = staged.store(kind).await;
         staged.clean_up(&stored).await;
         stored
@@ -158,7 +154,7 @@ impl<'a> Upload<'a> {
 
 /// A blob whose bytes are all there, before it is known whether they are needed.
 struct Staged<'a> {
-    app: &'a App,
+    blobs: &'a Blobs,
     did: &'a Did,
     cid: Cid,
     size: u64,
@@ -173,10 +169,10 @@ struct Staged<'a> {
 impl Staged<'_> {
     async fn store(&mut self, kind: Kind) -> Result<BlobRef, UploadError> {
         for _ in 0..TRIES_MAX {
-            if denied_blobs::takedown_of(&*self.app.db, &self.cid).await?.is_some() {
+            if denied_blobs::takedown_of(&*self.blobs.core.db, &self.cid).await?.is_some() {
                 return Err(UploadError::TakenDown);
             }
-            let stored = match blobs::by_cid(&*self.app.db, self.did, &self.cid).await? {
+            let stored = match blobs::by_cid(&*self.blobs.core.db, self.did, &self.cid).await? {
                 Some(blob) => self.store_again(blob, &kind).await,
                 None => self.store_first(&kind).await,
             };
@@ -187,7 +183,7 @@ impl Staged<'_> {
                     return Err(UploadError::TakenDown);
                 }
                 Err(UploadError::Commit(CommitError::Conflict(ConflictKey::BlobQuotaExceeded))) => {
-                    return Err(UploadError::OverQuota { quota_bytes: self.app.config.blob_quota_bytes });
+                    return Err(UploadError::OverQuota { quota_bytes: self.blobs.quota_bytes });
                 }
                 Err(error) => return Err(error),
             }
@@ -196,7 +192,7 @@ impl Staged<'_> {
     }
 
     async fn store_first(&mut self, kind: &Kind) -> Result<String, UploadError> {
-        let quota_bytes_max = match self.app.config.blob_quota_bytes {
+        let quota_bytes_max = match self.blobs.quota_bytes {
             0 => u64::MAX,
             bytes => bytes,
         };
@@ -243,7 +239,7 @@ impl Staged<'_> {
         self.commit(txn).await?;
         if !is_intact {
             self.kept = None;
-            self.app.integrity.is_whole(&integrity::blob(self.did, &self.cid));
+            self.blobs.integrity.is_whole(&integrity::blob(self.did, &self.cid));
         }
         Ok(if is_referenced { blob.mime_type } else { kind.mime_type.clone() })
     }
@@ -255,7 +251,7 @@ impl Staged<'_> {
         {
             return Ok(*is_intact);
         }
-        let is_intact = scrub::is_intact(self.app, self.did, blob).await?;
+        let is_intact = self.blobs.is_intact(self.did, blob).await?;
         self.checked = Some((blob.object.clone(), is_intact));
         Ok(is_intact)
     }
@@ -263,8 +259,8 @@ impl Staged<'_> {
     /// Keeps the object, once.
     async fn keep(&mut self) -> Result<String, ObjectError> {
         if let (Some(object), None) = (self.object.take(), &self.kept) {
-            let name = object_name(&self.cid, randomness::bytes(&*self.app.randomness));
-            object.keep(&Folder::of(self.did), &name, self.app.clock.now_micros()).await?;
+            let name = object_name(&self.cid, self.blobs.core.random_bytes());
+            object.keep(&Folder::of(self.did), &name, self.blobs.core.clock.now_micros()).await?;
             self.kept = Some(name);
         }
         self.kept.clone().ok_or_else(|| ObjectError::Failed(std::io::Error::other("the object was not kept")))
@@ -272,19 +268,19 @@ impl Staged<'_> {
 
     async fn commit(&mut self, mut txn: Txn) -> Result<(), UploadError> {
         denied_blobs::assert_allowed(&mut txn, &self.cid);
-        self.app.db.commit(txn).await?;
+        self.blobs.core.db.commit(txn).await?;
         Ok(())
     }
 
     fn now(&self) -> i64 {
-        clock::to_store(self.app.clock.now_micros())
+        self.blobs.core.stored_now()
     }
 
     /// Removes an object that was kept and that no row names. Where that is not known, the sweep finds out.
     async fn clean_up(self, stored: &Result<BlobRef, UploadError>) {
         let Some(name) = self.kept else { return };
         let may_be_named = matches!(stored, Err(UploadError::Commit(CommitError::Unknown { .. })));
-        if !may_be_named && let Err(error) = self.app.blobs.objects.remove(&Folder::of(self.did), &name).await {
+        if !may_be_named && let Err(error) = self.blobs.objects.remove(&Folder::of(self.did), &name).await {
             tracing::warn!(%error, "an upload that failed could not be removed; the sweep does it");
         }
     }

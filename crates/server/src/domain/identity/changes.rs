@@ -1,8 +1,9 @@
 //! Changes of an account's identity: durable before the directory hears of them, made here once it has taken them.
 //!
-//! What a change holds (a handle, a new key) and the exact operation are written first. Then the operation is sent. What
-//! the directory took is made true here and told to the network in one transaction; what it refused is given up. When its
-//! answer is not known, the change stays, and is brought to its end by [`reconcile`] or by the account's next change.
+//! What a change holds (a handle, a new key) and the exact operation are written first. Then the operation is sent.
+//! What the directory took is made true here and told to the network in one transaction; what it refused is given up.
+//! When its answer is not known, the change stays, and is brought to its end by [`reconcile`] or by the account's next
+//! change.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -285,11 +286,11 @@ async fn swap_key(
 /// Adds: the account has this handle, its former one is held for it, and the network is told to look at the identity.
 fn set_handle(app: &App, txn: &mut Txn, account: &Account, handle: &Handle, now_micros: u64) {
     if *handle != account.handle {
-        let is_ours = handles::is_under_service_domain(&account.handle, &app.config.sign_up.handle_domains);
+        let is_ours = app.handles.is_under_service_domain(&account.handle);
         let until = if handles::is_host_of(&account.handle, &account.did) {
             Some(accounts::WITH_THE_ACCOUNT)
         } else {
-            handles::held_until(app, now_micros)
+            app.handles.held_until(now_micros)
         };
         accounts::set_handle(txn, &account.did, &account.handle, handle, until.filter(|_| is_ours));
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::handles::{self, AdmissibleHandle, HandleError},
+    domain::handles::{AdmissibleHandle, HandleError},
 };
 
 /// Who changes a handle.
@@ -46,10 +46,9 @@ pub enum UpdateHandleError {
 /// Gives an account another handle: the directory first, then here, then the network is told. Runs to its end even when
 /// the caller goes away.
 pub async fn update_handle(app: &Arc<App>, did: &Did, typed: &str, by: By) -> Result<(), UpdateHandleError> {
-    let domains = &app.config.sign_up.handle_domains;
     let admissible = match by {
-        By::Owner => handles::admit(typed, domains)?,
-        By::Operator => handles::admit_by_operator(typed, domains)?,
+        By::Owner => app.handles.admit(typed)?,
+        By::Operator => app.handles.admit_by_operator(typed)?,
     };
     if let AdmissibleHandle::Own(handle) = &admissible {
         match app.resolver.handle(handle).await {

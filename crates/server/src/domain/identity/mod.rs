@@ -23,7 +23,7 @@ use allod_net::{
 };
 use allod_store::ReadError as StoreError;
 
-use super::{accounts, handles};
+use super::accounts;
 use crate::app::App;
 
 /// Why there is no document for a DID.
@@ -48,8 +48,8 @@ pub enum HandleLookupError {
     Read(#[from] StoreError),
 }
 
-/// Resolves a handle for any caller: to an active account here, or by looking it up. A handle under one of this server's
-/// domains is never looked up.
+/// Resolves a handle for any caller: to an active account here, or by looking it up. A handle under one of this
+/// server's domains is never looked up.
 pub async fn resolve_handle(
     app: &App,
     handle: &Handle,
@@ -58,7 +58,7 @@ pub async fn resolve_handle(
     if let Some(account) = accounts::active_by_handle(app, handle).await? {
         return Ok(Some(account.did));
     }
-    if handles::is_under_service_domain(handle, &app.config.sign_up.handle_domains) {
+    if app.handles.is_under_service_domain(handle) {
         return Ok(None);
     }
     Ok(app.resolver.cached_handle(handle, freshness).await?)

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::email_codes::{self, CodeError, Purpose, SendError},
+    domain::{
+        email_codes::{CodeError, Purpose},
+        mail::SendCodeError,
+    },
 };
 
 /// What an owner wants a new operation to say; what is not given stays as it is.
@@ -44,7 +47,7 @@ pub enum RequestCodeError {
     NotPlc,
     /// The letter was not posted.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] SendCodeError),
 }
 
 /// Why no operation was signed.
@@ -69,7 +72,7 @@ pub async fn request_code(app: &App, account: &Account) -> Result<(), RequestCod
     if !published::is_plc(&account.did) {
         return Err(RequestCodeError::NotPlc);
     }
-    Ok(email_codes::send(app, account, Purpose::PlcOperation).await?)
+    Ok(app.mail.send_code(account, Purpose::PlcOperation).await?)
 }
 
 /// Signs an operation that changes an account's identity, and sends it nowhere. Uses the code up.
@@ -96,7 +99,7 @@ pub async fn sign(app: &App, account: &Account, code: Option<&str>, wishes: Wish
     let data = read.data().ok_or_else(|| ChangeError::Operation("not a plc_operation".to_owned()))?;
     let operation = operations::sign(app, &before, data, prev)?;
     let mut txn = Txn::new();
-    email_codes::redeem(app, &mut txn, &account.did, Purpose::PlcOperation, code).await?;
+    app.email_codes.redeem(&mut txn, &account.did, Purpose::PlcOperation, code).await?;
     app.db.commit(txn).await.map_err(CodeError::from)?;
     Ok(operation.to_json())
 }
@@ -130,8 +133,8 @@ pub enum SubmitError {
     Change(#[from] ChangeError),
 }
 
-/// Sends an operation to the directory that leaves the account working here, and tells the network. Runs to its end even
-/// when the caller goes away.
+/// Sends an operation to the directory that leaves the account working here, and tells the network. Runs to its end
+/// even when the caller goes away.
 pub async fn submit(app: &Arc<App>, did: &Did, operation: &Json) -> Result<(), SubmitError> {
     if !published::is_plc(did) {
         return Err(SubmitError::NotPlc);

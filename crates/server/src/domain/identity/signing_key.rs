@@ -21,29 +21,28 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        keys::Purpose,
+        keys::{self, Purpose},
         repos::{self, AnnounceError},
-        reserved_keys,
     },
 };
 
 /// Makes a new signing key for an account, kept before the directory hears of it; once its document names the key, the
 /// repository is signed with it, beginning with a fresh commit. Runs to its end even when the caller goes away.
 pub async fn rotate(app: &Arc<App>, did: &Did) -> Result<DidKey, ChangeError> {
-    let key = reserved_keys::generate(app);
+    let key = keys::generate(&*app.randomness);
     let did_key = key.did_key();
     spawned(app, did, NewKey { signing: key, is_reserved: false }).await?;
     Ok(did_key)
 }
 
-/// As [`rotate`], with a key that was reserved here, for this DID or for none in particular; the reservation is used up.
-/// An account that has the key already keeps it.
+/// As [`rotate`], with a key that was reserved here, for this DID or for none in particular; the reservation is used
+/// up. An account that has the key already keeps it.
 pub async fn adopt(app: &Arc<App>, did: &Did, did_key: &DidKey) -> Result<(), ChangeError> {
     let key = signing_keys::by_did(&*app.db, did).await?;
     if key.is_some_and(|key| key.did_key == *did_key) {
         return Ok(());
     }
-    let reserved = reserved_keys::find(app, did_key, did).await?.ok_or(ChangeError::NotReserved)?;
+    let reserved = app.reserved_keys.find(did_key, did).await?.ok_or(ChangeError::NotReserved)?;
     spawned(app, did, NewKey { signing: reserved.signing, is_reserved: true }).await
 }
 

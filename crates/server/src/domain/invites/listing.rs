@@ -5,12 +5,8 @@ use allod_store::{
     tables::invites::{self, InviteCode, InviteUse},
 };
 
-use super::{ADMIN, CODES_PER_CALL_MAX};
-use crate::{
-    app::App,
-    domain::administration::{By, audit},
-    limits::INVITE_USES_PER_PAGE_MAX,
-};
+use super::{ADMIN, CODES_PER_CALL_MAX, Invites};
+use crate::{domain::audit::By, limits::INVITE_USES_PER_PAGE_MAX};
 
 /// How many codes one page lists at the most.
 pub const CODES_PER_PAGE_MAX: i64 = 500;
@@ -103,64 +99,11 @@ fn cursor_after<T>(page: &[T], limit: i64, place: impl FnOnce(&T) -> String) -> 
     page.last().filter(|_| is_full).map(place)
 }
 
-/// Lists codes without their uses, newest first, and what asks for the next page.
-pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<(Vec<InviteCode>, Option<String>), ListError> {
-    let invites = invites::page_by_age(&*app.db, place(cursor)?, limit).await?;
-    let cursor = cursor_after(&invites, limit, |last| format!("{}::{}", last.created_at, last.code));
-    Ok((invites, cursor))
-}
-
-/// Lists codes.
-pub async fn page(app: &App, sort: Sort, cursor: Option<&str>, limit: i64) -> Result<Page, ListError> {
-    let limit = limit.clamp(1, CODES_PER_PAGE_MAX);
-    let after = place(cursor)?;
-    let invites = match sort {
-        Sort::Recent => invites::page_by_age(&*app.db, after, limit).await?,
-        Sort::Usage => invites::page_by_uses(&*app.db, after, limit).await?,
-    };
-    let count = invites.len();
-    let mut codes = Vec::with_capacity(count);
-    let mut entries_left = ENTRIES_PER_ANSWER_MAX;
-    for invite in invites {
-        if entries_left <= 0 {
-            break;
-        }
-        let code = listed(app, invite, USES_SHOWN_MAX).await?;
-        entries_left -= code.entries();
-        codes.push(code);
-    }
-    let may_go_on = codes.len() < count || i64::try_from(count).is_ok_and(|count| count == limit);
-    let cursor = codes.last().filter(|_| may_go_on).map(|Listed { invite: last, .. }| match sort {
-        Sort::Recent => format!("{}::{}", last.created_at, last.code),
-        Sort::Usage => format!("{}::{}", last.uses_max - last.uses_left, last.code),
-    });
-    Ok(Page { codes, cursor })
-}
-
 impl Listed {
     /// How many codes and uses it lists.
     pub fn entries(&self) -> i64 {
         i64::try_from(self.uses.len()).unwrap_or(i64::MAX).saturating_add(1)
     }
-}
-
-/// Tells who used a code, at most `uses_max` of them.
-pub async fn listed(app: &App, invite: InviteCode, uses_max: i64) -> Result<Listed, ReadError> {
-    let is_unused = invite.uses_left == invite.uses_max || uses_max <= 0;
-    let uses = if is_unused { Vec::new() } else { invites::uses_of(&*app.db, &invite.code, None, uses_max).await? };
-    Ok(Listed { invite, uses })
-}
-
-/// Tells who used an owner's codes: all codes together show no more uses than one may.
-pub async fn listed_of_owner(app: &App, codes: Vec<InviteCode>) -> Result<Vec<Listed>, ReadError> {
-    let mut shown: Vec<Listed> = Vec::with_capacity(codes.len());
-    let mut uses_left = USES_SHOWN_MAX;
-    for code in codes {
-        let code = listed(app, code, uses_left).await?;
-        uses_left -= code.entries() - 1;
-        shown.push(code);
-    }
-    Ok(shown)
 }
 
 /// A code and a page of its uses.
@@ -174,47 +117,103 @@ pub struct UsesPage {
     pub cursor: Option<String>,
 }
 
-/// Finds a code and tells who used it, page by page.
-pub async fn show(app: &App, code: &str, cursor: Option<&str>, limit: i64) -> Result<Option<UsesPage>, ListError> {
-    let after = place(cursor)?;
-    let Some(invite) = invites::by_code(&*app.db, code).await? else { return Ok(None) };
-    let limit = limit.clamp(1, INVITE_USES_PER_PAGE_MAX);
-    let uses = invites::uses_of(&*app.db, code, after, limit).await?;
-    let cursor = cursor_after(&uses, limit, |last| format!("{}::{}", last.used_at, last.used_by));
-    Ok(Some(UsesPage { invite, uses, cursor }))
-}
+impl Invites {
+    /// Lists codes without their uses, newest first, and what asks for the next page.
+    pub async fn list(&self, cursor: Option<&str>, limit: i64) -> Result<(Vec<InviteCode>, Option<String>), ListError> {
+        let invites = invites::page_by_age(&*self.core.db, place(cursor)?, limit).await?;
+        let cursor = cursor_after(&invites, limit, |last| format!("{}::{}", last.created_at, last.code));
+        Ok((invites, cursor))
+    }
 
-/// Disables codes, and all codes that accounts have now. Those that are not there are disabled already.
-pub async fn disable(app: &App, by: &By, codes: &[String], accounts: &[String]) -> Result<(), DisableError> {
-    let subject = format!("codes [{}] accounts [{}]", codes.join(" "), accounts.join(" "));
-    let outcome = try_disable(app, by, codes, accounts, &subject).await;
-    if let Err(error) = &outcome {
-        audit::refused(app, by, &subject, error).await;
+    /// Lists codes.
+    pub async fn page(&self, sort: Sort, cursor: Option<&str>, limit: i64) -> Result<Page, ListError> {
+        let limit = limit.clamp(1, CODES_PER_PAGE_MAX);
+        let after = place(cursor)?;
+        let invites = match sort {
+            Sort::Recent => invites::page_by_age(&*self.core.db, after, limit).await?,
+            Sort::Usage => invites::page_by_uses(&*self.core.db, after, limit).await?,
+        };
+        let count = invites.len();
+        let mut codes = Vec::with_capacity(count);
+        let mut entries_left = ENTRIES_PER_ANSWER_MAX;
+        for invite in invites {
+            if entries_left <= 0 {
+                break;
+            }
+            let code = self.listed(invite, USES_SHOWN_MAX).await?;
+            entries_left -= code.entries();
+            codes.push(code);
+        }
+        let may_go_on = codes.len() < count || i64::try_from(count).is_ok_and(|count| count == limit);
+        let cursor = codes.last().filter(|_| may_go_on).map(|Listed { invite: last, .. }| match sort {
+            Sort::Recent => format!("{}::{}", last.created_at, last.code),
+            Sort::Usage => format!("{}::{}", last.uses_max - last.uses_left, last.code),
+        });
+        Ok(Page { codes, cursor })
     }
-    outcome
-}
 
-async fn try_disable(
-    app: &App,
-    by: &By,
-    codes: &[String],
-    accounts: &[String],
-    subject: &str,
-) -> Result<(), DisableError> {
-    if accounts.iter().any(|account| account == ADMIN) {
-        return Err(DisableError::Admin);
+    /// Tells who used a code, at most `uses_max` of them.
+    pub async fn listed(&self, invite: InviteCode, uses_max: i64) -> Result<Listed, ReadError> {
+        let is_unused = invite.uses_left == invite.uses_max || uses_max <= 0;
+        let uses =
+            if is_unused { Vec::new() } else { invites::uses_of(&*self.core.db, &invite.code, None, uses_max).await? };
+        Ok(Listed { invite, uses })
     }
-    if codes.len().saturating_add(accounts.len()) > CODES_PER_CALL_MAX {
-        return Err(DisableError::TooMany);
+
+    /// Tells who used an owner's codes: all codes together show no more uses than one may.
+    pub async fn listed_of_owner(&self, codes: Vec<InviteCode>) -> Result<Vec<Listed>, ReadError> {
+        let mut shown: Vec<Listed> = Vec::with_capacity(codes.len());
+        let mut uses_left = USES_SHOWN_MAX;
+        for code in codes {
+            let code = self.listed(code, uses_left).await?;
+            uses_left -= code.entries() - 1;
+            shown.push(code);
+        }
+        Ok(shown)
     }
-    let mut txn = Txn::new();
-    for code in codes {
-        invites::disable(&mut txn, code);
+
+    /// Finds a code and tells who used it, page by page.
+    pub async fn show(&self, code: &str, cursor: Option<&str>, limit: i64) -> Result<Option<UsesPage>, ListError> {
+        let after = place(cursor)?;
+        let Some(invite) = invites::by_code(&*self.core.db, code).await? else { return Ok(None) };
+        let limit = limit.clamp(1, INVITE_USES_PER_PAGE_MAX);
+        let uses = invites::uses_of(&*self.core.db, code, after, limit).await?;
+        let cursor = cursor_after(&uses, limit, |last| format!("{}::{}", last.used_at, last.used_by));
+        Ok(Some(UsesPage { invite, uses, cursor }))
     }
-    for account in accounts {
-        invites::disable_of_owner(&mut txn, account);
+
+    /// Disables codes, and all codes that accounts have now. Those that are not there are disabled already.
+    pub async fn disable(&self, by: &By, codes: &[String], accounts: &[String]) -> Result<(), DisableError> {
+        let subject = format!("codes [{}] accounts [{}]", codes.join(" "), accounts.join(" "));
+        let outcome = self.try_disable(by, codes, accounts, &subject).await;
+        if let Err(error) = &outcome {
+            self.audit.refused(by, &subject, error).await;
+        }
+        outcome
     }
-    audit::note(app, &mut txn, by, subject);
-    app.db.commit(txn).await?;
-    Ok(())
+
+    async fn try_disable(
+        &self,
+        by: &By,
+        codes: &[String],
+        accounts: &[String],
+        subject: &str,
+    ) -> Result<(), DisableError> {
+        if accounts.iter().any(|account| account == ADMIN) {
+            return Err(DisableError::Admin);
+        }
+        if codes.len().saturating_add(accounts.len()) > CODES_PER_CALL_MAX {
+            return Err(DisableError::TooMany);
+        }
+        let mut txn = Txn::new();
+        for code in codes {
+            invites::disable(&mut txn, code);
+        }
+        for account in accounts {
+            invites::disable_of_owner(&mut txn, account);
+        }
+        self.audit.note(&mut txn, by, subject);
+        self.core.db.commit(txn).await?;
+        Ok(())
+    }
 }

@@ -1,6 +1,5 @@
 //! The codes that an account may give away: one for each stretch of its age.
 
-use allod_base::clock;
 use allod_store::{
     CommitError, ConflictKey, ReadError, Txn,
     tables::{
@@ -9,8 +8,7 @@ use allod_store::{
     },
 };
 
-use super::{ADMIN, CODES_SHOWN_MAX, Listed, listed_of_owner, new_code};
-use crate::app::App;
+use super::{ADMIN, CODES_SHOWN_MAX, Invites, Listed};
 
 /// How many unused codes an account has at the most, but for those that the operator gives it.
 pub const UNUSED_CODES_MAX: i64 = 5;
@@ -34,61 +32,62 @@ pub enum OwnCodesError {
     Commit(CommitError),
 }
 
-/// Lists an account's codes that are not disabled, and makes those first that it has grown old enough for.
-pub async fn of_account(
-    app: &App,
-    account: &Account,
-    used_too: bool,
-    make_due: bool,
-) -> Result<Vec<Listed>, OwnCodesError> {
-    if account.deactivated_at.is_some() {
-        return Err(OwnCodesError::Deactivated);
+impl Invites {
+    /// Lists an account's codes that are not disabled, and makes those first that it has grown old enough for.
+    pub async fn of_account(
+        &self,
+        account: &Account,
+        used_too: bool,
+        make_due: bool,
+    ) -> Result<Vec<Listed>, OwnCodesError> {
+        if account.deactivated_at.is_some() {
+            return Err(OwnCodesError::Deactivated);
+        }
+        let mut codes = invites::of_owner(&*self.core.db, account.did.as_str(), CODES_SHOWN_MAX).await?;
+        if make_due {
+            codes.extend(self.make(account, &codes).await?);
+        }
+        codes.retain(|code| !code.disabled && (used_too || code.uses_left > 0));
+        Ok(self.listed_of_owner(codes).await?)
     }
-    let mut codes = invites::of_owner(&*app.db, account.did.as_str(), CODES_SHOWN_MAX).await?;
-    if make_due {
-        codes.extend(make(app, account, &codes).await?);
-    }
-    codes.retain(|code| !code.disabled && (used_too || code.uses_left > 0));
-    Ok(listed_of_owner(app, codes).await?)
-}
 
-async fn make(app: &App, account: &Account, codes: &[InviteCode]) -> Result<Vec<InviteCode>, OwnCodesError> {
-    let now = clock::to_store(app.clock.now_micros());
-    let own: Vec<&InviteCode> = codes.iter().filter(|code| code.created_by != ADMIN).collect();
-    let count = due(app, account.created_at, now, &own);
-    if count <= 0 {
-        return Ok(Vec::new());
+    async fn make(&self, account: &Account, codes: &[InviteCode]) -> Result<Vec<InviteCode>, OwnCodesError> {
+        let now = self.core.stored_now();
+        let own: Vec<&InviteCode> = codes.iter().filter(|code| code.created_by != ADMIN).collect();
+        let count = self.due(account.created_at, now, &own);
+        if count <= 0 {
+            return Ok(Vec::new());
+        }
+        let made: Vec<InviteCode> = (0..count)
+            .map(|_| InviteCode {
+                code: self.new_code(),
+                uses_max: 1,
+                uses_left: 1,
+                disabled: account.invites_disabled,
+                for_account: account.did.to_string(),
+                created_by: account.did.to_string(),
+                created_at: now,
+            })
+            .collect();
+        let mut txn = Txn::new();
+        invites::assert_own_count(&mut txn, &account.did, ADMIN, i64::try_from(own.len()).unwrap_or(i64::MAX));
+        for code in &made {
+            invites::insert(&mut txn, code);
+        }
+        match self.core.db.commit(txn).await {
+            Ok(_) => Ok(made),
+            Err(CommitError::Conflict(ConflictKey::InvitesChanged)) => Err(OwnCodesError::Duplicate),
+            Err(error) => Err(OwnCodesError::Commit(error)),
+        }
     }
-    let made: Vec<InviteCode> = (0..count)
-        .map(|_| InviteCode {
-            code: new_code(app),
-            uses_max: 1,
-            uses_left: 1,
-            disabled: account.invites_disabled,
-            for_account: account.did.to_string(),
-            created_by: account.did.to_string(),
-            created_at: now,
-        })
-        .collect();
-    let mut txn = Txn::new();
-    invites::assert_own_count(&mut txn, &account.did, ADMIN, i64::try_from(own.len()).unwrap_or(i64::MAX));
-    for code in &made {
-        invites::insert(&mut txn, code);
-    }
-    match app.db.commit(txn).await {
-        Ok(_) => Ok(made),
-        Err(CommitError::Conflict(ConflictKey::InvitesChanged)) => Err(OwnCodesError::Duplicate),
-        Err(error) => Err(OwnCodesError::Commit(error)),
-    }
-}
 
-/// How many codes are due: one for each interval since the account or the epoch began, whichever is later, less those
-/// made since the epoch.
-fn due(app: &App, created_at: i64, now: i64, own: &[&InviteCode]) -> i64 {
-    let config = &app.config.sign_up;
-    let Some(interval) = config.invite_interval_millis else { return 0 };
-    let micros = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(MICROS_PER_MILLI);
-    due_codes(created_at, now, micros(config.invite_epoch_millis), micros(interval), own)
+    /// How many codes are due: one for each interval since the account or the epoch began, whichever is later, less
+    /// those made since the epoch.
+    fn due(&self, created_at: i64, now: i64, own: &[&InviteCode]) -> i64 {
+        let Some(interval) = self.interval_millis else { return 0 };
+        let micros = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(MICROS_PER_MILLI);
+        due_codes(created_at, now, micros(self.epoch_millis), micros(interval), own)
+    }
 }
 
 fn due_codes(created_at: i64, now: i64, epoch: i64, interval: i64, own: &[&InviteCode]) -> i64 {

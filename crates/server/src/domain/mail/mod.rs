@@ -1,7 +1,8 @@
 //! Mail: a letter is posted in the transaction that is its reason, waits in the outbox sealed, and is sent by a worker.
 //!
 //! So no request waits for a mail server or fails with one, and no letter is lost or goes out for something that did
-//! not happen. A letter may be sent twice when the server ends between sending it and noting so; both have one Message-ID.
+//! not happen. A letter may be sent twice when the server ends between sending it and noting so; both have one
+//! Message-ID.
 
 mod letters;
 mod mailbox;
@@ -12,12 +13,14 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc};
 use allod_atproto::{Did, Handle};
 use allod_base::{
     clock::{self, MICROS_PER_SEC},
-    randomness,
     secret::Secret,
 };
 use allod_store::{
-    Txn,
-    tables::mail::{self as outbox, Caps, OutboxLetter, WhenTooMany},
+    CommitError, ConflictKey, Txn,
+    tables::{
+        accounts::Account,
+        mail::{self as outbox, Caps, OutboxLetter, WhenTooMany},
+    },
 };
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -25,16 +28,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 pub use mailbox::{CAPTURED_MESSAGES_MAX, Mailbox};
-pub use worker::{DeliverError, MailStatus, SendNowError, deliver_due, forget_old, run, send_now, status};
+pub use worker::{DeliverError, MailStatus, SendNowError};
 
 use super::{
-    email_codes::{CODE_SECS, Purpose},
+    core::Core,
+    email_codes::{CODE_SECS, EmailCodes, Purpose},
     emails,
-    keyed_hash::HashUse,
-    keys,
+    keyed_hash::{HashUse, KeyedHash},
+    keys::{self, Keyring},
 };
 use crate::{
-    app::App,
+    config::ServiceConfig,
     limits::{
         MAIL_ACCOUNT_LETTERS_PER_DAY, MAIL_ACCOUNT_LETTERS_PER_HOUR, MAIL_RECIPIENT_LETTERS_PER_DAY,
         MAIL_RECIPIENT_LETTERS_PER_HOUR, MAIL_RECIPIENT_SIGN_INS_PER_DAY, MAIL_RECIPIENT_SIGN_INS_PER_HOUR,
@@ -199,56 +203,48 @@ pub trait Transport: Send + Sync + 'static {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), TransportError>>;
 }
 
-/// What sends letters, and how it stands.
-pub struct Mail {
-    transport: Option<Arc<dyn Transport>>,
-    /// Told when a letter was posted.
+/// What mail is made of.
+pub struct MailParts {
+    /// The store, time and randomness.
+    pub core: Core,
+    /// Hashes whom e-mails are for.
+    pub keyed_hash: Arc<KeyedHash>,
+    /// Seals what waits in the outbox.
+    pub keyring: Arc<Keyring>,
+    /// Makes the codes of e-mails that carry one.
+    pub email_codes: EmailCodes,
+    /// Who the server is.
+    pub service: ServiceConfig,
+    /// What sends e-mails; without it and without a mailbox they wait.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where e-mails are captured instead of being sent.
+    pub mailbox: Option<Arc<Mailbox>>,
+    /// Notified when an e-mail was posted.
     pub posted: Arc<Notify>,
+    /// Whether it is limited how many e-mails a recipient gets.
+    pub is_counted: bool,
+}
+
+/// Posts and sends e-mails, and knows how that goes.
+pub struct Mail {
+    parts: MailParts,
     /// Held while letters are sent; in it those that were sent and are still in the outbox.
     delivering: tokio::sync::Mutex<HashSet<Vec<u8>>>,
     last: Mutex<worker::Last>,
 }
 
-impl Mail {
-    /// Sends by a transport; without one letters are captured in dev mode, and otherwise wait.
-    pub fn new(transport: Option<Arc<dyn Transport>>) -> Self {
-        Self { transport, posted: Arc::default(), delivering: tokio::sync::Mutex::default(), last: Mutex::default() }
-    }
-}
-
-/// Adds a letter: it is sent once the transaction is durable.
-///
-/// It takes the place of one that is the same and still waits; a code, that of an earlier one for the same purpose.
-/// Conflict: [`allod_store::ConflictKey::TooManyEmails`] when the recipient got enough of the kind lately;
-/// notices are left out instead.
-pub fn post(app: &App, txn: &mut Txn, letter: Letter) {
-    let Letter { to, account, content } = letter;
-    let kind = content.kind();
-    let letter_id: [u8; 16] = randomness::bytes(&*app.randomness);
-    let now = app.clock.now_micros();
-    let message = letters::message(&app.config.service, &letter_id, to, &content, now);
-    let same = match (kind, &account) {
-        (Kind::Code(_), Some(did)) => vec![did.as_str().as_bytes()],
-        (Kind::Code(_), None) => vec![message.to.as_bytes()],
-        (Kind::Notice | Kind::SignedIn | Kind::FromOperator, _) => {
-            vec![message.to.as_bytes(), message.subject.as_bytes(), message.html.as_bytes()]
-        }
-    };
-    let same_letter = same_letter(app, kind, &same);
-    let (to, enclosed) = (message.to.clone(), Enclosed::Message(message));
-    add(app, txn, Posting { letter_id, to: &to, account, kind, same_letter, enclosed: &enclosed, now });
-}
-
-/// Adds: whoever has this address, if anybody, is mailed a code for a new password.
-/// Conflict: [`allod_store::ConflictKey::TooManyEmails`], whether or not there is an account.
-pub fn post_reset_request(app: &App, txn: &mut Txn, address: &str) {
-    let kind = Kind::Code(Purpose::ResetPassword);
-    let to = emails::lookup_key(address);
-    let same_letter = same_letter(app, kind, &[to.as_bytes()]);
-    let enclosed = Enclosed::ResetRequest { to: to.clone() };
-    let letter_id = randomness::bytes(&*app.randomness);
-    let now = app.clock.now_micros();
-    add(app, txn, Posting { letter_id, to: &to, account: None, kind, same_letter, enclosed: &enclosed, now });
+/// Why no code was mailed.
+#[derive(Debug, thiserror::Error)]
+pub enum SendCodeError {
+    /// The account has no address.
+    #[error("account does not have an email address")]
+    NoAddress,
+    /// There were too many of late. An earlier code is as good as before.
+    #[error("Rate Limit Exceeded")]
+    TooMany,
+    /// The letter could not be posted.
+    #[error(transparent)]
+    Commit(CommitError),
 }
 
 struct Posting<'a> {
@@ -261,55 +257,113 @@ struct Posting<'a> {
     now: u64,
 }
 
-fn same_letter(app: &App, kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
-    let kind = kind.code().to_be_bytes();
-    let parts: Vec<&[u8]> = [kind.as_slice()].into_iter().chain(parts.iter().copied()).collect();
-    app.keyed_hash.hash(HashUse::SameLetter, &parts).to_vec()
-}
+impl Mail {
+    /// Puts the parts together. Sends nothing yet.
+    pub fn new(parts: MailParts) -> Self {
+        Self { parts, delivering: tokio::sync::Mutex::default(), last: Mutex::default() }
+    }
 
-fn add(app: &App, txn: &mut Txn, posting: Posting<'_>) {
-    let Posting { letter_id, to, account, kind, same_letter, enclosed, now } = posting;
-    let lasts_secs = match kind {
-        Kind::Code(_) => CODE_SECS,
-        Kind::Notice | Kind::SignedIn | Kind::FromOperator => TRIED_SECS,
-    };
-    let recipient = app.keyed_hash.hash(HashUse::MailRecipient, &[emails::lookup_key(to).as_bytes()]).to_vec();
-    let stored_now = clock::to_store(now);
-    let row = OutboxLetter {
-        letter_id: letter_id.to_vec(),
-        recipient,
-        did: account,
-        kind: kind.code(),
-        same_letter,
-        sealed: seal(app, &letter_id, enclosed),
-        created_at: stored_now,
-        expires_at: clock::to_store(now + lasts_secs * MICROS_PER_SEC),
-        next_try_at: stored_now,
-        tries: 0,
-        last_error: None,
-    };
-    outbox::post(txn, &row, caps(app, kind, now), kind.when_too_many());
-}
+    /// Makes a code for an account and posts it to the account's address; an earlier one for the same purpose is void.
+    pub async fn send_code(&self, account: &Account, purpose: Purpose) -> Result<(), SendCodeError> {
+        let to = account.email.clone().ok_or(SendCodeError::NoAddress)?;
+        let mut txn = Txn::new();
+        // Deleting an account takes a code, and signing in may.
+        txn.use_some_disk_reserve();
+        let code = self.parts.email_codes.issue(&mut txn, &account.did, purpose);
+        let content = Content::Code { purpose, handle: account.handle.clone(), code };
+        self.post(&mut txn, Letter { to, account: Some(account.did.clone()), content });
+        match self.parts.core.db.commit(txn).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Conflict(ConflictKey::TooManyEmails)) => Err(SendCodeError::TooMany),
+            Err(error) => Err(SendCodeError::Commit(error)),
+        }
+    }
 
-fn seal(app: &App, letter_id: &[u8], enclosed: &Enclosed) -> bytes::Bytes {
-    #[expect(clippy::expect_used, reason = "texts and a number always have a JSON form")]
-    let clear = zeroize::Zeroizing::new(serde_json::to_vec(enclosed).expect("a letter has a JSON form"));
-    app.keyring.seal(&clear, keys::Purpose::Letter(letter_id), &*app.randomness)
-}
+    /// Adds a letter: it is sent once the transaction is durable.
+    ///
+    /// It takes the place of one that is the same and still waits; a code, that of an earlier one for the same purpose.
+    /// Conflict: [`ConflictKey::TooManyEmails`] when the recipient got enough of the kind lately;
+    /// notices are left out instead.
+    pub fn post(&self, txn: &mut Txn, letter: Letter) {
+        let Letter { to, account, content } = letter;
+        let kind = content.kind();
+        let letter_id: [u8; 16] = self.parts.core.random_bytes();
+        let now = self.parts.core.clock.now_micros();
+        let message = letters::message(&self.parts.service, &letter_id, to, &content, now);
+        let same = match (kind, &account) {
+            (Kind::Code(_), Some(did)) => vec![did.as_str().as_bytes()],
+            (Kind::Code(_), None) => vec![message.to.as_bytes()],
+            (Kind::Notice | Kind::SignedIn | Kind::FromOperator, _) => {
+                vec![message.to.as_bytes(), message.subject.as_bytes(), message.html.as_bytes()]
+            }
+        };
+        let same_letter = self.same_letter(kind, &same);
+        let (to, enclosed) = (message.to.clone(), Enclosed::Message(message));
+        self.add(txn, Posting { letter_id, to: &to, account, kind, same_letter, enclosed: &enclosed, now });
+    }
 
-fn caps(app: &App, kind: Kind, now: u64) -> Caps {
-    let ago = |secs: u64| clock::to_store(now.saturating_sub(secs * MICROS_PER_SEC));
-    // A developer asks as often as it takes, like everywhere else.
-    let is_counted = app.config.rate_limits.enabled || !app.config.dev_mode;
-    let (hour, day, of_account) = kind.caps();
-    let counted = |max: i64, is_counted: bool| if is_counted { max } else { i64::MAX };
-    Caps {
-        recipient_hour: counted(hour, is_counted),
-        recipient_day: counted(day, is_counted),
-        account_hour: counted(MAIL_ACCOUNT_LETTERS_PER_HOUR, is_counted && of_account),
-        account_day: counted(MAIL_ACCOUNT_LETTERS_PER_DAY, is_counted && of_account),
-        waiting: MAIL_WAITING_MAX,
-        hour_ago: ago(HOUR_SECS),
-        day_ago: ago(DAY_SECS),
+    /// Adds: whoever has this address, if anybody, is mailed a code for a new password.
+    /// Conflict: [`ConflictKey::TooManyEmails`], whether or not there is an account.
+    pub fn post_reset_request(&self, txn: &mut Txn, address: &str) {
+        let kind = Kind::Code(Purpose::ResetPassword);
+        let to = emails::lookup_key(address);
+        let same_letter = self.same_letter(kind, &[to.as_bytes()]);
+        let enclosed = Enclosed::ResetRequest { to: to.clone() };
+        let letter_id = self.parts.core.random_bytes();
+        let now = self.parts.core.clock.now_micros();
+        self.add(txn, Posting { letter_id, to: &to, account: None, kind, same_letter, enclosed: &enclosed, now });
+    }
+
+    fn same_letter(&self, kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
+        let kind = kind.code().to_be_bytes();
+        let parts: Vec<&[u8]> = [kind.as_slice()].into_iter().chain(parts.iter().copied()).collect();
+        self.parts.keyed_hash.hash(HashUse::SameLetter, &parts).to_vec()
+    }
+
+    fn add(&self, txn: &mut Txn, posting: Posting<'_>) {
+        let Posting { letter_id, to, account, kind, same_letter, enclosed, now } = posting;
+        let lasts_secs = match kind {
+            Kind::Code(_) => CODE_SECS,
+            Kind::Notice | Kind::SignedIn | Kind::FromOperator => TRIED_SECS,
+        };
+        let recipient =
+            self.parts.keyed_hash.hash(HashUse::MailRecipient, &[emails::lookup_key(to).as_bytes()]).to_vec();
+        let stored_now = clock::to_store(now);
+        let row = OutboxLetter {
+            letter_id: letter_id.to_vec(),
+            recipient,
+            did: account,
+            kind: kind.code(),
+            same_letter,
+            sealed: self.seal(&letter_id, enclosed),
+            created_at: stored_now,
+            expires_at: clock::to_store(now + lasts_secs * MICROS_PER_SEC),
+            next_try_at: stored_now,
+            tries: 0,
+            last_error: None,
+        };
+        outbox::post(txn, &row, self.caps(kind, now), kind.when_too_many());
+    }
+
+    fn seal(&self, letter_id: &[u8], enclosed: &Enclosed) -> bytes::Bytes {
+        #[expect(clippy::expect_used, reason = "texts and a number always have a JSON form")]
+        let clear = zeroize::Zeroizing::new(serde_json::to_vec(enclosed).expect("a letter has a JSON form"));
+        self.parts.keyring.seal(&clear, keys::Purpose::Letter(letter_id), &*self.parts.core.randomness)
+    }
+
+    fn caps(&self, kind: Kind, now: u64) -> Caps {
+        let ago = |secs: u64| clock::to_store(now.saturating_sub(secs * MICROS_PER_SEC));
+        let is_counted = self.parts.is_counted;
+        let (hour, day, of_account) = kind.caps();
+        let counted = |max: i64, is_counted: bool| if is_counted { max } else { i64::MAX };
+        Caps {
+            recipient_hour: counted(hour, is_counted),
+            recipient_day: counted(day, is_counted),
+            account_hour: counted(MAIL_ACCOUNT_LETTERS_PER_HOUR, is_counted && of_account),
+            account_day: counted(MAIL_ACCOUNT_LETTERS_PER_DAY, is_counted && of_account),
+            waiting: MAIL_WAITING_MAX,
+            hour_ago: ago(HOUR_SECS),
+            day_ago: ago(DAY_SECS),
+        }
     }
 }

@@ -18,7 +18,7 @@ use allod_store::{
 
 use super::{
     accounts::Status,
-    administration::{By, audit},
+    audit::By,
     repos::{self, AnnounceError},
 };
 use crate::app::App;
@@ -118,7 +118,7 @@ pub enum ModerationError {
 pub async fn change(app: &Arc<App>, by: &By, subject: &Subject, change: Change) -> Result<(), ModerationError> {
     let outcome = try_change(app, by, subject, change).await;
     if let Err(error) = &outcome {
-        audit::refused(app, by, &subject.to_string(), error).await;
+        app.audit.refused(by, &subject.to_string(), error).await;
     }
     outcome
 }
@@ -223,7 +223,7 @@ async fn change_account(
     if takedown_ref.is_some() != before.takedown_ref.is_some() {
         sessions::revoke_all(&mut txn, did);
     }
-    audit::note(app, &mut txn, by, &described(subject, change));
+    app.audit.note(&mut txn, by, &described(subject, change));
     if is_activated {
         // Others may know its repository from elsewhere, or not at all.
         let activate = move |announced: &mut Txn| announced.append(txn);
@@ -249,7 +249,7 @@ async fn change_record(
     let mut txn = Txn::new();
     let takedown_ref = changed(app, change.takedown.as_ref(), record.takedown_ref.as_ref());
     records::set_takedown(&mut txn, did, path, takedown_ref.as_deref());
-    audit::note(app, &mut txn, by, &described(subject, change));
+    app.audit.note(&mut txn, by, &described(subject, change));
     app.db.commit(txn).await?;
     Ok(())
 }
@@ -274,7 +274,7 @@ async fn change_blob(
         }
         None => denied_blobs::allow(&mut txn, cid),
     }
-    audit::note(app, &mut txn, by, &described(subject, change));
+    app.audit.note(&mut txn, by, &described(subject, change));
     app.db.commit(txn).await?;
     Ok(())
 }

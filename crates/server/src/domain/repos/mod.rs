@@ -1,6 +1,7 @@
 //! Repositories as the network reads them: who may be read, the newest commit, and the whole as a CAR file.
 
 mod announce;
+pub mod blobs;
 pub mod export;
 pub mod genesis;
 pub mod import;

@@ -18,12 +18,12 @@ use allod_store::{
 use super::record;
 use crate::{
     app::App,
-    domain::{accounts, keys::Purpose, scrub::Pace},
+    domain::{accounts, keys::Purpose, pace::Pace},
     limits::{RECORD_BYTES_PER_READ, VERIFY_PROBLEMS_MAX},
 };
 
-/// How often a repository that is written to meanwhile is looked at again before it is looked at in its turn, which holds
-/// writers up.
+/// How often a repository that is written to meanwhile is looked at again before it is looked at in its turn, which
+/// holds writers up.
 const TRIES_MAX: usize = 3;
 
 /// What was found of a repository.
@@ -128,7 +128,8 @@ pub enum VerifyError {
     Busy(#[from] super::Busy),
 }
 
-/// Checks everything that is stored of a repository. `progress` is told how many records were looked at, again and again.
+/// Checks everything that is stored of a repository. `progress` is told how many records were looked at, again and
+/// again.
 pub async fn verify(app: &Arc<App>, did: &Did, progress: &(impl Fn(u64) + Sync)) -> Result<Report, VerifyError> {
     verify_at(app, did, progress, &Pace::unlimited()).await
 }
@@ -193,7 +194,7 @@ async fn look(
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.path);
         progress(report.records);
-        pace.spend(app, rows.iter().map(|row| row.block.len() as u64).sum()).await;
+        pace.spend(&*app.clock, rows.iter().map(|row| row.block.len() as u64).sum()).await;
     }
     let found = root.map(RootBuilder::finish);
     if found != Some(head.data) {

@@ -29,7 +29,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::email_codes::{self, CodeError, Purpose, SendError},
+    domain::{
+        email_codes::{CodeError, Purpose},
+        mail::SendCodeError,
+    },
 };
 
 /// How often a rotation that lost a race is tried again; the second try finds the winner's row.
@@ -70,7 +73,7 @@ pub enum OpenError {
     AuthFactor(#[from] CodeError),
     /// No code could be mailed.
     #[error(transparent)]
-    AuthFactorSend(#[from] SendError),
+    AuthFactorSend(#[from] SendCodeError),
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -155,10 +158,10 @@ async fn check_auth_factor(app: &App, txn: &mut Txn, account: &Account, proof: P
         Proof::SignUp { .. } | Proof::AppPassword(_) => return Ok(()),
     };
     if let Some(code) = code {
-        email_codes::redeem(app, txn, &account.did, Purpose::SignIn, code).await?;
+        app.email_codes.redeem(txn, &account.did, Purpose::SignIn, code).await?;
         return Ok(());
     }
-    email_codes::send(app, account, Purpose::SignIn).await?;
+    app.mail.send_code(account, Purpose::SignIn).await?;
     Err(OpenError::AuthFactorRequired)
 }
 

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     domain::{
         keyed_hash::HashUse,
-        mail::{self, Content, Letter},
+        mail::{Content, Letter},
     },
 };
 
@@ -54,7 +54,7 @@ pub(super) async fn note(
             time: clock::datetime(now),
             app_password: app_password.map(str::to_owned),
         };
-        mail::post(app, txn, Letter { to: to.clone(), account: Some(account.did.clone()), content });
+        app.mail.post(txn, Letter { to: to.clone(), account: Some(account.did.clone()), content });
     }
     Ok(())
 }

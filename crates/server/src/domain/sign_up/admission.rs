@@ -12,12 +12,11 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        captcha::{self, CaptchaError, Checker, Solved},
-        emails::{self, EmailAddress},
-        handles::{self, AdmissibleHandle},
+        captcha::{CaptchaError, CaptchaGate, Solved},
+        emails::EmailAddress,
+        handles::AdmissibleHandle,
         identity::{DocumentError, resolve_document},
-        invites,
-        phone::{self, PhoneError, PhoneGate, Verified},
+        phone::{PhoneError, PhoneGate, Verified},
         service_auth::ServicePrincipal,
     },
 };
@@ -47,8 +46,11 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     let invite_code = check_invite(app, &request).await?;
     let password = check_password(app, request.password)?;
     let email = check_email(app, request.email.as_deref())?;
-    let admit = if request.reserved_allowed { handles::admit_by_operator } else { handles::admit };
-    let admissible = admit(&request.handle, &app.config.sign_up.handle_domains)?;
+    let admissible = if request.reserved_allowed {
+        app.handles.admit_by_operator(&request.handle)?
+    } else {
+        app.handles.admit(&request.handle)?
+    };
     let recovery_key = check_recovery_key(request.recovery_key.as_deref())?;
 
     let brings_identity = request.did.is_some() || request.plc_op.is_some();
@@ -95,10 +97,8 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
     // Last, for what is right is used up by asking.
     let (phone, captcha) = match evidence {
         Evidence::NotNeeded => (None, None),
-        Evidence::Phone { gate, number, code } => (Some(phone::verify(app, gate, &number, &code).await?), None),
-        Evidence::Captcha { checker, token } => {
-            (None, Some(captcha::verify(app, checker, &token, request.address).await?))
-        }
+        Evidence::Phone { gate, number, code } => (Some(gate.verify(&number, &code).await?), None),
+        Evidence::Captcha { gate, token } => (None, Some(gate.verify(&token, request.address).await?)),
     };
     let handle = admissible.handle().clone();
     Ok(Applicant { handle, email, password, invite_code, identity, token, phone, captcha, waits, waiter })
@@ -108,7 +108,7 @@ pub(super) async fn admit(app: &App, request: SignUpRequest) -> Result<Applicant
 enum Evidence<'a> {
     NotNeeded,
     Phone { gate: &'a PhoneGate, number: String, code: String },
-    Captcha { checker: &'a dyn Checker, token: String },
+    Captcha { gate: &'a CaptchaGate, token: String },
 }
 
 /// Picks the evidence that the configuration requires and ignores the rest. Verifies nothing yet.
@@ -118,8 +118,8 @@ fn evidence<'a>(app: &'a App, request: &SignUpRequest) -> Result<Evidence<'a>, S
     if request.by_operator {
         return Ok(Evidence::NotNeeded);
     }
-    if let Some(checker) = app.captcha.as_deref() {
-        return code.map(|token| Evidence::Captcha { checker, token }).ok_or_else(|| CaptchaError::Missing.into());
+    if let Some(gate) = &app.captcha {
+        return code.map(|token| Evidence::Captcha { gate, token }).ok_or_else(|| CaptchaError::Missing.into());
     }
     match (&app.phone, number, code) {
         (None, ..) => Ok(Evidence::NotNeeded),
@@ -135,7 +135,7 @@ async fn check_invite(app: &App, request: &SignUpRequest) -> Result<Option<Strin
         let needed = app.config.sign_up.invite_required && !request.by_operator;
         return if needed { Err(SignUpError::InviteMissing) } else { Ok(None) };
     };
-    if invites::is_usable(app, code).await? { Ok(Some(code.to_owned())) } else { Err(SignUpError::InviteUnusable) }
+    if app.invites.is_usable(code).await? { Ok(Some(code.to_owned())) } else { Err(SignUpError::InviteUnusable) }
 }
 
 fn check_password(app: &App, password: Option<Secret<String>>) -> Result<Secret<String>, SignUpError> {
@@ -150,7 +150,7 @@ fn check_password(app: &App, password: Option<Secret<String>>) -> Result<Secret<
 
 fn check_email(app: &App, email: Option<&str>) -> Result<Option<EmailAddress>, SignUpError> {
     match email.map(str::trim).filter(|email| !email.is_empty()) {
-        Some(email) => Ok(Some(emails::admit(app, email)?)),
+        Some(email) => Ok(Some(app.emails.admit(email)?)),
         None if app.config.sign_up.email_required => Err(SignUpError::EmailMissing),
         None => Ok(None),
     }
@@ -163,7 +163,8 @@ fn check_recovery_key(recovery_key: Option<&str>) -> Result<Option<DidKey>, Sign
 
 /// A courtesy that spares work; what decides is the reservation.
 ///
-/// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the handle.
+/// Both names are held in one transaction: looked up in this order, whoever loses to an equal request hears of the
+/// handle.
 async fn check_free(
     app: &App,
     handle: &Handle,
@@ -212,8 +213,8 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
     }
 }
 
-/// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already, with
-/// a key of its owner's.
+/// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already,
+/// with a key of its owner's.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
     let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
         DocumentError::Resolve(ResolveError::Unsupported(_)) => {

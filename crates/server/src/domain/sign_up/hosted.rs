@@ -1,4 +1,5 @@
-//! A did:web under one of this server's own domains, which exists once its account does: this server keeps its document.
+//! A did:web under one of this server's own domains, which exists once its account does: this server keeps its
+//! document.
 
 use allod_atproto::{Did, Handle};
 
@@ -28,10 +29,9 @@ pub(super) async fn is_to_be_made(
         return Ok(false);
     }
     let Some(host) = host_of(did) else { return Ok(false) };
-    let domains = &app.config.sign_up.handle_domains;
     let is_own_name = is_own_name(app, &host);
     let is_verified = matches!(caller, Caller::Verified(principal) if principal.did == *did);
-    if is_verified || !(is_own_name || handles::is_under_service_domain(&host, domains)) {
+    if is_verified || !(is_own_name || app.handles.is_under_service_domain(&host)) {
         return Ok(false);
     }
     let incompatible = |message: &str| Err(SignUpError::IncompatibleDidDoc(message.to_owned()));
@@ -71,5 +71,5 @@ fn is_own_name(app: &App, host: &Handle) -> bool {
     let host = host.as_str();
     host.eq_ignore_ascii_case(&service.hostname)
         || service.did.as_str().strip_prefix("did:web:") == Some(host)
-        || app.config.sign_up.handle_domains.iter().any(|domain| domain.trim_start_matches('.') == host)
+        || app.handles.domains().iter().any(|domain| domain.trim_start_matches('.') == host)
 }

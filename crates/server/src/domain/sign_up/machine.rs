@@ -28,7 +28,6 @@ use crate::{
     app::App,
     domain::{
         captcha::CaptchaError,
-        handles,
         identity::hosted::host_of,
         keys::Purpose,
         phone::{PhoneError, Verified},
@@ -296,8 +295,8 @@ fn account(row: &SignUp, now: u64) -> Account {
     }
 }
 
-/// Nothing is sent, so one transaction does it all: a DID that exists moves in, one that is kept here is made, or an account
-/// waits to be let in.
+/// Nothing is sent, so one transaction does it all: a DID that exists moves in, one that is kept here is made, or an
+/// account waits to be let in.
 async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpError> {
     let (did, key, document, operation) = match &applicant.identity {
         Identity::MovesIn(AtOnce { did, key, document }) | Identity::Hosted(AtOnce { did, key, document }) => {
@@ -330,7 +329,7 @@ async fn at_once(app: &App, applicant: Applicant) -> Result<SignedUp, SignUpErro
     if matches!(applicant.identity, Identity::Hosted(_)) {
         did_web::insert(&mut txn, did, stored_now);
     } else if let Some(host) = host_of(did).filter(|host| *host != applicant.handle)
-        && handles::is_under_service_domain(&host, &app.config.sign_up.handle_domains)
+        && app.handles.is_under_service_domain(&host)
     {
         accounts::hold_with_account(&mut txn, &host, did, stored_now);
     }

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::{
         identity::published::{self, Misfit, Published, Requirements},
-        reserved_keys,
+        keys,
     },
 };
 
@@ -70,7 +70,7 @@ impl Identity {
 ///
 /// Rotation keys: the person's own first, then the operator's, then the server's; an earlier one can undo a later one.
 pub(super) fn genesis(app: &App, handle: &Handle, recovery_key: Option<DidKey>) -> Result<Identity, SignUpError> {
-    let signing = reserved_keys::generate(app);
+    let signing = keys::generate(&*app.randomness);
     let mut rotation_keys: Vec<DidKey> = Vec::new();
     let keys = [recovery_key, app.config.identity.recovery_key.clone(), Some(app.rotation_key.did_key())];
     for key in keys.into_iter().flatten() {
@@ -162,8 +162,8 @@ async fn check_contents(app: &App, data: &PlcData, did: &Did, handle: &Handle) -
     reserved.ok_or_else(|| incompatible("reserved signing key does not exist"))
 }
 
-/// Makes the key of a DID that moves in. Its document may say anything so far: the service token has proved who asks, and
-/// the account stays deactivated until the document fits.
+/// Makes the key of a DID that moves in. Its document may say anything so far: the service token has proved who asks,
+/// and the account stays deactivated until the document fits.
 pub(super) async fn move_in(app: &App, did: Did, document: &DidDocument) -> Result<Identity, SignUpError> {
     let key = key_for(app, &did).await?;
     Ok(Identity::MovesIn(AtOnce { did, key, document: document.json().clone() }))
@@ -176,12 +176,12 @@ pub(super) async fn key_for(app: &App, did: &Did) -> Result<AccountKey, SignUpEr
         Some(reserved) => reserved_key(app, &reserved.did_key, did).await?,
         None => None,
     };
-    Ok(key.unwrap_or_else(|| AccountKey { signing: reserved_keys::generate(app), origin: KeyOrigin::New }))
+    Ok(key.unwrap_or_else(|| AccountKey { signing: keys::generate(&*app.randomness), origin: KeyOrigin::New }))
 }
 
 /// Finds a reserved key that this DID may use: one reserved for it, or for no DID in particular.
 async fn reserved_key(app: &App, did_key: &DidKey, did: &Did) -> Result<Option<AccountKey>, SignUpError> {
-    let Some(reserved) = reserved_keys::find(app, did_key, did).await? else { return Ok(None) };
+    let Some(reserved) = app.reserved_keys.find(did_key, did).await? else { return Ok(None) };
     let origin = if reserved.is_for_did { KeyOrigin::ReservedForDid } else { KeyOrigin::Reserved };
     Ok(Some(AccountKey { signing: reserved.signing, origin }))
 }

@@ -1,8 +1,9 @@
 //! The sign-up queue: accounts that wait until the operator lets them in, or their turn comes.
 //!
 //! Whoever waits has an account and its names, and nobody else has heard of it: no operation was sent and no event
-//! told. Letting in is decided durably, and then only goes forward: the operation is sent, and one transaction activates
-//! the account, takes it out of the queue and tells the network. What a crash breaks off, a pass takes up again.
+//! told. Letting in is decided durably, and then only goes forward: the operation is sent, and one transaction
+//! activates the account, takes it out of the queue and tells the network. What a crash breaks off, a pass takes up
+//! again.
 
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ use crate::{
     app::App,
     domain::{
         accounts::deletion::{self, DeleteError},
-        administration::{By, audit},
-        mail::{self, Content, Letter},
+        audit::By,
+        mail::{Content, Letter},
         plc_operations::{self, Attempt, BackOff, Outcome, Undecided},
         repos::{self, AnnounceError},
     },
@@ -157,7 +158,7 @@ pub async fn list(
 
 /// Lets an account in. Runs to its end even when the caller goes away.
 pub async fn let_in(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError> {
-    decide(app, did, |txn| audit::note(app, txn, by, did.as_str())).await?;
+    decide(app, did, |txn| app.audit.note(txn, by, did.as_str())).await?;
     let (app, did) = (Arc::clone(app), did.clone());
     let task = tokio::spawn(async move { carry_in(&app, &did).await });
     task.await.map_err(|error| QueueError::Internal(error.to_string()))?
@@ -168,7 +169,7 @@ pub async fn refuse(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError
     let mut txn = Txn::new();
     sign_up_queue::assert_undecided(&mut txn, did);
     did_web::unmake(&mut txn, did);
-    audit::note(app, &mut txn, by, did.as_str());
+    app.audit.note(&mut txn, by, did.as_str());
     match deletion::delete_with(app, did, txn).await {
         Err(DeleteError::NotFound | DeleteError::Commit(CommitError::Conflict(ConflictKey::QueuePlaceMoved))) => {
             Err(QueueError::NotWaiting)
@@ -177,7 +178,8 @@ pub async fn refuse(app: &Arc<App>, by: &By, did: &Did) -> Result<(), QueueError
     }
 }
 
-/// Takes up what was broken off, and lets in whose turn it is. Tells how many were let in; none by a pass beside another.
+/// Takes up what was broken off, and lets in whose turn it is. Tells how many were let in; none by a pass beside
+/// another.
 ///
 /// An account whose operation was refused is passed over: the operator decides about it.
 pub async fn pass(app: &Arc<App>) -> Result<usize, QueueError> {
@@ -219,8 +221,8 @@ fn every_micros(per_hour: u32) -> Option<u64> {
     HOUR_MICROS.checked_div(u64::from(per_hour))
 }
 
-/// When the turn was that is due now, or none yet. What nobody used is not saved up, nor what nobody could use: a turn that
-/// is later than [`LATE_SECS_MAX`] is now.
+/// When the turn was that is due now, or none yet. What nobody used is not saved up, nor what nobody could use: a turn
+/// that is later than [`LATE_SECS_MAX`] is now.
 fn turn(next_at: Option<u64>, now: u64) -> Option<u64> {
     let next_at = next_at.filter(|next_at| next_at + LATE_SECS_MAX * MICROS_PER_SEC >= now).unwrap_or(now);
     (next_at <= now).then_some(next_at)
@@ -321,7 +323,7 @@ async fn open(app: &Arc<App>, row: &Waiting) -> Result<(), QueueError> {
     sign_up_queue::remove(&mut txn, did);
     if let Some(to) = &account.email {
         let content = Content::LetIn { handle: account.handle.clone() };
-        mail::post(app, &mut txn, Letter { to: to.clone(), account: Some(did.clone()), content });
+        app.mail.post(&mut txn, Letter { to: to.clone(), account: Some(did.clone()), content });
     }
     let outcome = if row.moves_in {
         let until = clock::to_store(now + MOVE_IN_SECS * MICROS_PER_SEC);

@@ -8,10 +8,11 @@ use crate::{
     app::App,
     domain::{
         administration::{
-            Actor, AdminScope, By,
+            AdminScope,
             credentials::{self, CredentialError, Shown},
             tokens::TOKEN_PREFIX,
         },
+        audit::{Actor, By},
         service_auth::{self, ModerationTokenError, ServiceAuthError},
     },
     xrpc::error::{CommonError, XrpcError},

@@ -4,7 +4,6 @@ use std::io;
 
 use allod_atproto::Cid;
 use allod_blobstore::disk::DiskStep;
-use allod_server::domain::blobs::collect;
 use allod_store::fault::Fault;
 use allod_testkit::TestPds;
 use bytes::Bytes;
@@ -66,7 +65,7 @@ async fn a_store_that_fails_leaves_a_whole_blob_or_nothing() {
         }
         // What is in doubt is found by the sweep.
         pds.advance(UNREFERENCED + UNREFERENCED);
-        collect::sweep(pds.app()).await.unwrap();
+        pds.app().blobs.sweep().await.unwrap();
         files_become(&pds, usize::from(is_stored)).await;
         assert_eq!(usage(&pds, &alice.did).await, if is_stored { 9 } else { 0 });
     }
@@ -120,7 +119,7 @@ async fn a_crash_between_the_object_and_its_row_leaves_nothing_in_the_end() {
     refer(&pds, &alice.did, "a", 1, &[cid]).await;
     files_become(&pds, 2).await;
     pds.advance(UNREFERENCED + UNREFERENCED);
-    collect::sweep(pds.app()).await.unwrap();
+    pds.app().blobs.sweep().await.unwrap();
     files_become(&pds, 1).await;
     assert_eq!(get(&pds, &alice.did, &cid).send().await.body, "some text");
 }

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use allod_blobstore::objects::{Folder, object_name};
-use allod_server::domain::blobs::collect::{self, Swept};
+use allod_server::domain::blobs::collect::Swept;
 use allod_store::{ConflictKey, Touched, Txn, sql};
 use allod_testkit::TestPds;
 use serde_json::{Value, json};
@@ -183,12 +183,12 @@ async fn a_sweep_removes_old_objects_that_no_row_names_and_corrects_counters() {
     pds.app().db.commit(txn).await.unwrap();
 
     pds.advance(ALMOST);
-    assert_eq!(collect::sweep(pds.app()).await.unwrap(), Swept { objects: 0, counters: 1 });
+    assert_eq!(pds.app().blobs.sweep().await.unwrap(), Swept { objects: 0, counters: 1 });
     assert_eq!(usage(&pds, &alice.did).await, 40);
     pds.advance(SECOND + SECOND);
-    assert_eq!(collect::sweep(pds.app()).await.unwrap(), Swept { objects: 40, counters: 0 });
+    assert_eq!(pds.app().blobs.sweep().await.unwrap(), Swept { objects: 40, counters: 0 });
     files_become(&pds, 41).await;
-    assert_eq!(collect::sweep(pds.app()).await.unwrap(), Swept::default());
+    assert_eq!(pds.app().blobs.sweep().await.unwrap(), Swept::default());
 }
 
 #[tokio::test]

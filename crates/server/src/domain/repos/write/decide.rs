@@ -11,10 +11,7 @@ use allod_store::{Database, tables::records};
 use super::{Action, Request, Swap, WriteError};
 use crate::{
     app::App,
-    domain::{
-        blobs::references,
-        repos::{open::OpenRepo, record::Prepared},
-    },
+    domain::repos::{open::OpenRepo, record::Prepared},
 };
 
 /// What happens to one record.
@@ -95,7 +92,7 @@ pub(super) async fn decide(
         effects.push(Effect { path: path.clone(), kind });
     }
     for record in effects.iter().filter_map(Effect::record) {
-        references::check(app, did, &record.blobs).await?;
+        app.blobs.check_references(did, &record.blobs).await?;
     }
     add_replaced(&*app.db, open, request, &mut effects).await?;
     Ok(effects)

@@ -8,7 +8,6 @@ use allod_lexicon::app_bsky::actor::get_preferences::{GetPreferences, Output};
 
 use crate::{
     app::App,
-    domain::preferences,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrTakenDown},
 };
 
@@ -17,5 +16,5 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<GetPreferences, AccessOrTakenDown>,
 ) -> XrpcResult<GetPreferences> {
-    Ok(XrpcResponse::new(Output { preferences: preferences::get(&app, &request.auth.0).await? }))
+    Ok(XrpcResponse::new(Output { preferences: app.preferences.get(&request.auth.0).await? }))
 }

@@ -8,12 +8,11 @@ use allod_lexicon::{app_bsky::actor::put_preferences::PutPreferences, method::No
 
 use crate::{
     app::App,
-    domain::preferences,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
 };
 
 /// Keeps the preferences.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<PutPreferences, Access>) -> XrpcResult<PutPreferences> {
-    preferences::put(&app, &request.auth.0, request.input.preferences).await?;
+    app.preferences.put(&request.auth.0, request.input.preferences).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -14,6 +14,6 @@ use crate::{
 
 /// Makes a code.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateInviteCode, Admin>) -> XrpcResult<CreateInviteCode> {
-    let code = invites::create_one(&app, request.input.use_count, invites::ADMIN.to_owned()).await?;
+    let code = app.invites.create_one(request.input.use_count, invites::ADMIN.to_owned()).await?;
     Ok(XrpcResponse::new(Output { code }))
 }

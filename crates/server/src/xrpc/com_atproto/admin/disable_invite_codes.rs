@@ -8,7 +8,6 @@ use allod_lexicon::{Method, com_atproto::admin::disable_invite_codes::DisableInv
 
 use crate::{
     app::App,
-    domain::invites,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Moderator},
 };
 
@@ -18,6 +17,6 @@ pub async fn handler(
     request: XrpcRequest<DisableInviteCodes, Moderator>,
 ) -> XrpcResult<DisableInviteCodes> {
     let (codes, accounts) = (request.input.codes.unwrap_or_default(), request.input.accounts.unwrap_or_default());
-    invites::disable(&app, &request.auth.by(DisableInviteCodes::NSID), &codes, &accounts).await?;
+    app.invites.disable(&request.auth.by(DisableInviteCodes::NSID), &codes, &accounts).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -9,7 +9,7 @@ use allod_lexicon::com_atproto::admin::get_invite_codes::{GetInviteCodes, Output
 use super::invite_view;
 use crate::{
     app::App,
-    domain::invites::{self, Sort},
+    domain::invites::Sort,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Moderator},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetInviteCodes, Moderator>) -> XrpcResult<GetInviteCodes> {
     let params = request.params;
     let sort = Sort::named(&params.sort)?;
-    let page = invites::page(&app, sort, params.cursor.as_deref(), params.limit).await?;
+    let page = app.invites.page(sort, params.cursor.as_deref(), params.limit).await?;
     let codes = page.codes.into_iter().map(invite_view).collect();
     Ok(XrpcResponse::new(Output { codes, cursor: page.cursor }))
 }

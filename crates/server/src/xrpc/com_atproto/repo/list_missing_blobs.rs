@@ -9,7 +9,6 @@ use allod_lexicon::com_atproto::repo::list_missing_blobs::{ListMissingBlobs, Out
 
 use crate::{
     app::App,
-    domain::blobs::read,
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Access, params::cid_cursor},
 };
 
@@ -17,7 +16,7 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<ListMissingBlobs, Access>) -> XrpcResult<ListMissingBlobs> {
     let did = &request.auth.0.account.did;
     let after = cid_cursor(request.params.cursor.as_deref())?;
-    let page = read::missing(&app, did, after, request.params.limit).await?;
+    let page = app.blobs.missing(did, after, request.params.limit).await?;
     let blobs = page.items.into_iter().map(|missing| {
         let record_uri = AtUri::parse(&format!("at://{did}/{}", missing.path)).map_err(XrpcError::internal)?;
         Ok(RecordBlob { cid: missing.cid, record_uri })

@@ -49,7 +49,7 @@ async fn take(
 ) -> Result<BlobRef, XrpcError<NoErrors>> {
     let decoder = body::coding::decoder(headers.get_all(CONTENT_ENCODING))?;
     let declared_bytes = body::declared_bytes(headers);
-    let mut upload = Upload::begin(app, did, taker, declared_bytes)?;
+    let mut upload = Upload::begin(&app.blobs, did, taker, declared_bytes)?;
     while let Some(frame) = sent.frame().await {
         if let Ok(piece) = frame.map_err(|error| body::refuse_broken(&error))?.into_data() {
             upload.push(piece).await?;

@@ -15,6 +15,6 @@ use crate::{
 /// Makes a code.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateInviteCode, Admin>) -> XrpcResult<CreateInviteCode> {
     let owner = request.input.for_account.map_or_else(|| invites::ADMIN.to_owned(), |did| did.to_string());
-    let code = invites::create_one(&app, request.input.use_count, owner).await?;
+    let code = app.invites.create_one(request.input.use_count, owner).await?;
     Ok(XrpcResponse::new(Output { code }))
 }

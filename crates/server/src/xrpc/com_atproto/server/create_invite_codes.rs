@@ -19,7 +19,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateInviteCodes, Admi
         Some(dids) if !dids.is_empty() => dids.iter().map(ToString::to_string).collect(),
         Some(_) | None => vec![invites::ADMIN.to_owned()],
     };
-    let made = invites::create(&app, input.code_count, input.use_count, &owners).await?;
+    let made = app.invites.create(input.code_count, input.use_count, &owners).await?;
     let made_for_each = (made.len() / owners.len()).max(1);
     let codes = owners
         .into_iter()

@@ -8,7 +8,6 @@ use allod_lexicon::com_atproto::server::get_account_invite_codes::{GetAccountInv
 
 use crate::{
     app::App,
-    domain::invites::owned,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess, com_atproto::admin::invite_view},
 };
 
@@ -19,6 +18,6 @@ pub async fn handler(
 ) -> XrpcResult<GetAccountInviteCodes> {
     let account = &request.auth.0.account;
     let params = request.params;
-    let codes = owned::of_account(&app, account, params.include_used, params.create_available).await?;
+    let codes = app.invites.of_account(account, params.include_used, params.create_available).await?;
     Ok(XrpcResponse::new(Output { codes: codes.into_iter().map(invite_view).collect() }))
 }

@@ -8,7 +8,7 @@ use allod_lexicon::{com_atproto::server::request_account_delete::RequestAccountD
 
 use crate::{
     app::App,
-    domain::email_codes::{self, Purpose},
+    domain::email_codes::Purpose,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::FullAccess},
 };
 
@@ -17,6 +17,6 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<RequestAccountDelete, FullAccess>,
 ) -> XrpcResult<RequestAccountDelete> {
-    email_codes::send(&app, &request.auth.0.account, Purpose::DeleteAccount).await?;
+    app.mail.send_code(&request.auth.0.account, Purpose::DeleteAccount).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

@@ -8,7 +8,7 @@ use allod_lexicon::{com_atproto::server::request_email_confirmation::RequestEmai
 
 use crate::{
     app::App,
-    domain::email_codes::{self, Purpose},
+    domain::email_codes::Purpose,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
 };
 
@@ -17,6 +17,6 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<RequestEmailConfirmation, Access>,
 ) -> XrpcResult<RequestEmailConfirmation> {
-    email_codes::send(&app, &request.auth.0.account, Purpose::ConfirmEmail).await?;
+    app.mail.send_code(&request.auth.0.account, Purpose::ConfirmEmail).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

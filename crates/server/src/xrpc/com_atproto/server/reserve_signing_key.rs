@@ -8,7 +8,6 @@ use allod_lexicon::com_atproto::server::reserve_signing_key::{Output, ReserveSig
 
 use crate::{
     app::App,
-    domain::reserved_keys,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
@@ -17,6 +16,6 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<ReserveSigningKey, Anonymous>,
 ) -> XrpcResult<ReserveSigningKey> {
-    let did_key = reserved_keys::reserve(&app, request.input.did.as_ref()).await?;
+    let did_key = app.reserved_keys.reserve(request.input.did.as_ref()).await?;
     Ok(XrpcResponse::new(Output { signing_key: did_key.as_str().to_owned() }))
 }

@@ -24,8 +24,8 @@ use serde_json::json;
 use crate::{
     app::App,
     domain::{
-        blobs::read::{self, Found},
-        repos::Reader,
+        blobs::read::Found,
+        repos::{self, Reader},
     },
     reply,
     xrpc::{
@@ -51,16 +51,16 @@ const NAME_OF_UNKNOWN_TYPE: HeaderValue = HeaderValue::from_static("application/
 /// Shows the bytes as they were uploaded.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<GetBlob, RepoReader>) -> XrpcResult<GetBlob> {
     let (did, RepoReader(reader)) = (request.params.did, request.auth);
-    let found = read::find(&app, &did, &request.params.cid, &reader).await?;
+    let found = repos::blobs::find(&app, &did, &request.params.cid, &reader).await?;
     let blob = &found.blob;
     let etag = format!("\"{}\"", blob.cid);
     let response = if range::is_known(&request.headers, &etag) {
         XrpcResponse::bytes(content_type(&found), Bytes::new()).status(StatusCode::NOT_MODIFIED)
     } else {
         match range::asked(&request.headers, blob.size, &etag) {
-            Asked::Whole => whole(&found, read::open(&app, &did, &found, 0..blob.size).await?),
+            Asked::Whole => whole(&found, app.blobs.open(&did, &found, 0..blob.size).await?),
             Asked::Part(part) => {
-                let opened = read::open(&app, &did, &found, part.clone()).await?;
+                let opened = app.blobs.open(&did, &found, part.clone()).await?;
                 let shown = header(&format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), blob.size))?;
                 body(&found, &part, opened).status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, shown)
             }

@@ -8,7 +8,7 @@ use allod_lexicon::{com_atproto::temp::request_phone_verification::RequestPhoneV
 
 use crate::{
     app::App,
-    domain::phone,
+    domain::phone::PhoneError,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
@@ -17,6 +17,7 @@ pub async fn handler(
     app: Arc<App>,
     request: XrpcRequest<RequestPhoneVerification, Anonymous>,
 ) -> XrpcResult<RequestPhoneVerification> {
-    phone::request_code(&app, &request.input.phone_number).await?;
+    let gate = app.phone.as_ref().ok_or(PhoneError::Off)?;
+    gate.request_code(&request.input.phone_number).await?;
     Ok(XrpcResponse::new(NoBody {}))
 }

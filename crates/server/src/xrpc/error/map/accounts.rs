@@ -10,8 +10,9 @@ use super::{STORE_RETRY_SECS, StoreError};
 use crate::{
     domain::{
         accounts::{deletion::DeleteError, email::EmailError, password::PasswordError},
-        email_codes::{CodeError, SendError},
+        email_codes::CodeError,
         identity::owner::RequestCodeError,
+        mail::SendCodeError,
         preferences::PreferencesError,
     },
     xrpc::error::{CommonError, XrpcError},
@@ -70,15 +71,15 @@ impl<E> From<RequestCodeError> for XrpcError<E> {
     }
 }
 
-impl<E> From<SendError> for XrpcError<E> {
-    fn from(error: SendError) -> Self {
+impl<E> From<SendCodeError> for XrpcError<E> {
+    fn from(error: SendCodeError) -> Self {
         let message = error.to_string();
         match error {
-            SendError::NoAddress => Self::invalid_request(message),
-            SendError::TooMany => {
+            SendCodeError::NoAddress => Self::invalid_request(message),
+            SendCodeError::TooMany => {
                 Self::common(CommonError::RateLimitExceeded { retry_after_secs: LETTERS_RETRY_SECS }, message)
             }
-            SendError::Commit(error) => error.into(),
+            SendCodeError::Commit(error) => error.into(),
         }
     }
 }
@@ -135,7 +136,7 @@ impl From<PasswordError> for XrpcError<NoErrors> {
             PasswordError::Hash(error) => error.into(),
             PasswordError::Code(CodeError::Read(error)) | PasswordError::Read(error) => error.into(),
             PasswordError::Code(CodeError::Commit(error)) => error.into(),
-            PasswordError::TooManyLetters => SendError::TooMany.into(),
+            PasswordError::TooManyLetters => SendCodeError::TooMany.into(),
         }
     }
 }

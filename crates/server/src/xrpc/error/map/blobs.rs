@@ -4,7 +4,10 @@ use allod_blobstore::objects::ObjectError;
 use allod_lexicon::com_atproto::sync;
 
 use super::{CommonError, STORE_RETRY_SECS, XrpcError, damaged};
-use crate::domain::blobs::{read::BlobError, references::ReferenceError, upload::UploadError};
+use crate::domain::{
+    blobs::{read::BlobError, references::ReferenceError, upload::UploadError},
+    repos::blobs::ReadBlobError,
+};
 
 /// When a caller whose upload found no room comes back, in seconds.
 const FULL_RETRY_SECS: u32 = 60;
@@ -47,10 +50,18 @@ impl<E> From<UploadError> for XrpcError<E> {
     }
 }
 
+impl From<ReadBlobError> for XrpcError<sync::get_blob::Error> {
+    fn from(error: ReadBlobError) -> Self {
+        match error {
+            ReadBlobError::Repo(error) => error.into(),
+            ReadBlobError::Blob(error) => error.into(),
+        }
+    }
+}
+
 impl From<BlobError> for XrpcError<sync::get_blob::Error> {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::Repo(error) => error.into(),
             BlobError::NotFound => Self::declared(sync::get_blob::Error::BlobNotFound, error.to_string()),
             BlobError::Object(error) => error.into(),
             BlobError::Read(error) => error.into(),

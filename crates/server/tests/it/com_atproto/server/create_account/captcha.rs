@@ -9,7 +9,7 @@ use std::{
 };
 
 use allod_base::secret::Secret;
-use allod_server::{config::Verification, domain::captcha::CaptchaConfig};
+use allod_server::{adapters::site_verify::CaptchaConfig, config::Verification};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 

@@ -9,9 +9,9 @@ use tokio::{
 };
 
 use crate::{
+    adapters::smtp::{Composer, SmtpError},
     config::ServiceConfig,
     domain::mail::{Message, Transport, TransportError},
-    smtp::{Composer, SmtpError},
 };
 
 /// How much of the command's error output is kept, in bytes.

@@ -1,13 +1,28 @@
 //! Twilio Verify, or whoever speaks like it.
 //!
-//! Spec: <https://www.twilio.com/docs/verify/api/verification>, <https://www.twilio.com/docs/verify/api/verification-check>.
+//! Spec: <https://www.twilio.com/docs/verify/api/verification>,
+//! <https://www.twilio.com/docs/verify/api/verification-check>.
 
+use allod_base::secret::Secret;
 use allod_net::forms::{Answer, Forms};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use url::Url;
 
-use super::{PhoneNumber, ProviderError, TwilioConfig, Verifier};
+use crate::domain::phone::{PhoneNumber, ProviderError, Verifier};
+
+/// An account with Twilio Verify, or with whoever speaks like it.
+#[derive(Clone)]
+pub struct TwilioConfig {
+    /// Where it is.
+    pub base_url: Url,
+    /// The account.
+    pub account_sid: String,
+    /// The account's password.
+    pub auth_token: Secret<String>,
+    /// The service that codes are of.
+    pub service_sid: String,
+}
 
 /// What is read of an answer, good or bad.
 #[derive(Debug, Default, Deserialize)]
@@ -36,14 +51,14 @@ impl Told {
 const NUMBER_REFUSED: &[u32] = &[60200, 60205, 60410, 60605, 21211, 21408, 21610, 21614];
 
 /// Twilio Verify.
-pub(super) struct Twilio {
+pub struct Twilio {
     config: TwilioConfig,
     forms: Forms,
 }
 
 impl Twilio {
     /// Asks nothing yet.
-    pub(super) fn new(config: TwilioConfig, forms: Forms) -> Self {
+    pub fn new(config: TwilioConfig, forms: Forms) -> Self {
         Self { config, forms }
     }
 

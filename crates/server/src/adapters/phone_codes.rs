@@ -10,9 +10,11 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
-use super::{CODE_SECS, PhoneNumber, ProviderError, Verifier};
 use crate::{
-    domain::mail::{Mailbox, Message},
+    domain::{
+        mail::{Mailbox, Message},
+        phone::{CODE_SECS, PhoneNumber, ProviderError, Verifier},
+    },
     limits::DEV_PHONE_CODES_MAX,
 };
 
@@ -26,7 +28,7 @@ struct Sent {
 }
 
 /// Makes codes and shows them.
-pub(super) struct DevCodes {
+pub struct DevCodes {
     mailbox: Arc<Mailbox>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
@@ -35,7 +37,7 @@ pub(super) struct DevCodes {
 
 impl DevCodes {
     /// Shows codes in this mailbox.
-    pub(super) fn new(mailbox: Arc<Mailbox>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
+    pub fn new(mailbox: Arc<Mailbox>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
         Self { mailbox, clock, randomness, sent: Mutex::default() }
     }
 
