@@ -15,10 +15,10 @@ use allod_store::{
     },
 };
 
-use super::{Status, was_ever_active};
 use crate::{
     app::App,
     domain::{
+        account_status::{Status, was_ever_active},
         identity::published::{self, Misfit, PublishedError},
         repos::{self, AnnounceError, OpenError},
     },

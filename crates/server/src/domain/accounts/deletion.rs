@@ -21,10 +21,10 @@ use allod_store::{
     },
 };
 
-use super::was_ever_active;
 use crate::{
     app::App,
     domain::{
+        account_status::was_ever_active,
         email_codes::{CodeError, Purpose},
         passwords::{HashError, Requester, VERIFIED_PASSWORD_CHARS_MAX},
         repos,

@@ -29,12 +29,11 @@ use super::published::{Misfit, PublishedError};
 use crate::{
     app::App,
     domain::{
-        accounts::was_ever_active,
+        account_status::was_ever_active,
         handles, integrity,
         keys::Purpose,
         repos::{self, AnnounceError},
         reserved_keys::FindKeyError,
-        sign_up::queue,
     },
 };
 
@@ -146,7 +145,7 @@ impl Turn {
             settle(app, &earlier).await?;
         }
         let account = accounts::by_did(&*app.db, did).await?.ok_or(ChangeError::NotFound)?;
-        if queue::waits(app, &account).await? {
+        if app.accounts.waits(&account).await? {
             return Err(ChangeError::Waits);
         }
         Ok((turn, account))

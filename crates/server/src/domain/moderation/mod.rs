@@ -17,10 +17,9 @@ use allod_store::{
 };
 
 use super::{
-    accounts::{Status, was_ever_active},
+    account_status::{Status, was_ever_active},
     audit::By,
     repos::{self, AnnounceError},
-    sign_up::queue,
 };
 use crate::app::App;
 
@@ -207,7 +206,7 @@ async fn change_account(
     if is_to_be_active && takedown_ref.is_some() {
         return Err(ModerationError::TakenDown);
     }
-    if is_activated && queue::waits(app, &before).await? {
+    if is_activated && app.accounts.waits(&before).await? {
         return Err(ModerationError::Waits);
     }
     let mut txn = Txn::new();

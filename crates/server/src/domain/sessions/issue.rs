@@ -32,7 +32,6 @@ use crate::{
     domain::{
         email_codes::{CodeError, Purpose},
         mail::SendCodeError,
-        sign_up::queue,
     },
 };
 
@@ -138,7 +137,7 @@ async fn new_scope(app: &App, account: &Account, proof: Proof<'_>) -> Result<Sco
         let is_allowed = matches!(proof, Proof::Password { allow_taken_down: true, .. });
         return if is_allowed { Ok(Scope::TakenDown) } else { Err(OpenError::TakenDown) };
     }
-    if queue::waits(app, account).await? {
+    if app.accounts.waits(account).await? {
         return Ok(Scope::Queued);
     }
     Ok(match proof {
@@ -226,7 +225,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<(Account, TokenPa
 
 /// What a session allows now: one from the time when its account waited allows everything once it was admitted.
 async fn scope_now(app: &App, account: &Account, scope: Scope) -> Result<Scope, ReadError> {
-    let is_admitted = scope == Scope::Queued && !queue::waits(app, account).await?;
+    let is_admitted = scope == Scope::Queued && !app.accounts.waits(account).await?;
     Ok(if is_admitted { Scope::Full } else { scope })
 }
 

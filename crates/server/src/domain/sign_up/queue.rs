@@ -28,10 +28,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts::{
-            deletion::{self, DeleteError},
-            was_ever_active,
-        },
+        accounts::deletion::{self, DeleteError},
         audit::By,
         mail::{Content, Letter},
         repos::{self, AnnounceError},
@@ -129,12 +126,6 @@ pub(super) fn join(txn: &mut Txn, account: &Account, operation: Option<String>, 
     let waiting =
         Waiting { did, since, operation, moves_in, let_in_at: None, next_try_at: since, tries: 0, last_error: None };
     sign_up_queue::insert(txn, &waiting);
-}
-
-/// Whether an account waits, or is just being let in.
-pub async fn waits(app: &App, account: &Account) -> Result<bool, ReadError> {
-    // Whoever waits was never active, which spares asking for all others.
-    Ok(!was_ever_active(account) && sign_up_queue::by_did(&*app.db, &account.did).await?.is_some())
 }
 
 /// Finds an account's place; none when it does not wait.

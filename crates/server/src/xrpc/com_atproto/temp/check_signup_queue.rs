@@ -18,7 +18,7 @@ pub async fn handler(
     request: XrpcRequest<CheckSignupQueue, AccessOrQueued>,
 ) -> XrpcResult<CheckSignupQueue> {
     let account = &request.auth.0.account;
-    let place = if queue::waits(&app, account).await? { queue::place(&app, &account.did).await? } else { None };
+    let place = if app.accounts.waits(account).await? { queue::place(&app, &account.did).await? } else { None };
     Ok(XrpcResponse::new(match place {
         Some(place) => Output {
             activated: false,
