@@ -14,6 +14,7 @@ use crate::{
     adapters::{phone_codes::DevCodes, site_verify::SiteVerify, twilio::Twilio},
     config::{Config, PhoneConfig, Verification},
     domain::{
+        account_lookup::AccountLookup,
         administration::credentials::AdminTries,
         audit::AuditLog,
         blobs::Blobs,
@@ -130,6 +131,8 @@ pub struct App {
     pub firehose: Arc<Firehose>,
     /// The encodings of it that clients subscribe to.
     pub streams: Streams,
+    /// Finds accounts.
+    pub accounts: AccountLookup,
     /// Which handles accounts may have.
     pub handles: HandlePolicy,
     /// Which e-mail addresses accounts may have.
@@ -220,6 +223,7 @@ impl App {
         let integrity = Arc::<Integrity>::default();
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
+            accounts: AccountLookup::new(core.clone()),
             handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
             emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
             invites: Invites::new(core.clone(), audit.clone(), &config),

@@ -26,7 +26,7 @@ use allod_plc::{
 use allod_server::{
     app::{App, Parts},
     config::Config,
-    domain::{accounts::Status, keys::Purpose},
+    domain::{account_status::Status, keys::Purpose},
     jobs, service,
 };
 use allod_store::{

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts::{self, deletion::DeleteError},
+        accounts::deletion::DeleteError,
         administration::{
             self, AdminScope,
             accounts::AdminError,
@@ -562,7 +562,7 @@ fn at(micros: i64) -> String {
 }
 
 async fn found(app: &App, account: &str) -> Result<allod_store::tables::accounts::Account, ControlError> {
-    let found = accounts::find(app, account).await?;
+    let found = app.accounts.find(account).await?;
     found.ok_or_else(|| refusal("NotFound", format!("there is no account {account}")))
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts::{self, Status},
+        account_status::Status,
         administration::identities,
         audit::{Actor, By},
         handles::HandleError,
@@ -34,21 +34,21 @@ pub async fn execute(app: &Arc<App>, command: Command, peer: &mut dyn Peer) -> R
             create_account(app, handle, email, &password, allow_reserved).await.map(Answer::AccountCreated)
         }
         Command::AccountList { cursor, limit } => {
-            let page = accounts::list(app, cursor.as_deref(), i64::from(limit.min(LIST_ITEMS_MAX))).await?;
+            let page = app.accounts.list(cursor.as_deref(), i64::from(limit.min(LIST_ITEMS_MAX))).await?;
             Ok(Answer::Accounts(AccountPage {
                 accounts: page.accounts.iter().map(details).collect(),
                 cursor: page.cursor,
             }))
         }
-        Command::AccountShow { account } => match accounts::find(app, &account).await? {
+        Command::AccountShow { account } => match app.accounts.find(&account).await? {
             Some(account) => show(app, &account).await.map(Answer::Account),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },
-        Command::AccountRotateKey { account } => match accounts::find(app, &account).await? {
+        Command::AccountRotateKey { account } => match app.accounts.find(&account).await? {
             Some(account) => rotate_key(app, &account).await.map(Answer::KeyRotated),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },
-        Command::AccountAddRecoveryKey { account, key } => match accounts::find(app, &account).await? {
+        Command::AccountAddRecoveryKey { account, key } => match app.accounts.find(&account).await? {
             Some(account) => add_recovery_key(app, &account, &key).await.map(Answer::RecoveryKeyAdded),
             None => Err(refusal("NotFound", format!("there is no account {account}"))),
         },

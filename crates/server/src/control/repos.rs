@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts,
+        account_lookup::ACCOUNTS_PER_PAGE_MAX,
         blobs::scrub::BlobScrubError,
         pace::Pace,
         repos::{
@@ -117,7 +117,7 @@ pub(super) async fn verify(
     } else {
         let mut cursor = None;
         loop {
-            let page = accounts::list(app, cursor.as_deref(), accounts::ACCOUNTS_PER_PAGE_MAX).await?;
+            let page = app.accounts.list(cursor.as_deref(), ACCOUNTS_PER_PAGE_MAX).await?;
             for account in &page.accounts {
                 verify_one(app, account, blobs, peer, &mut verified).await?;
             }
@@ -247,7 +247,7 @@ async fn with_progress<T>(work: impl Future<Output = T>, records: &AtomicU64, pe
 }
 
 async fn find(app: &App, account: &str) -> Result<Account, ControlError> {
-    let found = accounts::find(app, account).await?;
+    let found = app.accounts.find(account).await?;
     found.ok_or_else(|| refusal("NotFound", format!("there is no account {account}")))
 }
 

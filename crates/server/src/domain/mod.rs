@@ -1,5 +1,7 @@
 //! What an account is and may do. Knows nothing of HTTP and names no engine.
 
+pub mod account_lookup;
+pub mod account_status;
 pub mod accounts;
 pub mod administration;
 pub mod audit;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     app::App,
     config::ServiceConfig,
-    domain::{accounts, identity::hosted},
+    domain::identity::hosted,
     reply,
     service::RequestContext,
     xrpc::error::{XrpcError, respond},
@@ -43,7 +43,7 @@ pub async fn answer(
 /// Spec: <https://atproto.com/specs/handle#handle-resolution>
 async fn atproto_did(app: &Arc<App>, host: Option<&Host<'_>>, context: RequestContext) -> Response<ResponseBody> {
     let account = match handle_of(host) {
-        Some(handle) => accounts::active_by_handle(app, &handle).await,
+        Some(handle) => app.accounts.active_by_handle(&handle).await,
         None => Ok(None),
     };
     match account {

@@ -9,7 +9,6 @@ use std::{
 use allod_server::{
     app::App,
     domain::{
-        accounts,
         email_codes::{CodeError, Purpose},
         mail::{Content, Letter, Message, SendCodeError, Transport, TransportError},
     },
@@ -70,7 +69,7 @@ impl Transport for Scripted {
 }
 
 async fn account(app: &App, actor: &Actor) -> Account {
-    accounts::by_did(app, &actor.did).await.unwrap().unwrap()
+    app.accounts.by_did(&actor.did).await.unwrap().unwrap()
 }
 
 async fn send(pds: &TestPds, actor: &Actor, purpose: Purpose) -> Result<(), SendCodeError> {

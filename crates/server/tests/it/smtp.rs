@@ -319,7 +319,7 @@ async fn a_mail_server_that_hangs_holds_no_request_up_and_the_letter_is_put_off(
     let (port, seen) = server(Does::Hang).await;
     let pds = TestPds::options().mail_transport(Arc::new(smtp(port))).start().await;
     let alice = pds.account("alice").await;
-    let account = allod_server::domain::accounts::by_did(pds.app(), &alice.did).await.unwrap().unwrap();
+    let account = pds.app().accounts.by_did(&alice.did).await.unwrap().unwrap();
     pds.app().mail.send_code(&account, Purpose::ConfirmEmail).await.unwrap();
     while seen.commands.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
@@ -339,7 +339,7 @@ async fn a_letter_goes_out_once_the_mail_server_is_back() {
     drop(listener);
     let pds = TestPds::options().mail_transport(Arc::new(smtp(port))).start().await;
     let alice = pds.account("alice").await;
-    let account = allod_server::domain::accounts::by_did(pds.app(), &alice.did).await.unwrap().unwrap();
+    let account = pds.app().accounts.by_did(&alice.did).await.unwrap().unwrap();
     pds.app().mail.send_code(&account, Purpose::ConfirmEmail).await.unwrap();
     pds.deliver_mail().await;
     let status = pds.app().mail.status().await.unwrap();

@@ -15,10 +15,10 @@ use allod_store::{
     },
 };
 
-use super::Status;
 use crate::{
     app::App,
     domain::{
+        account_status::Status,
         identity::published::{self, Misfit, PublishedError},
         repos::{self, AnnounceError, OpenError},
     },

@@ -16,7 +16,7 @@ use crate::domain::audit::By;
 use crate::{
     app::App,
     domain::{
-        accounts::{self, Status},
+        account_status::Status,
         identity::{
             changes::{Turn, identity_event},
             hosted,
@@ -117,7 +117,7 @@ async fn try_publish(app: &Arc<App>, by: &By, account: &str, publish: Publish) -
     let mut txn = Txn::new();
     did_web::publish(&mut txn, &did, elsewhere.as_ref());
     app.audit.note(&mut txn, by, did.as_str());
-    if let Some(account) = accounts::by_did(app, &did).await?
+    if let Some(account) = app.accounts.by_did(&did).await?
         && Status::of(&account).is_active()
     {
         stored::assert_active(&mut txn, &did);
@@ -157,7 +157,7 @@ fn elsewhere(
 }
 
 async fn found(app: &App, account: &str) -> Result<HostedDid, DidWebError> {
-    let did = match accounts::find(app, account).await? {
+    let did = match app.accounts.find(account).await? {
         Some(account) => Some(account.did),
         None => match AtIdentifier::parse(account.trim()) {
             Ok(AtIdentifier::Did(did)) => Some(did),

@@ -23,7 +23,6 @@ use allod_net::{
 };
 use allod_store::ReadError as StoreError;
 
-use super::accounts;
 use crate::app::App;
 
 /// Why there is no document for a DID.
@@ -55,7 +54,7 @@ pub async fn resolve_handle(
     handle: &Handle,
     freshness: Freshness,
 ) -> Result<Option<Did>, HandleLookupError> {
-    if let Some(account) = accounts::active_by_handle(app, handle).await? {
+    if let Some(account) = app.accounts.active_by_handle(handle).await? {
         return Ok(Some(account.did));
     }
     if app.handles.is_under_service_domain(handle) {

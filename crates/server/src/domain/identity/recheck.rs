@@ -6,7 +6,7 @@ use allod_store::{ReadError, tables::accounts as stored};
 use parking_lot::Mutex;
 
 use super::published::{self, PublishedError};
-use crate::{app::App, domain::accounts::Status};
+use crate::{app::App, domain::account_status::Status};
 
 /// How long it rests between passes, in seconds.
 pub const PASS_EVERY_SECS: u64 = 15 * 60;

@@ -17,7 +17,7 @@ use allod_store::{
 };
 
 use super::{
-    accounts::Status,
+    account_status::Status,
     audit::By,
     repos::{self, AnnounceError},
 };

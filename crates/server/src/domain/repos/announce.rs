@@ -22,7 +22,7 @@ use super::turns::{self, Busy};
 use crate::{
     app::App,
     domain::{
-        accounts::Status,
+        account_status::Status,
         keys::{Purpose, UnwrapError},
     },
 };

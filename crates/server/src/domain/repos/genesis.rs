@@ -13,7 +13,7 @@ use allod_store::{
 };
 
 use super::stored_head;
-use crate::{app::App, domain::accounts::Status};
+use crate::{app::App, domain::account_status::Status};
 
 const CLOCK_ID_MASK: u16 = 0x3ff;
 

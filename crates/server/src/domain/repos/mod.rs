@@ -37,7 +37,7 @@ pub use open::{OpenError, OpenRepo, Repositories, open};
 pub use size::{Size, size};
 pub use turns::{Busy, Turn, turn};
 
-use super::{accounts::Status, shares::Crowded};
+use super::{account_status::Status, shares::Crowded};
 use crate::app::App;
 
 /// Who asks to read a repository.

@@ -20,7 +20,7 @@ use super::{Reader, RepoError};
 use crate::{
     app::App,
     domain::{
-        accounts::Status,
+        account_status::Status,
         identity::{DocumentError, resolve_document},
         integrity,
     },

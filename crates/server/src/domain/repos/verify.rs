@@ -18,7 +18,7 @@ use allod_store::{
 use super::record;
 use crate::{
     app::App,
-    domain::{accounts, keys::Purpose, pace::Pace},
+    domain::{keys::Purpose, pace::Pace},
     limits::{RECORD_BYTES_PER_READ, VERIFY_PROBLEMS_MAX},
 };
 
@@ -163,7 +163,7 @@ async fn look(
 ) -> Result<Report, ReadError> {
     let mut report = Report { rev: head.map(|head| head.rev), ..Report::default() };
     let Some(head) = head else {
-        if accounts::by_did(app, did).await?.is_some() {
+        if app.accounts.by_did(did).await?.is_some() {
             report.add(Problem::NoRepo);
         }
         return Ok(report);

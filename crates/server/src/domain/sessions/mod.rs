@@ -129,7 +129,7 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     if password.expose().chars().count() > VERIFIED_PASSWORD_CHARS_MAX {
         return Err(SignInError::PasswordTooLong);
     }
-    let account = super::accounts::find(app, &identifier).await?;
+    let account = app.accounts.find(&identifier).await?;
     let app_password = match &account {
         Some(account) => app_passwords::find(app, &account.did, &password).await?,
         None => None,
@@ -159,8 +159,8 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<(Account, TokenPair),
     }
 }
 
-/// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody, and of those of an account that
-/// was taken down only such as were made for that.
+/// Tells whom an access token speaks for; a token of an ended sign-in speaks for nobody, and of those of an account
+/// that was taken down only such as were made for that.
 pub async fn authenticate(app: &App, access_token: &str) -> Result<Session, SessionError> {
     let now = app.newest_time.now_micros();
     let audience = app.config.service.did.as_str();

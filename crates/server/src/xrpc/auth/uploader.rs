@@ -8,7 +8,6 @@ use super::{Access, AuthError, AuthRequest, Authenticate, session::bearer};
 use crate::{
     app::App,
     domain::{
-        accounts,
         service_auth::{self, ServiceAuthError},
         sessions::SessionError,
     },
@@ -23,7 +22,7 @@ impl Authenticate<App> for Uploader {
         let token = bearer(&request.credential()?)?;
         let account = if ServiceToken::decode(token.expose()).is_ok() {
             let did = issuer(&request, token.expose()).await?;
-            let account = accounts::by_did(request.state, &did).await?;
+            let account = request.state.accounts.by_did(&did).await?;
             Arc::new(account.ok_or(SessionError::AccountGone(did))?)
         } else {
             Access::authenticate(request).await?.0.account

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        accounts::Status,
+        account_status::Status,
         keys::Purpose,
         repos::{open, turns},
     },

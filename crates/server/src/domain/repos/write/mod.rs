@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{accounts::Status, blobs::references::ReferenceError},
+    domain::{account_status::Status, blobs::references::ReferenceError},
 };
 
 /// What is asked of a repository: all of it or nothing.

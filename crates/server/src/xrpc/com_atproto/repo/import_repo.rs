@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use crate::{
     app::App,
     domain::{
-        accounts::Status,
+        account_status::Status,
         repos::{
             import::{self, Import},
             write::NotAllowed,

@@ -14,7 +14,7 @@ use crate::{
     access,
     app::App,
     domain::{
-        accounts::Status,
+        account_status::Status,
         identity::session_document,
         sessions::{self, SignIn},
     },

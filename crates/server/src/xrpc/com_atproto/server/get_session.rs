@@ -9,7 +9,7 @@ use allod_store::tables::accounts::Account;
 
 use crate::{
     app::App,
-    domain::{accounts::Status, identity::session_document, sessions::SessionError},
+    domain::{account_status::Status, identity::session_document, sessions::SessionError},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrQueued},
 };
 

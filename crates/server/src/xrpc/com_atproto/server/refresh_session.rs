@@ -8,7 +8,7 @@ use allod_lexicon::com_atproto::server::refresh_session::{Output, RefreshSession
 
 use crate::{
     app::App,
-    domain::{accounts::Status, identity::session_document, sessions},
+    domain::{account_status::Status, identity::session_document, sessions},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::RefreshToken},
 };
 

@@ -9,7 +9,7 @@ use allod_store::tables::repos::Listed;
 
 use crate::{
     app::App,
-    domain::{accounts::Status, repos::list},
+    domain::{account_status::Status, repos::list},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
