@@ -43,13 +43,17 @@ fn unused_entries(tree: &[Source], metadata: &Metadata) -> Vec<Finding> {
     unused.map(|name| Finding::of("Cargo.toml", format!("no crate depends on {name}"))).collect()
 }
 
-/// Tells whether a line of code has this word.
+/// Tells whether a line of code names this crate: at the start of a path, as a macro, or in an import. A variable or a
+/// text with the same word does not count.
 fn names(line: &str, name: &str) -> bool {
     let code = line.split("//").next().unwrap_or(line);
+    let is_import = code.trim_start().trim_start_matches("pub ").starts_with("use ");
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(name).any(|(at, _)| {
         let (before, rest) = code.split_at(at);
-        !before.ends_with(is_part) && !rest.strip_prefix(name).unwrap_or(rest).starts_with(is_part)
+        let after = rest.strip_prefix(name).unwrap_or(rest);
+        let starts_a_path = !before.ends_with(is_part) && (!before.ends_with("::") || before.trim_start() == "::");
+        starts_a_path && !after.starts_with(is_part) && (is_import || after.starts_with("::") || after.starts_with('!'))
     })
 }
 
@@ -69,6 +73,17 @@ mod tests {
         assert_eq!(found("crates/a/src/lib.rs", "// tokio_util\nuse tokio_utils::task;", None), 1);
         assert_eq!(found("crates/a/tests/it.rs", "use tokio_util::task;", None), 1);
         assert_eq!(found("crates/a/tests/it.rs", "use tokio_util::task;", Some("dev")), 0);
+        assert_eq!(found("crates/a/tests/it.rs", "use tokio::task;", Some("dev")), 1);
+    }
+
+    #[test]
+    fn a_word_that_happens_to_be_a_crates_name_is_no_use_of_it() {
+        for code in ["let tokio_util = 1;", "let a = \"tokio_util\";", "crate::tokio_util::go();"] {
+            assert_eq!(found("crates/a/src/lib.rs", code, None), 1, "{code}");
+        }
+        for code in ["tokio_util::go();", "tokio_util!(1);", "pub use tokio_util as util;", "#[tokio_util::test]"] {
+            assert_eq!(found("crates/a/src/lib.rs", code, None), 0, "{code}");
+        }
     }
 
     #[test]
