@@ -1,4 +1,4 @@
-//! How a source file looks: its size, its name, its head, and no work left undone.
+//! How a source file looks: its size, its name and place, its head, and no work left undone.
 
 use super::{Finding, Source};
 
@@ -8,6 +8,8 @@ const FILE_LINES_MAX: usize = 800;
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "manager"];
 /// Words that leave work undone.
 const UNDONE: &[&str] = &["todo!(", "unimplemented!(", "#[ignore"];
+/// Where modules with submodules may still be beside their folder. Test folders mirror the endpoints and may too.
+const MIXED_PLACES: &[&str] = &["crates/server/", "crates/testkit/"];
 /// This file, which must name what it forbids.
 const SELF: &str = "xtask/src/tidy/sources.rs";
 
@@ -26,11 +28,21 @@ pub(super) fn check(tree: &[Source]) -> Vec<Finding> {
         if !tests_beside_code && !source.text.trim_start().starts_with("//!") {
             findings.push(Finding::of(&source.path, "no `//!` head that says what the module owns"));
         }
+        if let Some(folder) = folder_beside(tree, source) {
+            findings.push(Finding::of(&source.path, format!("has submodules: move it to {folder}mod.rs")));
+        }
         if source.path != SELF {
             findings.extend(undone(source));
         }
     }
     findings
+}
+
+/// The folder of a module that is beside it: `foo.rs` and `foo/`, where `foo/mod.rs` is the style.
+fn folder_beside(tree: &[Source], source: &Source) -> Option<String> {
+    let is_checked = source.path.contains("/src/") && !MIXED_PLACES.iter().any(|place| source.path.starts_with(place));
+    let folder = format!("{}/", source.path.strip_suffix(".rs").filter(|_| is_checked)?);
+    tree.iter().any(|other| other.path.starts_with(&folder)).then_some(folder)
 }
 
 fn undone(source: &Source) -> impl Iterator<Item = Finding> {
@@ -66,6 +78,19 @@ mod tests {
         assert_eq!(found("crates/store/src/common/mod.rs", "//! Things.\n"), 1);
         assert_eq!(found("crates/store/src/txn.rs", "fn f() {}\n"), 1);
         assert_eq!(found("crates/store/src/txn/tests.rs", "fn f() {}\n"), 0);
+    }
+
+    #[test]
+    fn a_module_with_submodules_is_in_their_folder() {
+        let found = |module: &str| {
+            let folder = module.strip_suffix("/mod.rs").or(module.strip_suffix(".rs")).unwrap_or_default();
+            let inner = format!("{folder}/inner.rs");
+            check(&[Source::new(module, "//! Outer.\n"), Source::new(&inner, "//! Inner.\n")]).len()
+        };
+        assert_eq!(found("crates/store/src/txn.rs"), 1);
+        assert_eq!(found("crates/store/src/txn/mod.rs"), 0);
+        assert_eq!(found("crates/store/tests/it/txn.rs"), 0);
+        assert_eq!(found("crates/server/src/control.rs"), 0);
     }
 
     #[test]

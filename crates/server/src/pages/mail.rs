@@ -1,9 +1,8 @@
 //! `/dev/mail`: the mail that dev mode captured, newest first, as a page or with `?format=json`.
 
-use std::fmt::Write;
-
 use allod_base::clock;
 use allod_http::body::ResponseBody;
+use askama::Template;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 use serde_json::json;
 use url::form_urlencoded;
@@ -38,24 +37,22 @@ fn json(messages: &[Message]) -> String {
     json!({ "messages": messages }).to_string()
 }
 
+/// The page that shows captured mail.
+#[derive(Template)]
+#[template(path = "captured_mail.html")]
+struct Page<'a> {
+    letters: Vec<Captured<'a>>,
+}
+
+struct Captured<'a> {
+    message: &'a Message,
+    time: String,
+}
+
 fn page(messages: &[Message]) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Captured mail</title>\
-         <style>body{font-family:sans-serif;max-width:50em;margin:2em auto}pre{white-space:pre-wrap}</style>\
-         <h1>Captured mail</h1>",
-    );
-    if messages.is_empty() {
-        page.push_str("<p>Nothing yet.</p>");
-    }
-    for message in messages.iter().rev() {
-        let time = clock::datetime(message.time_micros);
-        let (subject, to, text) =
-            (html::escape(&message.subject), html::escape(&message.to), html::escape(&message.text));
-        // Writing to a String can't fail.
-        let _ = write!(page, "<h2>{subject}</h2><p>To {to}, {time}</p><pre>{text}</pre>");
-    }
-    page.push_str("</html>");
-    page
+    let time = |message: &Message| clock::datetime(message.time_micros);
+    let letters = messages.iter().rev().map(|message| Captured { message, time: time(message) }).collect();
+    html::render(&Page { letters })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What letters say, as plain text and as HTML. Whatever comes from elsewhere is escaped.
+//! What letters say, as plain text and as HTML. The templates escape whatever comes from elsewhere.
 
-use std::fmt::Write;
+use askama::Template;
 
 use super::{Content, Message};
 use crate::{
@@ -14,9 +14,36 @@ use crate::{
 /// The longest subject line sent, in characters.
 const SUBJECT_CHARS_MAX: usize = 200;
 
+/// A paragraph of a letter. It has no control characters.
 enum Part {
     Words(String),
     Code(String),
+}
+
+/// A letter as plain text.
+#[derive(Template)]
+#[template(path = "mail/letter.txt")]
+struct PlainText<'a> {
+    parts: &'a [Part],
+    name: &'a str,
+    url: &'a str,
+}
+
+/// The same letter as HTML.
+#[derive(Template)]
+#[template(path = "mail/letter.html")]
+struct Html<'a> {
+    subject: &'a str,
+    parts: &'a [Part],
+    name: &'a str,
+    url: &'a str,
+}
+
+/// What an operator wrote as plain text, as HTML.
+#[derive(Template)]
+#[template(path = "mail/from_operator.html")]
+struct FromOperator {
+    lines: Vec<String>,
 }
 
 /// Writes a letter.
@@ -30,23 +57,28 @@ pub(super) fn message(
     let id = data_encoding::HEXLOWER.encode(letter_id);
     if let Content::FromOperator { subject, body } = content {
         let text = if body.contains('<') { without_tags(body) } else { body.clone() };
-        let html = if body.contains('<') { body.clone() } else { format!("<p>{}</p>", lines(body)) };
+        let html = if body.contains('<') {
+            body.clone()
+        } else {
+            html::render(&FromOperator { lines: body.lines().map(one_line).collect() })
+        };
         return Message { id, to, subject: subject_line(subject), text, html, time_micros };
     }
     let (subject, parts) = parts(service, content);
+    let (name, url) = (&one_line(&service.name), &service.public_url);
     Message {
         id,
         to,
         subject: subject_line(subject),
-        text: text(service, &parts),
-        html: html(service, subject, &parts),
+        text: html::render(&PlainText { parts: &parts, name, url }),
+        html: html::render(&Html { subject, parts: &parts, name, url }),
         time_micros,
     }
 }
 
 fn parts(service: &ServiceConfig, content: &Content) -> (&'static str, Vec<Part>) {
     let name = &service.name;
-    let words = |text: String| Part::Words(text);
+    let words = |text: String| Part::Words(one_line(&text));
     match content {
         Content::Code { purpose, handle, code } => {
             let (subject, why, if_not) = asked(*purpose);
@@ -147,41 +179,6 @@ fn asked(purpose: Purpose) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn text(service: &ServiceConfig, parts: &[Part]) -> String {
-    let mut text = String::new();
-    for part in parts {
-        // Writing to a String can't fail.
-        let _ = match part {
-            Part::Words(words) => write!(text, "{}\n\n", one_line(words)),
-            Part::Code(code) => write!(text, "    {code}\n\n"),
-        };
-    }
-    let _ = write!(text, "-- \n{}\n{}\n", one_line(&service.name), service.public_url);
-    text
-}
-
-fn html(service: &ServiceConfig, title: &str, parts: &[Part]) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title></head>\
-         <body style=\"font-family:sans-serif;line-height:1.5;max-width:36em;margin:2em auto;padding:0 1em\">",
-        escape(title)
-    );
-    for part in parts {
-        // Writing to a String can't fail.
-        let _ = match part {
-            Part::Words(words) => write!(html, "<p>{}</p>", escape(words)),
-            Part::Code(code) => write!(
-                html,
-                "<p style=\"font-family:monospace;font-size:1.6em;letter-spacing:.1em\"><b>{}</b></p>",
-                escape(code)
-            ),
-        };
-    }
-    let (name, url) = (escape(&service.name), escape(&service.public_url));
-    let _ = write!(html, "<hr><p style=\"color:#555\">{name}<br><a href=\"{url}\">{url}</a></p></body></html>");
-    html
-}
-
 /// A line of a header: no control characters, and not without end.
 fn subject_line(subject: &str) -> String {
     one_line(subject).chars().take(SUBJECT_CHARS_MAX).collect()
@@ -189,10 +186,6 @@ fn subject_line(subject: &str) -> String {
 
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("<br>")
 }
 
 /// The words of an HTML text, for those who read no HTML.
@@ -211,11 +204,6 @@ fn without_tags(html: &str) -> String {
         }
     }
     text.split('\n').map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
-}
-
-/// A letter's texts have no control characters.
-fn escape(text: &str) -> String {
-    html::escape(&text.replace(char::is_control, " "))
 }
 
 #[cfg(test)]
@@ -253,6 +241,29 @@ mod tests {
             assert!(!letter.html.contains("<b>PDS") && letter.html.contains("Jo&#39;s &lt;b&gt;PDS"));
             assert!(!letter.text.contains('\r') && !letter.subject.is_empty());
         }
+    }
+
+    #[test]
+    fn a_letter_is_laid_out_in_paragraphs() {
+        let content = Content::Code {
+            purpose: Purpose::SignIn,
+            handle: Handle::parse("alice.example").unwrap(),
+            code: Secret::new("ABCDE-FGHIJ".to_owned()),
+        };
+        let letter = written(&content);
+        let name = "Jo's <b>PDS</b>  Bcc: all@example.com";
+        let text = format!(
+            "Hello @alice.example,\n\nto sign in, enter the code below. Your code at {name} is:\n\n    ABCDE-FGHIJ\n\n\
+             It can be used once, within {} minutes. Give it to nobody.\n\n\
+             If you are not signing in, somebody else knows your password: change it.\n\n\
+             -- \n{name}\nhttps://pds.example\n",
+            CODE_SECS / 60
+        );
+        assert_eq!(letter.text, text);
+        let link = "<br><a href=\"https://pds.example\">https://pds.example</a></p>\n</body>\n</html>";
+        assert!(letter.html.starts_with("<!doctype html>\n<html lang=\"en\">\n<head>"), "{}", letter.html);
+        assert!(letter.html.contains("\n<p>Hello @alice.example,</p>\n<p>to sign in"), "{}", letter.html);
+        assert!(letter.html.ends_with(link), "{}", letter.html);
     }
 
     #[test]
