@@ -24,6 +24,7 @@ use crate::{
         firehose::Firehose,
         handles::HandlePolicy,
         identity::{changes::Changes, recheck::Round},
+        identity_lookup::IdentityLookup,
         integrity::Integrity,
         invites::Invites,
         keyed_hash::KeyedHash,
@@ -93,7 +94,9 @@ pub struct App {
     /// The did:plc directory.
     pub plc: PlcClient,
     /// Looks up other people's identities.
-    pub resolver: Resolver,
+    pub resolver: Arc<Resolver>,
+    /// Looks up identities, those of accounts here with them.
+    pub identities: IdentityLookup,
     /// The identities that are being changed.
     pub identity_changes: Changes,
     /// Where the checking of what is published of accounts is.
@@ -217,11 +220,21 @@ impl App {
             // A developer asks as often as it takes, like everywhere else.
             is_counted: config.rate_limits.enabled || !config.dev_mode,
         }));
+        let resolver = Arc::new(resolver);
+        let accounts = AccountLookup::new(core.clone());
+        let handles = HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs);
         let integrity = Arc::<Integrity>::default();
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
-            accounts: AccountLookup::new(core.clone()),
-            handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
+            identities: IdentityLookup::new(
+                core.clone(),
+                Arc::clone(&resolver),
+                accounts.clone(),
+                handles.clone(),
+                &config,
+            ),
+            accounts,
+            handles,
             emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
             invites: Invites::new(core.clone(), audit.clone(), &config),
             reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub use mint::{MintError, TokenRequest, mint};
 
-use super::identity::{DocumentError, resolve_document};
+use super::identity_lookup::DocumentError;
 use crate::app::App;
 
 /// Who signed a token, and what is needed to use it up.
@@ -78,8 +78,8 @@ pub async fn verify(app: &App, token: &str, method: &Nsid) -> Result<ServicePrin
     })
 }
 
-/// Checks a token of the moderation service for one method. It speaks with its signing key, or as its labeler with the key
-/// of its labels.
+/// Checks a token of the moderation service for one method. It speaks with its signing key, or as its labeler with the
+/// key of its labels.
 pub async fn verify_moderation(app: &App, token: &str, method: &Nsid) -> Result<Did, ModerationTokenError> {
     let unverified = decode(app, token, method)?;
     let moderation = app.config.moderation_service_did.as_ref();
@@ -126,7 +126,7 @@ async fn check_signature(
     freshness: Freshness,
 ) -> Result<ServiceToken, ServiceAuthError> {
     let did = token.issuer();
-    let document = resolve_document(app, did, freshness).await;
+    let document = app.identities.resolve_document(did, freshness).await;
     let document = document.map_err(|error| match error {
         DocumentError::Read(error) => ServiceAuthError::Read(error),
         DocumentError::Resolve(source) => ServiceAuthError::Unresolvable { did: did.clone(), source },
