@@ -38,6 +38,7 @@ use crate::{
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
         reserved_keys::ReservedKeys,
+        service_auth::ServiceAuth,
         sessions::SessionKeys,
         shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
@@ -96,7 +97,9 @@ pub struct App {
     /// Looks up other people's identities.
     pub resolver: Arc<Resolver>,
     /// Looks up identities, those of accounts here with them.
-    pub identities: IdentityLookup,
+    pub identities: Arc<IdentityLookup>,
+    /// Makes and checks service tokens.
+    pub service_auth: ServiceAuth,
     /// The identities that are being changed.
     pub identity_changes: Changes,
     /// Where the checking of what is published of accounts is.
@@ -183,7 +186,6 @@ impl App {
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
         let posted = Arc::default();
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&posted)));
-        let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
         let newest_time = Arc::new(NewestTime::new(Arc::clone(&clock)));
         let core = Core {
             db: Arc::clone(&db),
@@ -221,18 +223,21 @@ impl App {
             is_counted: config.rate_limits.enabled || !config.dev_mode,
         }));
         let resolver = Arc::new(resolver);
+        let firehose = Firehose::new(core.clone(), Arc::clone(&resolver), &config);
         let accounts = AccountLookup::new(core.clone());
         let handles = HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs);
+        let identities = Arc::new(IdentityLookup::new(
+            core.clone(),
+            Arc::clone(&resolver),
+            accounts.clone(),
+            handles.clone(),
+            &config,
+        ));
         let integrity = Arc::<Integrity>::default();
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
-            identities: IdentityLookup::new(
-                core.clone(),
-                Arc::clone(&resolver),
-                accounts.clone(),
-                handles.clone(),
-                &config,
-            ),
+            service_auth: ServiceAuth::new(core.clone(), Arc::clone(&keyring), Arc::clone(&identities), &config),
+            identities,
             accounts,
             handles,
             emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
@@ -245,8 +250,6 @@ impl App {
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),
-            keyring,
-            keyed_hash,
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
@@ -266,6 +269,8 @@ impl App {
             captcha,
             phone,
             config,
+            keyring,
+            keyed_hash,
             core,
             db,
             clock,

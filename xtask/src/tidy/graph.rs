@@ -20,18 +20,8 @@ const APPLICATION: &str = "App";
 const CIRCLE: &[&str] = &[];
 
 /// The modules with functions that take the whole application still.
-const WHOLE_APPLICATION: &[&str] = &[
-    "accounts",
-    "administration",
-    "firehose",
-    "identity",
-    "moderation",
-    "repos",
-    "scrub",
-    "service_auth",
-    "sessions",
-    "sign_up",
-];
+const WHOLE_APPLICATION: &[&str] =
+    &["accounts", "administration", "identity", "moderation", "repos", "scrub", "sessions", "sign_up"];
 
 /// A module of the domain.
 #[derive(Debug, Default)]
