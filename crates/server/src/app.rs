@@ -25,6 +25,7 @@ use crate::{
         firehose::Firehose,
         handles::HandlePolicy,
         identity::{changes::Changes, recheck::Round},
+        identity_lookup::IdentityLookup,
         integrity::Integrity,
         invites::Invites,
         keyed_hash::KeyedHash,
@@ -38,6 +39,7 @@ use crate::{
         remembered::{Forgetting, Remembered},
         repos::{Repositories, import::Imports},
         reserved_keys::ReservedKeys,
+        service_auth::ServiceAuth,
         sessions::SessionKeys,
         shares::AnswerBudget,
         sign_up::{SignUps, failpoint::Failpoints, queue::Timetable},
@@ -96,7 +98,11 @@ pub struct App {
     /// The did:plc directory.
     pub plc: PlcClient,
     /// Looks up other people's identities.
-    pub resolver: Resolver,
+    pub resolver: Arc<Resolver>,
+    /// Looks up identities, those of accounts here with them.
+    pub identities: Arc<IdentityLookup>,
+    /// Makes and checks service tokens.
+    pub service_auth: ServiceAuth,
     /// The identities that are being changed.
     pub identity_changes: Changes,
     /// Where the checking of what is published of accounts is.
@@ -183,7 +189,6 @@ impl App {
         let mailbox = is_captured.then(|| Arc::new(Mailbox::default()));
         let posted = Arc::default();
         let db: Db = Arc::new(Forgetting::new(db, Arc::clone(&remembered), Arc::clone(&posted)));
-        let firehose = Firehose::new(Arc::clone(&db), &config.firehose);
         let newest_time = Arc::new(NewestTime::new(Arc::clone(&clock)));
         let core = Core {
             db: Arc::clone(&db),
@@ -220,11 +225,24 @@ impl App {
             // A developer asks as often as it takes, like everywhere else.
             is_counted: config.rate_limits.enabled || !config.dev_mode,
         }));
+        let resolver = Arc::new(resolver);
+        let firehose = Firehose::new(core.clone(), Arc::clone(&resolver), &config);
+        let accounts = AccountLookup::new(core.clone());
+        let handles = HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs);
+        let identities = Arc::new(IdentityLookup::new(
+            core.clone(),
+            Arc::clone(&resolver),
+            accounts.clone(),
+            handles.clone(),
+            &config,
+        ));
         let integrity = Arc::<Integrity>::default();
         let audit = AuditLog::new(core.clone());
         Ok(Arc::new(Self {
-            accounts: AccountLookup::new(core.clone()),
-            handles: HandlePolicy::new(config.sign_up.handle_domains.clone(), config.identity.handle_hold_secs),
+            service_auth: ServiceAuth::new(core.clone(), Arc::clone(&keyring), Arc::clone(&identities), &config),
+            identities,
+            accounts,
+            handles,
             emails: EmailPolicy::new(config.sign_up.disposable_domains.clone()),
             invites: Invites::new(core.clone(), audit.clone(), &config),
             reserved_keys: ReservedKeys::new(core.clone(), Arc::clone(&keyring)),
@@ -235,8 +253,6 @@ impl App {
             remembered,
             identity_changes: Changes::default(),
             identity_round: Round::default(),
-            keyring,
-            keyed_hash,
             rotation_key,
             session_keys: SessionKeys::new(config.secrets.jwt_secret.expose().as_bytes()),
             passwords: PasswordPool::new(config.password_hash_workers, config.password_hash_cost)?,
@@ -257,6 +273,8 @@ impl App {
             captcha,
             phone,
             config,
+            keyring,
+            keyed_hash,
             core,
             db,
             clock,

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     domain::{
         audit::{Actor, By},
-        firehose::status::{self, Status},
+        firehose::status::Status,
     },
     limits::{SEQUENCE_RAISE_DEFAULT, SEQUENCE_RAISE_MAX},
 };
@@ -96,7 +96,7 @@ pub struct RelayStatus {
 }
 
 pub(super) async fn status(app: &App) -> Result<FirehoseStatus, ReadError> {
-    let Status { newest, oldest, ring_bytes, ahead, listeners, relays } = status::read(app).await?;
+    let Status { newest, oldest, ring_bytes, ahead, listeners, relays } = app.firehose.status().await?;
     let time = |micros: i64| clock::datetime(clock::from_store(micros));
     let subscribers = listeners.into_iter().map(|listener| SubscriberStatus {
         address: listener.address.to_string(),

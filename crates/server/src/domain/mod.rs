@@ -16,6 +16,7 @@ pub mod handles;
 pub mod homographs;
 pub mod html;
 pub mod identity;
+pub mod identity_lookup;
 pub mod installation;
 pub mod integrity;
 pub mod invites;

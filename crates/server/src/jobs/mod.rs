@@ -14,11 +14,10 @@ use crate::{
     domain::{
         accounts::{deletion, email},
         blobs::collect,
-        firehose,
         identity::{changes, recheck},
         phone,
         repos::{import, retired},
-        scrub, service_auth,
+        scrub,
         sessions::notice,
         sign_up::{
             queue,
@@ -61,12 +60,12 @@ const JOBS: [Job; 15] = [
     Job {
         name: "event retention",
         every_secs: PASS_EVERY_SECS,
-        run: |app| silent("event retention", firehose::retention::trim(app)).boxed(),
+        run: |app| silent("event retention", app.firehose.trim()).boxed(),
     },
     Job {
         name: "requestCrawl",
         every_secs: PASS_EVERY_SECS,
-        run: |app| silent("requestCrawl", firehose::relays::pass(app)).boxed(),
+        run: |app| silent("requestCrawl", app.firehose.ask_relays()).boxed(),
     },
     Job {
         name: "blob collection",
@@ -101,7 +100,7 @@ const JOBS: [Job; 15] = [
     Job {
         name: "service token expiry",
         every_secs: EXPIRY_EVERY_SECS,
-        run: |app| silent("service token expiry", service_auth::forget_used(app)).boxed(),
+        run: |app| silent("service token expiry", app.service_auth.forget_used()).boxed(),
     },
     Job {
         name: "newest time",

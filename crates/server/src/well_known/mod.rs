@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     app::App,
     config::ServiceConfig,
-    domain::identity::hosted,
+    domain::identity_lookup::hosted,
     reply,
     service::RequestContext,
     xrpc::error::{XrpcError, respond},
@@ -75,8 +75,8 @@ async fn did_json(app: &Arc<App>, host: Option<&Host<'_>>, context: RequestConte
 async fn hosted_document(app: &App, host: Option<&Host<'_>>) -> Result<Option<DidDocument>, ReadError> {
     let handle = handle_of(host);
     let Some(did) = handle.as_ref().and_then(hosted::did_of) else { return Ok(None) };
-    let made = hosted::find(app, &did).await?;
-    Ok(made.and_then(|made| hosted::document(app, &made)))
+    let made = app.identities.find_hosted(&did).await?;
+    Ok(made.and_then(|made| app.identities.hosted_document(&made)))
 }
 
 fn not_found() -> Response<ResponseBody> {

@@ -17,11 +17,8 @@ use crate::{
     app::App,
     domain::{
         account_status::Status,
-        identity::{
-            changes::{Turn, identity_event},
-            hosted,
-            published::is_same_endpoint,
-        },
+        identity::changes::{Turn, identity_event},
+        identity_lookup::{hosted, is_same_endpoint},
     },
 };
 
@@ -89,7 +86,7 @@ pub async fn show(app: &App, account: &str) -> Result<Shown, DidWebError> {
     Ok(Shown {
         has_account: hosted.account.is_some(),
         is_elsewhere: hosted.elsewhere.is_some(),
-        document: hosted::document(app, &hosted),
+        document: app.identities.hosted_document(&hosted),
         did: hosted.did,
     })
 }
@@ -166,7 +163,7 @@ async fn found(app: &App, account: &str) -> Result<HostedDid, DidWebError> {
         },
     };
     let hosted = match did {
-        Some(did) => hosted::find(app, &did).await?,
+        Some(did) => app.identities.find_hosted(&did).await?,
         None => None,
     };
     hosted.ok_or_else(|| DidWebError::NotFound(account.trim().to_owned()))

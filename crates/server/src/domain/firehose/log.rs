@@ -28,8 +28,8 @@ pub(super) struct Page<B> {
 }
 
 /// Reads a page for a subscriber that catches up. Left out are the events of accounts that are taken down, except
-/// `#account` events of an account that is not active, and all events of deleted accounts except the deletion itself, also
-/// when the DID has another account since.
+/// `#account` events of an account that is not active, and all events of deleted accounts except the deletion itself,
+/// also when the DID has another account since.
 pub(super) async fn page<B: EncodedBatch>(
     firehose: &Firehose,
     of_address: Arc<Semaphore>,
@@ -75,12 +75,12 @@ pub(super) async fn live_page<B: EncodedBatch>(firehose: &Firehose, after: Seq) 
 
 /// The oldest event there is.
 pub(super) async fn oldest(firehose: &Firehose) -> Result<Option<Event>, ReadError> {
-    Ok(firehose.db.events(0, 1).await?.pop())
+    Ok(firehose.core.db.events(0, 1).await?.pop())
 }
 
 /// Tells whether events behind the number are gone. Numbers that no event ever had are not missing.
 pub(super) async fn is_trimmed_behind(firehose: &Firehose, cursor: Seq) -> Result<bool, ReadError> {
-    match meta::events_trimmed(&*firehose.db).await? {
+    match meta::events_trimmed(&*firehose.core.db).await? {
         Some(trimmed) => Ok(cursor < trimmed),
         // Nothing was removed, or by a version that did not write down how far.
         None => Ok(oldest(firehose).await?.is_none_or(|oldest| cursor + 1 < oldest.seq)),
@@ -93,7 +93,7 @@ pub(super) async fn seq_before(firehose: &Firehose, micros: i64) -> Result<Seq, 
     let (mut low, mut high) = (0, firehose.newest());
     while low < high {
         let middle = low + (high - low) / 2;
-        match firehose.db.events(middle, 1).await?.pop() {
+        match firehose.core.db.events(middle, 1).await?.pop() {
             Some(event) if event.time_micros < micros => low = event.seq.max(middle + 1),
             Some(_) | None => high = middle,
         }
@@ -105,7 +105,7 @@ pub(super) async fn seq_before(firehose: &Firehose, micros: i64) -> Result<Seq, 
 async fn read(firehose: &Firehose, after: Seq, limit: usize) -> Result<(Vec<Event>, Seq), ReadError> {
     // Told before it is read: everything up to here can be read.
     let newest = firehose.newest();
-    let events = firehose.db.events(after, limit).await?;
+    let events = firehose.core.db.events(after, limit).await?;
     let upto = events.last().map_or(after.max(newest), |last| last.seq);
     Ok((events, upto))
 }
@@ -115,5 +115,5 @@ async fn accounts(firehose: &Firehose, events: &[Event]) -> Result<HashMap<Strin
     let whole = events.iter().filter(|event| event.kind != EventKind::Damaged);
     let dids: HashSet<&str> = whole.map(|event| event.did.as_str()).collect();
     let dids: Vec<&str> = dids.into_iter().collect();
-    accounts::shown_events(&*firehose.db, &dids).await
+    accounts::shown_events(&*firehose.core.db, &dids).await
 }

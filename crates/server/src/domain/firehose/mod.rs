@@ -20,7 +20,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use allod_store::{Db, Seq};
+use allod_net::resolver::Resolver;
+use allod_store::Seq;
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
@@ -30,6 +31,9 @@ use ring::Ring;
 use seats::{Form, Origin, SeatError, Seats};
 
 pub use subscription::{Cursor, End, Step, Subscription};
+
+use super::core::Core;
+use crate::config::Config;
 
 /// How many bytes of the newest messages are held for those who keep up. A live listener that is further behind is
 /// too slow.
@@ -52,7 +56,13 @@ pub struct FirehoseConfig {
 
 /// What all subscribers share.
 pub struct Firehose {
-    db: Db,
+    core: Core,
+    /// Sends what relays are asked.
+    resolver: Arc<Resolver>,
+    /// The origin that relays come to.
+    public_url: String,
+    retention_micros: u64,
+    relays: Vec<Url>,
     ring_bytes_max: usize,
     /// How many bytes the rings of all channels hold.
     ring_bytes: AtomicUsize,
@@ -108,10 +118,14 @@ impl<B: EncodedBatch> Channel<B> {
 
 impl Firehose {
     /// Makes a firehose of a store's events. Nothing is read before a client subscribes.
-    pub fn new(db: Db, config: &FirehoseConfig) -> Arc<Self> {
+    pub fn new(core: Core, resolver: Arc<Resolver>, config: &Config) -> Arc<Self> {
         Arc::new(Self {
-            db,
-            ring_bytes_max: config.ring_bytes_max,
+            core,
+            resolver,
+            public_url: config.service.public_url.clone(),
+            retention_micros: config.firehose.retention_micros,
+            relays: config.firehose.relays.clone(),
+            ring_bytes_max: config.firehose.ring_bytes_max,
             ring_bytes: AtomicUsize::new(0),
             seats: Arc::default(),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
@@ -123,7 +137,7 @@ impl Firehose {
 
     /// The newest number there is.
     pub fn newest(&self) -> Seq {
-        *self.db.watch().borrow()
+        *self.core.db.watch().borrow()
     }
 
     /// Tells how many listen in one form, and wakes when that changes.

@@ -4,12 +4,7 @@
 //! asked at most every [`RELAY_EVERY_SECS`], and a failure is tried again ever later. What is known is kept in the
 //! store: a restart neither forgets that something is new nor asks again for nothing.
 
-use std::sync::Arc;
-
-use allod_base::{
-    clock::{self, MICROS_PER_SEC},
-    randomness,
-};
+use allod_base::clock::{self, MICROS_PER_SEC};
 use allod_net::outbound::OutboundError;
 use allod_store::{
     CommitError, ReadError, Seq, Txn,
@@ -18,7 +13,7 @@ use allod_store::{
 use futures_util::future::join_all;
 use url::Url;
 
-use crate::app::App;
+use super::Firehose;
 
 /// How long a relay that agreed is left alone, in seconds.
 pub const RELAY_EVERY_SECS: u64 = 20 * 60;
@@ -44,60 +39,75 @@ pub enum RelayError {
     Commit(#[from] CommitError),
 }
 
-/// Asks every relay that is due, if there is something new for it.
-pub async fn pass(app: &Arc<App>) -> Result<(), RelayError> {
-    // One pass at a time: a relay must not be asked twice for the same.
-    let _turn = app.firehose.asking.lock().await;
-    let asked = app.config.firehose.relays.iter().map(|url| ask_if_due(app, url));
-    join_all(asked).await.into_iter().collect()
-}
-
-async fn ask_if_due(app: &App, url: &Url) -> Result<(), RelayError> {
-    let newest = app.firehose.newest();
-    let now = app.clock.now_micros();
-    let known = relays::by_url(&*app.db, url.as_str()).await?;
-    let is_due = known.as_ref().is_none_or(|relay| clock::to_store(now) >= relay.next_try_at);
-    if newest <= known.as_ref().map_or(0, |relay| relay.told_seq) || !is_due {
-        return Ok(());
+impl Firehose {
+    /// Asks every relay that is due, if there is something new for it.
+    pub async fn ask_relays(&self) -> Result<(), RelayError> {
+        // One pass at a time: a relay must not be asked twice for the same.
+        let _turn = self.asking.lock().await;
+        let asked = self.relays.iter().map(|url| self.ask_if_due(url));
+        join_all(asked).await.into_iter().collect()
     }
-    let asked = request_crawl(app, url).await;
-    let mut txn = Txn::new();
-    relays::put(&mut txn, &after(app, url, known, newest, now, asked));
-    app.db.commit(txn).await?;
-    Ok(())
-}
 
-/// What is known of a relay once it was asked.
-fn after(app: &App, url: &Url, known: Option<Relay>, newest: Seq, now: u64, asked: Result<(), String>) -> Relay {
-    let known = known.unwrap_or(Relay {
-        url: url.to_string(),
-        told_seq: 0,
-        last_try_at: 0,
-        last_success_at: None,
-        last_error: None,
-        failures: 0,
-        next_try_at: 0,
-    });
-    let at = |secs: u64| clock::to_store(now.saturating_add(secs.saturating_mul(MICROS_PER_SEC)));
-    let tried = Relay { last_try_at: clock::to_store(now), ..known };
-    match asked {
-        Ok(()) => {
-            tracing::info!(relay = %url, "a relay was asked to come");
-            Relay {
-                told_seq: newest,
-                last_success_at: Some(tried.last_try_at),
-                last_error: None,
-                failures: 0,
-                next_try_at: at(RELAY_EVERY_SECS),
-                ..tried
+    async fn ask_if_due(&self, url: &Url) -> Result<(), RelayError> {
+        let newest = self.newest();
+        let now = self.core.clock.now_micros();
+        let known = relays::by_url(&*self.core.db, url.as_str()).await?;
+        let is_due = known.as_ref().is_none_or(|relay| clock::to_store(now) >= relay.next_try_at);
+        if newest <= known.as_ref().map_or(0, |relay| relay.told_seq) || !is_due {
+            return Ok(());
+        }
+        let asked = self.request_crawl(url).await;
+        let mut txn = Txn::new();
+        relays::put(&mut txn, &self.after(url, known, newest, now, asked));
+        self.core.db.commit(txn).await?;
+        Ok(())
+    }
+
+    /// What is known of a relay once it was asked.
+    fn after(&self, url: &Url, known: Option<Relay>, newest: Seq, now: u64, asked: Result<(), String>) -> Relay {
+        let known = known.unwrap_or(Relay {
+            url: url.to_string(),
+            told_seq: 0,
+            last_try_at: 0,
+            last_success_at: None,
+            last_error: None,
+            failures: 0,
+            next_try_at: 0,
+        });
+        let at = |secs: u64| clock::to_store(now.saturating_add(secs.saturating_mul(MICROS_PER_SEC)));
+        let tried = Relay { last_try_at: clock::to_store(now), ..known };
+        match asked {
+            Ok(()) => {
+                tracing::info!(relay = %url, "a relay was asked to come");
+                Relay {
+                    told_seq: newest,
+                    last_success_at: Some(tried.last_try_at),
+                    last_error: None,
+                    failures: 0,
+                    next_try_at: at(RELAY_EVERY_SECS),
+                    ..tried
+                }
+            }
+            Err(reason) => {
+                tracing::warn!(relay = %url, reason, "requestCrawl failed");
+                let wait = retry_secs(tried.failures, u64::from_be_bytes(self.core.random_bytes()));
+                let failures = tried.failures.saturating_add(1);
+                Relay { last_error: Some(reason), failures, next_try_at: at(wait), ..tried }
             }
         }
-        Err(reason) => {
-            tracing::warn!(relay = %url, reason, "requestCrawl failed");
-            let wait = retry_secs(tried.failures, u64::from_be_bytes(randomness::bytes(&*app.randomness)));
-            let failures = tried.failures.saturating_add(1);
-            Relay { last_error: Some(reason), failures, next_try_at: at(wait), ..tried }
+    }
+
+    /// Asks one relay; what went wrong is for the operator.
+    async fn request_crawl(&self, relay: &Url) -> Result<(), String> {
+        let url = relay.join("/xrpc/com.atproto.sync.requestCrawl").map_err(|error| error.to_string())?;
+        let body = serde_json::json!({ "hostname": host(&self.public_url) }).to_string();
+        let answer = self.resolver.outbound().post_json(&url, body, ANSWER_BYTES_MAX).await;
+        let answer = answer.map_err(|error: OutboundError| error.to_string())?;
+        if (200..300).contains(&answer.status) {
+            return Ok(());
         }
+        let said: String = String::from_utf8_lossy(&answer.body).chars().take(ERROR_CHARS_MAX).collect();
+        Err(format!("status {}: {said}", answer.status))
     }
 }
 
@@ -107,19 +117,6 @@ fn retry_secs(failures: i64, chance: u64) -> u64 {
     let doublings = u32::try_from(failures).unwrap_or(u32::MAX).min(16);
     let wait = (RETRY_SECS << doublings).min(RETRY_SECS_MAX);
     wait + chance % (wait / 2 + 1)
-}
-
-/// Asks one relay; what went wrong is for the operator.
-async fn request_crawl(app: &App, relay: &Url) -> Result<(), String> {
-    let url = relay.join("/xrpc/com.atproto.sync.requestCrawl").map_err(|error| error.to_string())?;
-    let body = serde_json::json!({ "hostname": host(&app.config.service.public_url) }).to_string();
-    let answer = app.resolver.outbound().post_json(&url, body, ANSWER_BYTES_MAX).await;
-    let answer = answer.map_err(|error: OutboundError| error.to_string())?;
-    if (200..300).contains(&answer.status) {
-        return Ok(());
-    }
-    let said: String = String::from_utf8_lossy(&answer.body).chars().take(ERROR_CHARS_MAX).collect();
-    Err(format!("status {}: {said}", answer.status))
 }
 
 /// The host in an origin, with its port on this machine.

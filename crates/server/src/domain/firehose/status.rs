@@ -5,8 +5,7 @@ use allod_store::{
     tables::relays::{self, Relay},
 };
 
-use super::{ahead::Ahead, log, seats::Listener};
-use crate::app::App;
+use super::{Firehose, ahead::Ahead, log, seats::Listener};
 
 /// How the firehose is doing.
 pub struct Status {
@@ -24,19 +23,20 @@ pub struct Status {
     pub relays: Vec<(String, Option<Relay>)>,
 }
 
-/// Looks at it.
-pub async fn read(app: &App) -> Result<Status, ReadError> {
-    let firehose = &app.firehose;
-    let mut relays = Vec::new();
-    for url in &app.config.firehose.relays {
-        relays.push((url.to_string(), relays::by_url(&*app.db, url.as_str()).await?));
+impl Firehose {
+    /// Looks at it.
+    pub async fn status(&self) -> Result<Status, ReadError> {
+        let mut relays = Vec::new();
+        for url in &self.relays {
+            relays.push((url.to_string(), relays::by_url(&*self.core.db, url.as_str()).await?));
+        }
+        Ok(Status {
+            newest: self.newest(),
+            oldest: log::oldest(self).await?.map(|event| (event.seq, event.time_micros)),
+            ring_bytes: self.ring_bytes(),
+            ahead: self.ahead(),
+            listeners: self.listeners(),
+            relays,
+        })
     }
-    Ok(Status {
-        newest: firehose.newest(),
-        oldest: log::oldest(firehose).await?.map(|event| (event.seq, event.time_micros)),
-        ring_bytes: firehose.ring_bytes(),
-        ahead: firehose.ahead(),
-        listeners: firehose.listeners(),
-        relays,
-    })
 }

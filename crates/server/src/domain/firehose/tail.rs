@@ -22,7 +22,7 @@ const RETRY_DOUBLINGS_MAX: u32 = 6;
 /// Fills a channel's ring while it has subscribers, until the store is closed.
 pub(super) async fn run<B: EncodedBatch>(channel: &Channel<B>) {
     let Channel { firehose, form, .. } = channel;
-    let mut newest = firehose.db.watch();
+    let mut newest = firehose.core.db.watch();
     let mut count = firehose.seats.count(*form);
     while count.wait_for(|count| *count > 0).await.is_ok() {
         let went_on = follow(channel, &mut newest, &mut count).await;

@@ -8,9 +8,8 @@ use allod_store::tables::accounts::Account;
 
 use super::{
     changes::{ChangeError, Planned, Turn},
-    hosted, operations,
+    operations,
     published::{self, PublishedError},
-    resolve_document,
 };
 use crate::{
     app::App,
@@ -64,7 +63,7 @@ pub async fn update_handle(app: &Arc<App>, did: &Did, typed: &str, by: By) -> Re
 async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), UpdateHandleError> {
     let (turn, account) = Turn::begin(app, did).await?;
     if !published::is_plc(did) {
-        return if hosted::is_ours(app, did).await.map_err(ChangeError::from)? {
+        return if app.identities.is_ours(did).await.map_err(ChangeError::from)? {
             // The document follows the account.
             Ok(turn.adopt_handle(&account, &handle).await?)
         } else {
@@ -91,7 +90,7 @@ async fn carry_out(app: &Arc<App>, did: &Did, handle: Handle) -> Result<(), Upda
 
 /// Whoever keeps their own document says there what their handle is.
 async fn adopt_claimed(app: &App, turn: &Turn, account: &Account, handle: &Handle) -> Result<(), UpdateHandleError> {
-    let document = resolve_document(app, &account.did, Freshness::Fresh).await;
+    let document = app.identities.resolve_document(&account.did, Freshness::Fresh).await;
     let document = document.map_err(PublishedError::from).map_err(ChangeError::from)?;
     if document.handle().as_ref() != Some(handle) {
         return Err(UpdateHandleError::NotClaimed);

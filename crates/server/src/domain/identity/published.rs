@@ -14,20 +14,20 @@ use allod_store::{
     tables::{accounts::Account, signing_keys},
 };
 
-use super::{DocumentError, resolve_document};
-use crate::app::App;
-
-/// The name of an account's signing key in its DID document.
-pub const SIGNING_KEY_NAME: &str = "atproto";
-/// The name of an account's server in its DID document.
-pub const PDS_SERVICE_NAME: &str = "atproto_pds";
-/// The type of that service.
-pub const PDS_SERVICE_TYPE: &str = "AtprotoPersonalDataServer";
+use crate::{
+    app::App,
+    domain::identity_lookup::{
+        DocumentError,
+        hosted::{PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME},
+        is_same_endpoint,
+    },
+};
 
 /// What the DID of an account here should say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The did:plc rotation keys that we advise: the operator's, then the server's. None for a DID that has no such keys.
+    /// The did:plc rotation keys that we advise: the operator's, then the server's. None for a DID that has no such
+    /// keys.
     pub rotation_keys: Option<Vec<DidKey>>,
     /// The account's handle.
     pub handle: Handle,
@@ -175,7 +175,7 @@ pub async fn look_up(app: &App, did: &Did) -> Result<Published, PublishedError> 
         app.resolver.cache_document(did.clone(), Arc::new(data.document(did)));
         return Ok(Published::of(&data));
     }
-    let document = resolve_document(app, did, Freshness::Fresh).await?;
+    let document = app.identities.resolve_document(did, Freshness::Fresh).await?;
     Ok(Published {
         rotation_keys: None,
         handle: document.handle(),
@@ -189,7 +189,8 @@ pub fn is_plc(did: &Did) -> bool {
     did.as_str().starts_with("did:plc:")
 }
 
-/// Whether a did:plc is changed by its owner alone, who keeps this server's key out of it, and the operator allows that.
+/// Whether a did:plc is changed by its owner alone, who keeps this server's key out of it, and the operator allows
+/// that.
 pub fn is_left_to_owner(app: &App, data: &PlcData) -> bool {
     !app.config.sign_up.server_rotation_key_required && !data.rotation_keys.contains(&app.rotation_key.did_key())
 }
@@ -265,9 +266,4 @@ impl Published {
 /// Gives the first handle that is claimed by a valid `at://` name.
 pub fn claimed_handle(also_known_as: &[String]) -> Option<Handle> {
     also_known_as.iter().find_map(|name| Handle::parse(name.strip_prefix("at://")?).ok())
-}
-
-/// Whether two origins are the same but for a slash at the end.
-pub fn is_same_endpoint(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
 }

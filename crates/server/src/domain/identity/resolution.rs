@@ -6,8 +6,9 @@ use allod_atproto::{AtIdentifier, Did, Handle, did_doc::DidDocument, plc::Operat
 use allod_net::resolver::{Freshness, ResolveError};
 use allod_store::ReadError;
 
-use super::{DocumentError, HandleLookupError, published, resolve_document, resolve_handle};
+use super::published;
 use crate::app::App;
+use crate::domain::identity_lookup::{DocumentError, HandleLookupError};
 
 /// What stands for a handle that is not confirmed.
 pub const INVALID_HANDLE: &str = "handle.invalid";
@@ -57,7 +58,7 @@ impl From<HandleLookupError> for IdentityError {
 
 /// Resolves a DID to its document.
 pub async fn document(app: &App, did: &Did, freshness: Freshness) -> Result<Arc<DidDocument>, IdentityError> {
-    let error = match resolve_document(app, did, freshness).await {
+    let error = match app.identities.resolve_document(did, freshness).await {
         Ok(document) => return Ok(document),
         Err(DocumentError::Resolve(error)) => error,
         Err(DocumentError::Read(error)) => return Err(error.into()),
@@ -77,12 +78,14 @@ pub async fn identity(app: &App, identifier: &AtIdentifier, freshness: Freshness
     let did = match identifier {
         AtIdentifier::Did(did) => did.clone(),
         AtIdentifier::Handle(handle) => {
-            resolve_handle(app, handle, freshness).await?.ok_or(IdentityError::HandleNotFound)?
+            app.identities.resolve_handle(handle, freshness).await?.ok_or(IdentityError::HandleNotFound)?
         }
     };
     let document = document(app, &did, freshness).await?;
     let handle = match document.handle() {
-        Some(claimed) => resolve_handle(app, &claimed, freshness).await?.filter(|owner| *owner == did).map(|_| claimed),
+        Some(claimed) => {
+            app.identities.resolve_handle(&claimed, freshness).await?.filter(|owner| *owner == did).map(|_| claimed)
+        }
         None => None,
     };
     Ok(Identity { did, handle, document })

@@ -15,12 +15,12 @@ use allod_store::{
 
 use super::{
     changes::{ChangeError, NewKey, Planned, Turn},
-    hosted, operations,
-    published::{self, SIGNING_KEY_NAME},
+    operations, published,
 };
 use crate::{
     app::App,
     domain::{
+        identity_lookup::hosted::SIGNING_KEY_NAME,
         keys::{self, Purpose},
         repos::{self, AnnounceError},
     },
@@ -71,7 +71,7 @@ async fn carry_out(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeE
 
 /// Nothing is published first: the document of a did:web that is kept here follows the account's key.
 async fn swap_hosted(app: &Arc<App>, did: &Did, key: NewKey) -> Result<(), ChangeError> {
-    if !hosted::is_ours(app, did).await? {
+    if !app.identities.is_ours(did).await? {
         return Err(ChangeError::Operation("the DID document is not this server's to change".to_owned()));
     }
     let whose = did.clone();

@@ -19,11 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{Reader, RepoError};
 use crate::{
     app::App,
-    domain::{
-        account_status::Status,
-        identity::{DocumentError, resolve_document},
-        integrity,
-    },
+    domain::{account_status::Status, identity_lookup::DocumentError, integrity},
     limits::{LIST_ANSWER_BYTES_MAX, RECORD_PAGE_BYTES_MAX},
 };
 
@@ -253,7 +249,7 @@ pub async fn describe(app: &App, repo: &AtIdentifier) -> Result<Description, Sho
         Status::TakenDown => return Err(RepoError::TakenDown(account.did).into()),
         Status::Deactivated | Status::Queued => return Err(RepoError::Deactivated(account.did).into()),
     }
-    let document = match resolve_document(app, &account.did, Freshness::Cached).await {
+    let document = match app.identities.resolve_document(&account.did, Freshness::Cached).await {
         Ok(document) => document,
         Err(DocumentError::Read(error)) => return Err(error.into()),
         Err(DocumentError::Resolve(error)) => {

@@ -4,16 +4,14 @@ use allod_atproto::{
     Did, Nsid,
     service_auth::{Audience, LIFETIME_SECS_MAX, ServiceToken, encode},
 };
-use allod_base::{clock::MICROS_PER_SEC, randomness};
+use allod_base::clock::MICROS_PER_SEC;
 use allod_store::{ReadError, tables::signing_keys};
 use data_encoding::HEXLOWER;
 
-use crate::{
-    app::App,
-    domain::{
-        keys::{Purpose, UnwrapError},
-        sessions::{Scope, Session},
-    },
+use super::ServiceAuth;
+use crate::domain::{
+    keys::{Purpose, UnwrapError},
+    sessions::{Scope, Session},
 };
 
 /// How long a token lasts when nobody says, in seconds; also the longest life of one for any method.
@@ -101,25 +99,27 @@ pub enum MintError {
     Read(#[from] ReadError),
 }
 
-/// Makes a token for the account of a session.
-pub async fn mint(app: &App, session: &Session, request: TokenRequest<'_>) -> Result<String, MintError> {
-    let aud = Audience::parse(request.audience).ok().filter(Audience::is_atproto).ok_or(MintError::Audience)?;
-    let now_secs = app.clock.now_micros() / MICROS_PER_SEC;
-    let exp = expiration(request.expires_at_secs, request.method.is_some(), now_secs)?;
-    check_method(session.scope, request.method.as_ref())?;
-    let did = &session.account.did;
-    let key = signing_keys::by_did(&*app.db, did).await?.ok_or_else(|| MintError::NoKey(did.clone()))?;
-    let key = app.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?;
-    let claims = ServiceToken {
-        iss: did.clone(),
-        aud,
-        exp,
-        iat: Some(now_secs),
-        lxm: request.method,
-        jti: Some(HEXLOWER.encode(&randomness::bytes::<16>(&*app.randomness))),
-        kid: None,
-    };
-    Ok(encode(&claims, &key))
+impl ServiceAuth {
+    /// Makes a token for the account of a session.
+    pub async fn mint(&self, session: &Session, request: TokenRequest<'_>) -> Result<String, MintError> {
+        let aud = Audience::parse(request.audience).ok().filter(Audience::is_atproto).ok_or(MintError::Audience)?;
+        let now_secs = self.core.clock.now_micros() / MICROS_PER_SEC;
+        let exp = expiration(request.expires_at_secs, request.method.is_some(), now_secs)?;
+        check_method(session.scope, request.method.as_ref())?;
+        let did = &session.account.did;
+        let key = signing_keys::by_did(&*self.core.db, did).await?.ok_or_else(|| MintError::NoKey(did.clone()))?;
+        let key = self.keyring.unwrap(&key.wrapped, Purpose::Signing(did))?;
+        let claims = ServiceToken {
+            iss: did.clone(),
+            aud,
+            exp,
+            iat: Some(now_secs),
+            lxm: request.method,
+            jti: Some(HEXLOWER.encode(&self.core.random_bytes::<16>())),
+            kid: None,
+        };
+        Ok(encode(&claims, &key))
+    }
 }
 
 fn expiration(asked: Option<i64>, has_method: bool, now_secs: u64) -> Result<u64, MintError> {

@@ -15,7 +15,7 @@ use crate::{
         captcha::{CaptchaError, CaptchaGate, Solved},
         emails::EmailAddress,
         handles::AdmissibleHandle,
-        identity::{DocumentError, resolve_document},
+        identity_lookup::DocumentError,
         phone::{PhoneError, PhoneGate, Verified},
         service_auth::ServicePrincipal,
     },
@@ -216,7 +216,7 @@ fn check_caller(caller: Caller, did: &Did) -> Result<ServicePrincipal, SignUpErr
 /// An existing DID moves in without an operation of its own: its document may still point elsewhere, or here already,
 /// with a key of its owner's.
 async fn moving_in(app: &App, did: Did) -> Result<Identity, SignUpError> {
-    let document = resolve_document(app, &did, Freshness::Fresh).await.map_err(|error| match error {
+    let document = app.identities.resolve_document(&did, Freshness::Fresh).await.map_err(|error| match error {
         DocumentError::Resolve(ResolveError::Unsupported(_)) => {
             SignUpError::IncompatibleDidDoc("DID method is not one that accounts can have".to_owned())
         }

@@ -11,10 +11,7 @@ use crate::{
     app::App,
     domain::{
         handles::{self, AdmissibleHandle},
-        identity::{
-            exists_elsewhere,
-            hosted::{self, host_of},
-        },
+        identity_lookup::hosted::{self, host_of},
     },
 };
 
@@ -35,7 +32,7 @@ pub(super) async fn is_to_be_made(
         return Ok(false);
     }
     let incompatible = |message: &str| Err(SignUpError::IncompatibleDidDoc(message.to_owned()));
-    if let Some(made) = hosted::find(app, did).await? {
+    if let Some(made) = app.identities.find_hosted(did).await? {
         return match (made.account, made.elsewhere) {
             (Some(_), _) if handles::is_host_of(admissible.handle(), did) => {
                 Err(SignUpError::HandleTaken(admissible.handle().clone()))
@@ -52,7 +49,7 @@ pub(super) async fn is_to_be_made(
         return incompatible("a did:web under a domain of this server is made with its own host name as the handle");
     }
     // The operator may have given the name to another machine, whose did:web is not ours to make.
-    Ok(!exists_elsewhere(app, did).await)
+    Ok(!app.identities.exists_elsewhere(did).await)
 }
 
 /// What is said of a did:web whose account is gone.

@@ -28,7 +28,7 @@ use crate::{
     app::App,
     domain::{
         captcha::CaptchaError,
-        identity::hosted::host_of,
+        identity_lookup::hosted::host_of,
         keys::Purpose,
         phone::{PhoneError, Verified},
         plc_operations::{self, Attempt, Outcome},

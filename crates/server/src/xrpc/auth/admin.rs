@@ -13,7 +13,7 @@ use crate::{
             tokens::TOKEN_PREFIX,
         },
         audit::{Actor, By},
-        service_auth::{self, ModerationTokenError, ServiceAuthError},
+        service_auth::{ModerationTokenError, ServiceAuthError},
     },
     xrpc::error::{CommonError, XrpcError},
 };
@@ -114,7 +114,7 @@ async fn holder(
 
 async fn moderation_service(request: &AuthRequest<'_, App>, token: &str) -> Result<Moderator, AuthError> {
     let method = Nsid::parse(request.nsid).map_err(XrpcError::internal)?;
-    let error = match service_auth::verify_moderation(request.state, token, &method).await {
+    let error = match request.state.service_auth.verify_moderation(token, &method).await {
         Ok(did) => return Ok(Moderator(Actor::ModerationService(did))),
         Err(error @ ModerationTokenError::Untrusted) => {
             return Err(XrpcError::common(CommonError::UntrustedIss, error.to_string()));

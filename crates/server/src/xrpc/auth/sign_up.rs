@@ -5,10 +5,7 @@ use allod_atproto::Nsid;
 use super::{AuthError, AuthRequest, Authenticate, Credential};
 use crate::{
     app::App,
-    domain::{
-        service_auth::{self, ServiceAuthError},
-        sign_up::Caller,
-    },
+    domain::{service_auth::ServiceAuthError, sign_up::Caller},
     xrpc::error::{CommonError, XrpcError},
 };
 
@@ -26,7 +23,7 @@ impl Authenticate<App> for SignUpCaller {
             }
         };
         let method = Nsid::parse(request.nsid).map_err(XrpcError::internal)?;
-        match service_auth::verify(request.state, token, &method).await {
+        match request.state.service_auth.verify(token, &method).await {
             Ok(principal) => Ok(Self(Caller::Verified(principal))),
             Err(ServiceAuthError::Unresolvable { did, source }) => {
                 tracing::info!(%did, %source, "the issuer of a service token can't be resolved");

@@ -7,10 +7,7 @@ use allod_atproto::{Did, Nsid, service_auth::ServiceToken};
 use super::{Access, AuthError, AuthRequest, Authenticate, session::bearer};
 use crate::{
     app::App,
-    domain::{
-        service_auth::{self, ServiceAuthError},
-        sessions::SessionError,
-    },
+    domain::{service_auth::ServiceAuthError, sessions::SessionError},
     xrpc::error::{CommonError, XrpcError},
 };
 
@@ -41,7 +38,7 @@ impl Authenticate<App> for Uploader {
 /// Checks a service's token. It may be used again while it lasts, so that an upload that broke off can be repeated.
 async fn issuer(request: &AuthRequest<'_, App>, token: &str) -> Result<Did, AuthError> {
     let method = Nsid::parse(request.nsid).map_err(XrpcError::internal)?;
-    match service_auth::verify(request.state, token, &method).await {
+    match request.state.service_auth.verify(token, &method).await {
         Ok(principal) => Ok(principal.did),
         Err(ServiceAuthError::Token(error)) => Err(error.into()),
         Err(ServiceAuthError::Read(error)) => Err(error.into()),

@@ -1,4 +1,5 @@
-//! Who may have signed what is imported: the account, by a key that its DID document names or has named, or this server.
+//! Who may have signed what is imported: the account, by a key that its DID document names or has named, or this
+//! server.
 //!
 //! The document's key is that of the host before, and ours once the identity has moved. A repository that is imported
 //! after that is still the old host's, so the did:plc log is asked for the keys before.
@@ -9,10 +10,7 @@ use allod_plc::rules::verify_audit_log;
 use allod_store::tables::signing_keys;
 
 use super::ImportError;
-use crate::{
-    app::App,
-    domain::identity::{DocumentError, resolve_document},
-};
+use crate::{app::App, domain::identity_lookup::DocumentError};
 
 /// Checks that the account or this server has signed the commit.
 pub(super) async fn check(app: &App, did: &Did, commit: &SignedCommit) -> Result<(), ImportError> {
@@ -21,7 +19,7 @@ pub(super) async fn check(app: &App, did: &Did, commit: &SignedCommit) -> Result
         return Ok(());
     }
     for freshness in [Freshness::Cached, Freshness::Fresh] {
-        let document = resolve_document(app, did, freshness).await.map_err(|error| match error {
+        let document = app.identities.resolve_document(did, freshness).await.map_err(|error| match error {
             DocumentError::Resolve(error) => ImportError::Unresolvable(error),
             DocumentError::Read(error) => ImportError::Read(error),
         })?;

@@ -9,7 +9,10 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    domain::identity::published::{self, PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME},
+    domain::{
+        identity::published,
+        identity_lookup::hosted::{PDS_SERVICE_NAME, PDS_SERVICE_TYPE, SIGNING_KEY_NAME},
+    },
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Access},
 };
 

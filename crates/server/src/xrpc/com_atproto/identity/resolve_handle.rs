@@ -9,13 +9,12 @@ use allod_net::resolver::Freshness;
 
 use crate::{
     app::App,
-    domain::identity,
     xrpc::{XrpcError, XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
 };
 
 /// Resolves a handle.
 pub async fn handler(app: Arc<App>, request: XrpcRequest<ResolveHandle, Anonymous>) -> XrpcResult<ResolveHandle> {
-    match identity::resolve_handle(&app, &request.params.handle, Freshness::Cached).await? {
+    match app.identities.resolve_handle(&request.params.handle, Freshness::Cached).await? {
         Some(did) => Ok(XrpcResponse::new(Output { did })),
         None => Err(XrpcError::declared(Error::HandleNotFound, "Unable to resolve handle")),
     }

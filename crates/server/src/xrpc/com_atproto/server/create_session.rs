@@ -15,7 +15,6 @@ use crate::{
     app::App,
     domain::{
         account_status::Status,
-        identity::session_document,
         sessions::{self, SignIn},
     },
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::Anonymous},
@@ -37,7 +36,7 @@ pub async fn handler(app: Arc<App>, request: XrpcRequest<CreateSession, Anonymou
         }
     })?;
     let status = Status::of(&account);
-    let did_doc = session_document(&app, &account.did).await;
+    let did_doc = app.identities.session_document(&account.did).await;
     let caller = account.did.clone();
     let output = Output {
         access_jwt: tokens.access,

@@ -8,7 +8,7 @@ use allod_lexicon::com_atproto::server::get_service_auth::{GetServiceAuth, Outpu
 
 use crate::{
     app::App,
-    domain::service_auth::{self, TokenRequest},
+    domain::service_auth::TokenRequest,
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrTakenDown},
 };
 
@@ -19,6 +19,6 @@ pub async fn handler(
 ) -> XrpcResult<GetServiceAuth> {
     let XrpcRequest { auth: AccessOrTakenDown(session), params, .. } = request;
     let wanted = TokenRequest { audience: &params.aud, expires_at_secs: params.exp, method: params.lxm };
-    let token = service_auth::mint(&app, &session, wanted).await?;
+    let token = app.service_auth.mint(&session, wanted).await?;
     Ok(XrpcResponse::new(Output { token }))
 }

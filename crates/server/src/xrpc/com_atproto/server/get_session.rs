@@ -9,7 +9,7 @@ use allod_store::tables::accounts::Account;
 
 use crate::{
     app::App,
-    domain::{account_status::Status, identity::session_document, sessions::SessionError},
+    domain::{account_status::Status, sessions::SessionError},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::AccessOrQueued},
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn output(app: &App, account: &Account) -> Result<Output, Sessi
     Ok(Output {
         handle: account.handle.clone(),
         did: account.did.clone(),
-        did_doc: session_document(app, &account.did).await,
+        did_doc: app.identities.session_document(&account.did).await,
         email: account.email.clone(),
         email_confirmed: Some(account.email_confirmed_at.is_some()),
         email_auth_factor: Some(account.email_auth_factor),

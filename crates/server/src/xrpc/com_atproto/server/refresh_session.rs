@@ -8,7 +8,7 @@ use allod_lexicon::com_atproto::server::refresh_session::{Output, RefreshSession
 
 use crate::{
     app::App,
-    domain::{account_status::Status, identity::session_document, sessions},
+    domain::{account_status::Status, sessions},
     xrpc::{XrpcRequest, XrpcResponse, XrpcResult, auth::RefreshToken},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub async fn handler(app: Arc<App>, request: XrpcRequest<RefreshSession, RefreshToken>) -> XrpcResult<RefreshSession> {
     let (account, tokens) = sessions::refresh(&app, request.auth.0.expose()).await?;
     let status = Status::of(&account);
-    let did_doc = session_document(&app, &account.did).await;
+    let did_doc = app.identities.session_document(&account.did).await;
     Ok(XrpcResponse::new(Output {
         access_jwt: tokens.access,
         refresh_jwt: tokens.refresh,
