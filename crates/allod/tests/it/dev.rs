@@ -131,8 +131,6 @@ async fn flags_choose_the_address_and_jetstream_and_ignored_names_are_told() {
     let allod = Allod::new();
     let arguments = ["dev", "--ephemeral", "--port", "0", "--plc-port", "0", "--bind", "0.0.0.0", "--jetstream"];
     let mut server = allod.start(&arguments, &[("ALLOD_JETSTREAM", "true"), ("PDS_HOSTNAME", "x.test")]);
-    server.wait_for("`allod dev` ignores these settings: ALLOD_JETSTREAM, PDS_HOSTNAME");
-    server.wait_for("warning: the server listens on 0.0.0.0");
     let origin = server.wait_for("  Server ");
     assert!(server.wait_for("  Jetstream ").ends_with("/subscribe"));
     let banner = server.wait_for("-d '");
@@ -143,4 +141,8 @@ async fn flags_choose_the_address_and_jetstream_and_ignored_names_are_told() {
     let url = origin.replace("http://", "ws://");
     assert!(allod_testkit::Stream::open(&format!("{url}/subscribe"), &[]).await.is_ok());
     assert_eq!(server.interrupt(), 0);
+    // Warnings come by another stream than the banner, before or behind it.
+    let output = server.output();
+    assert!(output.contains("`allod dev` ignores these settings: ALLOD_JETSTREAM, PDS_HOSTNAME"), "{output}");
+    assert!(output.contains("warning: the server listens on 0.0.0.0"), "{output}");
 }
